@@ -1,0 +1,88 @@
+"""The denoisers, one for RAW and one for sRGB (CycleISP, Sec. 4)."""
+
+from torch import Tensor, cat, nn
+
+from networks.blocks import DeepFeatures, check_image, conv3x3
+
+
+class _Denoiser(nn.Module):
+    """Predicts what to add to `noisy` from `planes`; sides must be multiples of `unshuffle`."""
+
+    def __init__(
+        self,
+        in_channels: int,
+        out_channels: int,
+        width: int,
+        num_groups: int,
+        num_blocks: int,
+        reduction: int,
+        unshuffle: int,
+    ) -> None:
+        super().__init__()
+        self.activation = nn.PReLU(width)
+        self.stem = nn.PixelUnshuffle(unshuffle)
+        self.head = conv3x3(in_channels * unshuffle**2, width)
+        self.deep = DeepFeatures(width, num_groups, num_blocks, reduction, self.activation)
+        self.tail = conv3x3(width, out_channels * unshuffle**2)
+        self.shuffle = nn.PixelShuffle(unshuffle)
+        self.multiple = unshuffle
+
+    def correction(self, planes: Tensor) -> Tensor:
+        deep = self.activation(self.deep(self.head(self.stem(planes))))
+        return self.shuffle(self.tail(deep))
+
+
+class SrgbDenoiser(_Denoiser):
+    """Noisy sRGB (B, 3, H, W) in [0, 1] -> denoised sRGB (B, 3, H, W), not clipped. Blind: no noise level is given.
+
+    The defaults are the released network: 2,834,947 parameters.
+
+    Args:
+        width: channels of the deep features.
+        num_groups: recursive residual groups.
+        num_blocks: dual attention blocks in a group.
+        reduction: bottleneck of the channel attention.
+        unshuffle: 1 as the paper; 2 works at half resolution behind a pixel-unshuffle stem (ours).
+
+    Raises:
+        ValueError: on call, if the photo has not three channels or its sides are no multiples of `unshuffle`.
+    """
+
+    def __init__(
+        self, width: int = 64, num_groups: int = 4, num_blocks: int = 8, reduction: int = 16, unshuffle: int = 1
+    ) -> None:
+        super().__init__(3, 3, width, num_groups, num_blocks, reduction, unshuffle)
+
+    def forward(self, noisy: Tensor) -> Tensor:
+        check_image("noisy sRGB", noisy, channels=3, multiple=self.multiple)
+        return noisy + self.correction(noisy)
+
+
+class RawDenoiser(_Denoiser):
+    """Noisy packed RAW and its noise variance, both (B, 4, H, W) -> denoised packed RAW (B, 4, H, W), not clipped.
+
+    The variance map is shot_noise * noisy + read_noise on the [0, 1] scale, from the noisy image: the clean one is
+    unknown at test time. The defaults are the released network: 2,838,404 parameters.
+
+    Args:
+        width: channels of the deep features.
+        num_groups: recursive residual groups.
+        num_blocks: dual attention blocks in a group.
+        reduction: bottleneck of the channel attention.
+        unshuffle: 1 as the paper; 2 works at half the packed resolution behind a pixel-unshuffle stem (ours).
+
+    Raises:
+        ValueError: on call, if either has not four planes, they differ in shape, or sides are no multiples of
+            `unshuffle`.
+    """
+
+    def __init__(
+        self, width: int = 64, num_groups: int = 4, num_blocks: int = 8, reduction: int = 16, unshuffle: int = 1
+    ) -> None:
+        super().__init__(8, 4, width, num_groups, num_blocks, reduction, unshuffle)
+
+    def forward(self, noisy: Tensor, variance: Tensor) -> Tensor:
+        check_image("noisy packed RAW", noisy, channels=4, multiple=self.multiple)
+        if variance.shape != noisy.shape:
+            raise ValueError(f"variance map: expected {tuple(noisy.shape)} as the RAW, got {tuple(variance.shape)}")
+        return noisy + self.correction(cat([noisy, variance], dim=1))

@@ -1,0 +1,122 @@
+"""RAW2RGB and the colour branch that guides it (CycleISP, Sec. 3.2 and 3.3)."""
+
+from typing import Literal
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from networks.blocks import DeepFeatures, check_image, conv3x3
+from utils.padding import reflect_pad
+
+BLUR_SIGMA = 12.0  # pixels
+BLUR_RADIUS = {
+    "released": 10,  # 21 taps cut the Gaussian short: an effective sigma of 5.75
+    "full": 36,  # 73 taps, three sigma: the Gaussian that the paper names
+}
+
+
+def gaussian_taps(sigma: float, radius: int) -> Tensor:
+    """(2 * radius + 1,) Gaussian weights that sum to 1; sigma and radius in pixels."""
+    offsets = torch.arange(-radius, radius + 1, dtype=torch.float64)
+    weights = torch.exp(-0.5 * (offsets / sigma) ** 2)
+    return (weights / weights.sum()).float()
+
+
+class GaussianBlur(nn.Module):
+    """Fixed separable blur of an image (B, C, H, W), reflected at the borders. Holds no parameters."""
+
+    taps: Tensor
+
+    def __init__(self, sigma: float, radius: int) -> None:
+        super().__init__()
+        self.register_buffer("taps", gaussian_taps(sigma, radius), persistent=False)
+
+    def forward(self, image: Tensor) -> Tensor:
+        channels, radius = image.shape[1], self.taps.numel() // 2
+        image = reflect_pad(image, (radius, radius, radius, radius))
+        taps = self.taps.to(image.dtype).repeat(channels, 1)
+        image = F.conv2d(image, taps.view(channels, 1, -1, 1), groups=channels)
+        return F.conv2d(image, taps.view(channels, 1, 1, -1), groups=channels)
+
+
+class ColorCorrection(nn.Module):
+    """Colour branch: the reference photo, blurred, tells RAW2RGB which colours to produce.
+
+    sRGB (B, 3, H, W) in [0, 1], even sides -> colour map (B, width, H/2, W/2) in (0, 1). The defaults are the released
+    network: 1,083,096 parameters.
+
+    Args:
+        width: channels, equal to those of the Raw2Rgb it guides.
+        num_groups: recursive residual groups.
+        num_blocks: dual attention blocks in a group; the paper may have 3 (unverified), the released weights have 2.
+        reduction: bottleneck of the channel attention.
+        blur: `released` for 21x21 taps, `full` for an uncut Gaussian of sigma 12.
+        unshuffle: 1 as the paper; 2 replaces convolution and max-pool at full resolution by a pixel-unshuffle (ours).
+
+    Raises:
+        ValueError: on call, if the photo has not three channels or an odd side; at construction, on an unknown blur.
+    """
+
+    def __init__(
+        self,
+        width: int = 96,
+        num_groups: int = 2,
+        num_blocks: int = 2,
+        reduction: int = 8,
+        blur: Literal["released", "full"] = "released",
+        unshuffle: Literal[1, 2] = 1,
+    ) -> None:
+        super().__init__()
+        if blur not in BLUR_RADIUS:
+            raise ValueError(f"blur must be one of {sorted(BLUR_RADIUS)}, got {blur!r}")
+        if unshuffle not in (1, 2):
+            raise ValueError(f"unshuffle must be 1 or 2 for a map of half size, got {unshuffle}")
+        self.activation = nn.PReLU(width)
+        self.blur = GaussianBlur(BLUR_SIGMA, BLUR_RADIUS[blur])
+        self.stem = nn.PixelUnshuffle(unshuffle)
+        self.head = conv3x3(3 * unshuffle**2, width)
+        self.pool = nn.MaxPool2d(2 // unshuffle)
+        self.deep = DeepFeatures(width, num_groups, num_blocks, reduction, self.activation)
+        self.tail = conv3x3(width, width)
+
+    def forward(self, srgb: Tensor) -> Tensor:
+        check_image("reference photo", srgb, channels=3, multiple=2)
+        shallow = self.pool(self.head(self.stem(self.blur(srgb))))  # (B, width, H/2, W/2)
+        deep = self.activation(self.deep(shallow))  # (B, width, H/2, W/2)
+        return self.tail(deep).sigmoid()  # (B, width, H/2, W/2)
+
+
+class Raw2Rgb(nn.Module):
+    """RAW2RGB branch: packed RGGB RAW (B, 4, H/2, W/2), linear, and a colour map -> sRGB (B, 3, H, W), not clipped.
+
+    The defaults are the released network, less a 1x1 convolution of 18,528 parameters that it stores and never uses:
+    3,225,582 parameters.
+
+    Args:
+        width: channels of the deep features.
+        num_groups: recursive residual groups.
+        num_blocks: dual attention blocks in a group.
+        reduction: bottleneck of the channel attention.
+
+    Raises:
+        ValueError: on call, if RAW has not four planes or the colour map does not fit it.
+    """
+
+    def __init__(self, width: int = 96, num_groups: int = 3, num_blocks: int = 5, reduction: int = 8) -> None:
+        super().__init__()
+        self.activation = nn.PReLU(width)
+        self.head = conv3x3(4, width)
+        self.deep = DeepFeatures(width, num_groups, num_blocks, reduction, self.activation)
+        self.tail = conv3x3(width, width)
+        self.to_rgb = nn.Conv2d(width, 12, kernel_size=1)
+        self.shuffle = nn.PixelShuffle(2)
+
+    def forward(self, packed_raw: Tensor, color_map: Tensor) -> Tensor:
+        check_image("packed RAW", packed_raw, channels=4)
+        expected = (packed_raw.shape[0], self.head.out_channels, *packed_raw.shape[2:])
+        if tuple(color_map.shape) != expected:
+            raise ValueError(f"colour map: expected {expected} to fit the RAW, got {tuple(color_map.shape)}")
+        deep = self.deep(self.head(packed_raw))  # (B, width, H/2, W/2)
+        corrected = self.activation(deep * color_map + deep)  # colour attention
+        return self.shuffle(self.to_rgb(self.activation(self.tail(corrected))))  # (B, 3, H, W)

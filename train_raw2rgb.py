@@ -1,0 +1,62 @@
+"""Train RAW2RGB and its colour branch, or with --stage joint both directions together.
+
+    python train_raw2rgb.py --config configs/compact/raw2rgb.yaml --raw RAW_FOLDER --photos PHOTO_FOLDER --run-dir runs/raw2rgb
+    python train_raw2rgb.py --stage joint --config configs/compact/joint.yaml --raw RAW_FOLDER --photos PHOTO_FOLDER \\
+        --rgb2raw runs/rgb2raw/weights.safetensors --raw2rgb runs/raw2rgb/weights.safetensors --run-dir runs/joint
+
+The same line again resumes the run.
+"""
+
+from dataloaders.isp_patches import open_isp_data
+from networks.objectives import JointObjective, Raw2RgbObjective
+from networks.pretrained import build
+from utils.checkpoint import load_weights
+from utils.cli import add_isp_data, run_script, training_parser
+from utils.config import IspRecipe, dump_recipe, load_recipe
+from utils.trainer import Trainer, make_fabric, seed_everything
+
+
+def main() -> int:
+    parser = training_parser(__doc__)
+    add_isp_data(parser)
+    parser.add_argument("--stage", choices=("raw2rgb", "joint"), default="raw2rgb")
+    parser.add_argument("--rgb2raw", metavar="WEIGHTS", help="joint stage: trained RGB2RAW to start from")
+    parser.add_argument("--raw2rgb", metavar="WEIGHTS", help="joint stage: trained RAW2RGB and colour branch to start from")
+    args = parser.parse_args()
+    recipe = load_recipe(IspRecipe, args.config, args.set)
+    if args.dry_run:
+        print(dump_recipe(recipe), end="")
+        return 0
+    fabric = make_fabric(args.device, recipe.train.precision)
+    fabric.launch()
+    seed_everything(recipe.seed)
+    length = recipe.train.steps * recipe.train.batch_size
+    training, validation = open_isp_data(recipe.data, recipe.seed, length, args.raw, args.photos, args.prepared)
+    if args.stage == "joint":
+        kind, branches = "CycleISP", {"rgb2raw", "raw2rgb", "color_correction"}
+        objective = JointObjective(recipe.loss.log_epsilon, recipe.loss.beta)
+    else:
+        kind, branches = "GuidedRaw2Rgb", {"raw2rgb", "color_correction"}
+        objective = Raw2RgbObjective()
+    sizes = recipe.network.model_dump(include=branches)
+    network = build(kind, sizes)
+    if args.stage == "joint" and args.rgb2raw:
+        load_weights(network.get_submodule("rgb2raw"), args.rgb2raw)
+    if args.stage == "joint" and args.raw2rgb:
+        load_weights(network.get_submodule("guided_raw2rgb"), args.raw2rgb)
+    trainer = Trainer(
+        fabric=fabric,
+        network=network,
+        objective=objective,
+        recipe=recipe.train,
+        recipe_text=dump_recipe(recipe),
+        metadata={"network": kind, "sizes": sizes},
+        run_dir=args.run_dir,
+        stop_after=args.stop_after,
+    )
+    trainer.fit(training, validation)
+    return 0
+
+
+if __name__ == "__main__":
+    run_script(main)

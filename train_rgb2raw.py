@@ -1,0 +1,45 @@
+"""Train RGB2RAW, the branch that turns photos into sensor RAW.
+
+    python train_rgb2raw.py --config configs/compact/rgb2raw.yaml --raw RAW_FOLDER --photos PHOTO_FOLDER --run-dir runs/rgb2raw
+
+The same line again resumes the run.
+"""
+
+from dataloaders.isp_patches import open_isp_data
+from networks.objectives import Rgb2RawObjective
+from networks.pretrained import build
+from utils.cli import add_isp_data, run_script, training_parser
+from utils.config import IspRecipe, dump_recipe, load_recipe
+from utils.trainer import Trainer, make_fabric, seed_everything
+
+
+def main() -> int:
+    parser = training_parser(__doc__)
+    add_isp_data(parser)
+    args = parser.parse_args()
+    recipe = load_recipe(IspRecipe, args.config, args.set)
+    if args.dry_run:
+        print(dump_recipe(recipe), end="")
+        return 0
+    fabric = make_fabric(args.device, recipe.train.precision)
+    fabric.launch()
+    seed_everything(recipe.seed)
+    length = recipe.train.steps * recipe.train.batch_size
+    training, validation = open_isp_data(recipe.data, recipe.seed, length, args.raw, args.photos, args.prepared)
+    sizes = recipe.network.model_dump(include={"rgb2raw"})
+    trainer = Trainer(
+        fabric=fabric,
+        network=build("Rgb2Raw", sizes),
+        objective=Rgb2RawObjective(recipe.loss.log_epsilon),
+        recipe=recipe.train,
+        recipe_text=dump_recipe(recipe),
+        metadata={"network": "Rgb2Raw", "sizes": sizes},
+        run_dir=args.run_dir,
+        stop_after=args.stop_after,
+    )
+    trainer.fit(training, validation)
+    return 0
+
+
+if __name__ == "__main__":
+    run_script(main)

@@ -1,0 +1,41 @@
+"""What the scripts share on their command lines."""
+
+import argparse
+import logging
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+from utils.errors import UserError
+
+EXIT_CANNOT_RUN = 2
+
+
+def run_script(main: Callable[[], int | None]) -> None:
+    """Run a script's main and exit with its status; what a user can mend is one clear line and status 2."""
+    logging.basicConfig(level=logging.INFO, format="%(levelname)s %(message)s")
+    logging.getLogger("lightning").setLevel(logging.WARNING)
+    try:
+        sys.exit(main())
+    except UserError as error:
+        print(f"error: {error}", file=sys.stderr)
+        sys.exit(EXIT_CANNOT_RUN)
+
+
+def training_parser(description: str | None) -> argparse.ArgumentParser:
+    """A parser with the options that every training script has."""
+    parser = argparse.ArgumentParser(description=description, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--config", type=Path, required=True, help="the recipe, a YAML file of configs/")
+    parser.add_argument("--set", nargs="+", default=[], metavar="KEY=VALUE", help="change values of the recipe")
+    parser.add_argument("--run-dir", type=Path, help="folder of this run; the same line resumes it")
+    parser.add_argument("--device", choices=("auto", "cpu", "cuda", "mps"), default="auto")
+    parser.add_argument("--stop-after", type=float, metavar="MINUTES", help="save and stop after this time")
+    parser.add_argument("--dry-run", action="store_true", help="print the resolved recipe and stop")
+    return parser
+
+
+def add_isp_data(parser: argparse.ArgumentParser) -> None:
+    """The options that name the data of the ISP networks."""
+    parser.add_argument("--raw", nargs="+", default=[], metavar="PATH", help="camera RAW files or folders of them")
+    parser.add_argument("--photos", nargs="+", default=[], metavar="PATH", help="clean photos for simulated cameras")
+    parser.add_argument("--prepared", type=Path, default=Path("prepared"), help="where RAW files are unpacked to")

@@ -1,0 +1,153 @@
+"""Recipes: one complete experiment per YAML file, checked before anything runs."""
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Annotated, Any, Literal, TypeVar
+
+import yaml
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+from utils.errors import UserError
+
+
+class ConfigError(UserError):
+    """A recipe that cannot be used; the message names the file, the key and what was expected."""
+
+
+class Section(BaseModel):
+    """A part of a recipe. Unknown keys are errors, values never change."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+Positive = Annotated[int, Field(gt=0)]
+NotNegative = Annotated[int, Field(ge=0)]
+Share = Annotated[float, Field(ge=0, le=1)]
+
+
+class Rgb2RawSizes(Section):
+    """Arguments of networks.Rgb2Raw; the defaults are the paper's."""
+
+    width: Positive = 96
+    num_groups: Positive = 3
+    num_blocks: Positive = 5
+    reduction: Positive = 8
+    unshuffle: Literal[1, 2] = 1
+
+
+class Raw2RgbSizes(Section):
+    """Arguments of networks.Raw2Rgb; the defaults are the paper's."""
+
+    width: Positive = 96
+    num_groups: Positive = 3
+    num_blocks: Positive = 5
+    reduction: Positive = 8
+
+
+class ColorCorrectionSizes(Section):
+    """Arguments of networks.ColorCorrection; the defaults are the released network's."""
+
+    width: Positive = 96
+    num_groups: Positive = 2
+    num_blocks: Positive = 2
+    reduction: Positive = 8
+    blur: Literal["released", "full"] = "released"
+    unshuffle: Literal[1, 2] = 1
+
+
+class IspSizes(Section):
+    rgb2raw: Rgb2RawSizes = Rgb2RawSizes()
+    raw2rgb: Raw2RgbSizes = Raw2RgbSizes()
+    color_correction: ColorCorrectionSizes = ColorCorrectionSizes()
+
+
+class IspData(Section):
+    """What the ISP networks train on; the folders themselves come from the command line."""
+
+    patch_size: Annotated[int, Field(ge=16, multiple_of=2)] = 128
+    simulated_share: Share = 0.0  # of patches made from photos by simulated cameras
+    holdout: list[str] = []  # shell patterns of RAW names kept for validation
+    holdout_count: NotNegative = 0  # further RAW files kept for validation
+    validation_patches: Positive = 32
+    validation_size: Annotated[int, Field(ge=16, multiple_of=2)] = 256
+
+
+class IspLoss(Section):
+    log_epsilon: Annotated[float, Field(gt=0, lt=1)] = 1e-3  # darkest RAW value that the log loss tells apart
+    beta: Share = 0.5  # joint stage: weight of the RGB2RAW loss
+
+
+class Training(Section):
+    """The loop."""
+
+    steps: Positive
+    batch_size: Positive
+    optimizer: Literal["adam", "adamw"] = "adam"
+    learning_rate: Annotated[float, Field(gt=0)] = 1e-4
+    betas: tuple[float, float] = (0.9, 0.999)
+    weight_decay: Annotated[float, Field(ge=0)] = 0.0
+    schedule: Literal["step", "cosine"] = "step"
+    milestones: list[Positive] = []  # step schedule: steps after which the rate is multiplied by `gamma`
+    gamma: Annotated[float, Field(gt=0, le=1)] = 0.1
+    warmup: NotNegative = 0  # cosine schedule: steps of linear rise
+    final_learning_rate: Annotated[float, Field(ge=0)] = 0.0  # cosine schedule: rate at the last step
+    gradient_clip: Annotated[float, Field(ge=0)] = 0.0  # largest gradient norm, 0 for none
+    ema_decay: Annotated[float, Field(ge=0, lt=1)] = 0.0  # 0 for none
+    precision: Literal["auto", "float32", "bf16", "fp16"] = "auto"  # auto: bf16 on CUDA that has it, else float32
+    workers: NotNegative = 2  # loader processes
+    log_every: Positive = 20
+    checkpoint_every: Positive = 500
+    validate_every: Positive = 2000
+
+
+class IspRecipe(Section):
+    """One experiment with the ISP networks: train_rgb2raw.py and train_raw2rgb.py."""
+
+    seed: NotNegative = 0
+    network: IspSizes = IspSizes()
+    data: IspData = IspData()
+    loss: IspLoss = IspLoss()
+    train: Training
+
+
+Recipe = TypeVar("Recipe", bound=Section)
+
+
+def load_recipe(kind: type[Recipe], path: Path, overrides: Sequence[str] = ()) -> Recipe:
+    """Read a recipe of `kind` from YAML and apply `key=value` overrides, nested keys joined by dots.
+
+    Raises:
+        ConfigError: missing file, no YAML, unknown key, or a value outside its range.
+    """
+    try:
+        content = yaml.safe_load(path.read_text())
+    except OSError as error:
+        raise ConfigError(f"{path}: cannot be read ({error.strerror})") from None
+    except yaml.YAMLError as error:
+        raise ConfigError(f"{path}: not YAML ({error})") from None
+    if not isinstance(content, dict):
+        raise ConfigError(f"{path}: expected keys and values, got {type(content).__name__}")
+    for override in overrides:
+        _apply(override, content)
+    try:
+        return kind.model_validate(content)
+    except ValidationError as error:
+        problems = "; ".join(f"{'.'.join(map(str, item['loc']))}: {item['msg']}" for item in error.errors())
+        raise ConfigError(f"{path}: {problems}") from None
+
+
+def _apply(override: str, content: dict[str, Any]) -> None:
+    key, equals, value = override.partition("=")
+    if not equals or not key:
+        raise ConfigError(f"override {override!r}: expected key=value, as train.steps=1000")
+    *parents, last = key.split(".")
+    for parent in parents:
+        content = content.setdefault(parent, {})
+        if not isinstance(content, dict):
+            raise ConfigError(f"override {override!r}: {parent} holds a value, no keys")
+    content[last] = yaml.safe_load(value)
+
+
+def dump_recipe(recipe: Section) -> str:
+    """The whole recipe as YAML, defaults filled in."""
+    return yaml.safe_dump(recipe.model_dump(mode="json"), sort_keys=False)

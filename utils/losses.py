@@ -1,0 +1,18 @@
+"""Training losses of the ISP networks (CycleISP, Sec. 3)."""
+
+import torch.nn.functional as F
+from torch import Tensor
+
+
+def raw_log_l1_loss(predicted: Tensor, target: Tensor, epsilon: float) -> Tensor:
+    """L1 plus L1 of logarithms, so that dark values count as much as highlights.
+
+    mean |p - t| + mean |log max(p, epsilon) - log max(t, epsilon)|, natural logarithms.
+
+    Args:
+        predicted: linear RAW, any shape; may leave [0, 1].
+        target: linear RAW in [0, 1], the same shape.
+        epsilon: darkest value that the logarithm tells apart.
+    """
+    log_difference = predicted.clamp(min=epsilon).log() - target.clamp(min=epsilon).log()
+    return F.l1_loss(predicted, target) + log_difference.abs().mean()

@@ -1,0 +1,42 @@
+"""Padding that works at any size, and its exact inverse."""
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+
+def _reflected_indices(size: int, before: int, after: int, device: torch.device) -> Tensor:
+    """Indices 0 <= i < size of a line padded by reflection without repeating the border, as often as it takes."""
+    if size == 1:
+        return torch.zeros(before + size + after, dtype=torch.long, device=device)
+    period = 2 * (size - 1)
+    positions = torch.arange(-before, size + after, device=device) % period
+    return torch.where(positions < size, positions, period - positions)
+
+
+def reflect_pad(image: Tensor, padding: tuple[int, int, int, int]) -> Tensor:
+    """Pad (..., H, W) by reflection; unlike torch's, also by more than the image's own size.
+
+    Args:
+        image: (..., H, W), any range.
+        padding: pixels to add, (left, right, top, bottom), as in torch.nn.functional.pad.
+
+    Returns:
+        (..., H + top + bottom, W + left + right)
+    """
+    left, right, top, bottom = padding
+    height, width = image.shape[-2:]
+    if max(left, right) < width and max(top, bottom) < height and image.ndim in (3, 4):
+        return F.pad(image, padding, mode="reflect")
+    rows = _reflected_indices(height, top, bottom, image.device)
+    columns = _reflected_indices(width, left, right, image.device)
+    return image[..., rows, :][..., columns]
+
+
+def pad_to_multiple(image: Tensor, multiple: int) -> Tensor:
+    """Reflect-pad (..., H, W) at the bottom and right so that both sides are multiples of `multiple`.
+
+    The first pixel stays where it is, so the Bayer phase is kept and `[..., :H, :W]` undoes it exactly.
+    """
+    height, width = image.shape[-2:]
+    return reflect_pad(image, (0, -width % multiple, 0, -height % multiple))
