@@ -1,7 +1,7 @@
 """Train RAW2RGB and its colour branch, or with --stage joint both directions together.
 
-    python train_raw2rgb.py --config configs/compact/raw2rgb.yaml --raw RAW_FOLDER --photos PHOTO_FOLDER --run-dir runs/raw2rgb
-    python train_raw2rgb.py --stage joint --config configs/compact/joint.yaml --raw RAW_FOLDER --photos PHOTO_FOLDER \\
+    python train_raw2rgb.py --config configs/compact/raw2rgb.yaml --raw RAWS --photos PHOTOS --run-dir runs/raw2rgb
+    python train_raw2rgb.py --stage joint --config configs/compact/joint.yaml --raw RAWS --photos PHOTOS \\
         --rgb2raw runs/rgb2raw/weights.safetensors --raw2rgb runs/raw2rgb/weights.safetensors --run-dir runs/joint
 
 The same line again resumes the run.
@@ -21,7 +21,7 @@ def main() -> int:
     add_isp_data(parser)
     parser.add_argument("--stage", choices=("raw2rgb", "joint"), default="raw2rgb")
     parser.add_argument("--rgb2raw", metavar="WEIGHTS", help="joint stage: trained RGB2RAW to start from")
-    parser.add_argument("--raw2rgb", metavar="WEIGHTS", help="joint stage: trained RAW2RGB and colour branch to start from")
+    parser.add_argument("--raw2rgb", metavar="WEIGHTS", help="joint stage: likewise RAW2RGB and colour branch")
     args = parser.parse_args()
     recipe = load_recipe(IspRecipe, args.config, args.set)
     if args.dry_run:

@@ -1,6 +1,6 @@
 """Train RGB2RAW, the branch that turns photos into sensor RAW.
 
-    python train_rgb2raw.py --config configs/compact/rgb2raw.yaml --raw RAW_FOLDER --photos PHOTO_FOLDER --run-dir runs/rgb2raw
+    python train_rgb2raw.py --config configs/compact/rgb2raw.yaml --raw RAWS --photos PHOTOS --run-dir runs/rgb2raw
 
 The same line again resumes the run.
 """

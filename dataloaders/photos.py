@@ -70,8 +70,8 @@ def read_photo(path: Path | str) -> NDArray[np.uint8] | NDArray[np.uint16]:
     """Read an 8 or 16 bit sRGB photo, upright, as (H, W, 3); grey photos get three equal channels.
 
     Raises:
-        PhotoError: unreadable, empty, truncated or 1-pixel file; alpha channel, CMYK or another colour space than RGB and
-            grey; floating point.
+        PhotoError: unreadable, empty, truncated or 1-pixel file; alpha channel, CMYK or another colour space than RGB
+            and grey; floating point.
     """
     path = Path(path)
     try:
@@ -131,14 +131,14 @@ def _decode_deep(content: bytes, path: Path) -> NDArray[np.uint16]:
         decoded = cv2.imdecode(np.frombuffer(content, np.uint8), cv2.IMREAD_ANYDEPTH | cv2.IMREAD_COLOR)
     except cv2.error as error:
         raise PhotoError(f"{path}: damaged image ({error})") from None
-    if decoded is None or decoded.dtype not in (np.uint8, np.uint16):
+    if decoded is None or decoded.dtype != np.uint16:
         raise PhotoError(f"{path}: cannot be decoded as a 16 bit image; save it as 8 or 16 bit sRGB")
-    return cv2.cvtColor(decoded, cv2.COLOR_BGR2RGB)
+    return np.ascontiguousarray(decoded[..., ::-1]).astype(np.uint16)
 
 
 def as_float(photo: NDArray) -> NDArray[np.float32]:
     """uint8 or uint16 photo -> float32 in [0, 1]."""
-    return photo.astype(np.float32) / np.iinfo(photo.dtype).max
+    return photo.astype(np.float32) / np.float32(np.iinfo(photo.dtype).max)
 
 
 class PhotoStore:

@@ -19,12 +19,12 @@ from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
-from tqdm import tqdm
 
 from dataloaders.photos import Source, find_sources
 from utils import bayer
 from utils.errors import UserError
 from utils.files import write_bytes, written_aside
+from utils.progress import progress_bar
 from utils.raw_files import RAW_SUFFIXES, RawFileError, read_raw, render_with_libraw
 
 LAYOUT = 1  # of the store; a pair written in another layout is made anew
@@ -51,7 +51,9 @@ def prepare(inputs: Sequence[Path | str], store: Path, workers: int | None = Non
     """
     sources = [source for source in find_sources(inputs) if source.is_raw]
     if not sources:
-        raise RawFileError(f"{', '.join(map(str, inputs))}: no camera RAW file; looked for {' '.join(sorted(RAW_SUFFIXES))}")
+        raise RawFileError(
+            f"{', '.join(map(str, inputs))}: no camera RAW file; looked for {' '.join(sorted(RAW_SUFFIXES))}"
+        )
     store.mkdir(parents=True, exist_ok=True)
     ready: list[str] = []
     skipped: list[tuple[Path, str]] = []
@@ -59,14 +61,18 @@ def prepare(inputs: Sequence[Path | str], store: Path, workers: int | None = Non
     ready += [source.name for source in sources if source not in missing]
     with ThreadPoolExecutor(workers or os.cpu_count()) as pool:
         jobs = {pool.submit(_prepare_one, source, store): source for source in missing}
-        for job in tqdm(as_completed(jobs), total=len(jobs), desc="preparing RAW", unit="file", disable=not jobs):
+        for job in progress_bar(
+            iterable=as_completed(jobs), total=len(jobs), desc="preparing RAW", unit="file", disable=not jobs
+        ):
             source = jobs[job]
             try:
                 job.result()
                 ready.append(source.name)
             except (RawFileError, ValueError) as error:
                 skipped.append((source.path, str(error)))
-    lines = [f"ready\t{name}\t" for name in sorted(ready)] + [f"skipped\t{path}\t{why}" for path, why in sorted(skipped)]
+    lines = [f"ready\t{name}\t" for name in sorted(ready)] + [
+        f"skipped\t{path}\t{why}" for path, why in sorted(skipped)
+    ]
     write_bytes(store / "report.tsv", ("\n".join(["state\tfile\treason", *lines]) + "\n").encode())
     return Report(sorted(ready), sorted(skipped))
 
@@ -86,7 +92,8 @@ def _is_ready(source: Source, store: Path) -> bool:
 def _prepare_one(source: Source, store: Path) -> None:
     image = read_raw(source.path)
     rendered = render_with_libraw(source.path)
-    rows, columns = bayer.rggb_window(*image.mosaic.shape, image.pattern)
+    height, width = image.mosaic.shape
+    rows, columns = bayer.rggb_window(height, width, image.pattern)
     mosaic = np.round(image.mosaic[rows, columns] * 65535).astype(np.uint16)
     target = store / source.name
     target.parent.mkdir(parents=True, exist_ok=True)
@@ -166,7 +173,7 @@ class RawPairStore:
             raise UserError(f"RAW pair {name!r} is {height}x{width}, smaller than a patch of {size}; hold it out")
         top, left = (2 * int(rng.integers((side - size) // 2 + 1)) for side in (height, width))
         window = np.s_[top : top + size, left : left + size]
-        return mosaic[window].astype(np.float32) / 65535, srgb[window].astype(np.float32) / 255
+        return mosaic[window].astype(np.float32) / np.float32(65535), srgb[window].astype(np.float32) / np.float32(255)
 
 
 def main() -> None:

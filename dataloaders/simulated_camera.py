@@ -1,7 +1,7 @@
 """Classical cameras to send photos backwards through: the unprocessing of Brooks et al. (CVPR 2019, arXiv 1811.11127).
 
 A camera that is fully known turns a clean sRGB photo into the RAW it would have recorded. Sampled cameras widen the
-colours that the ISP networks see when few RAW files are at hand; a typical camera is the baseline that RGB2RAW has to beat.
+colours that the ISP networks see when few RAW files are at hand; a typical camera is the baseline for RGB2RAW to beat.
 """
 
 from collections.abc import Callable
@@ -86,8 +86,8 @@ def sample_camera(rng: np.random.Generator) -> SimulatedCamera:
     """A random camera that renders as LibRaw does without automatic brightness.
 
     The matrix is a random mixture of all known ones, as in Brooks et al.; the light is drawn uniformly in reciprocal
-    temperature from 2500 to 9000 K, so that the gains of red and blue fit the matrix and each other (ours; Brooks et al.
-    draw them apart).
+    temperature from 2500 to 9000 K, so that the gains of red and blue fit the matrix and each other (ours: Brooks et
+    al. draw them apart).
     """
     weights = rng.dirichlet(np.ones(len(XYZ2CAM)))
     xyz2cam = sum(w * np.reshape(m, (3, 3)) / 1e4 for w, m in zip(weights, XYZ2CAM.values(), strict=True))
@@ -98,7 +98,7 @@ def sample_camera(rng: np.random.Generator) -> SimulatedCamera:
 def typical_camera(tone: str = "libraw") -> SimulatedCamera:
     """The mean camera in daylight: the classical guess for a photo about which nothing is known.
 
-    With `tone="smoothstep"` and Brooks et al.'s mean gains it is their unprocessing: red 2.15, blue 1.7, brightness 1 / 0.8.
+    With `tone="smoothstep"` it is the mean of Brooks et al.: gains 2.15 for red and 1.7 for blue, brightness 1 / 0.8.
     With `tone="libraw"` it knows how our RAW files are rendered: 5500 K, no brightness.
     """
     xyz2cam = np.mean([np.reshape(m, (3, 3)) / 1e4 for m in XYZ2CAM.values()], axis=0)

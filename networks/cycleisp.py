@@ -15,7 +15,7 @@ class GuidedRaw2Rgb(nn.Module):
         self.color_correction = color_correction
 
     def forward(self, packed_raw: Tensor, reference: Tensor) -> Tensor:
-        """Render packed RAW (B, 4, H/2, W/2) in the colours of `reference`, sRGB (B, 3, H, W) in [0, 1]; not clipped."""
+        """Render packed RAW (B, 4, H/2, W/2) in the colours of `reference`, sRGB (B, 3, H, W), [0, 1]; not clipped."""
         return self.raw2rgb(packed_raw, self.color_correction(reference))
 
 

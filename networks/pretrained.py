@@ -10,7 +10,7 @@ from networks.cycleisp import CycleISP, GuidedRaw2Rgb
 from networks.denoiser import RawDenoiser, SrgbDenoiser
 from networks.raw2rgb import ColorCorrection, Raw2Rgb
 from networks.rgb2raw import Rgb2Raw
-from utils.checkpoint import WeightsError, load_weights, read_metadata
+from utils.checkpoint import WeightsError, file_sha256, load_weights, read_metadata
 
 SHIPPED = Path(__file__).resolve().parents[1] / "pretrained_models"
 Sizes = Mapping[str, Any]
@@ -80,6 +80,19 @@ def load_network(name_or_path: str | Path, expected: type[nn.Module]) -> nn.Modu
         network = build(str(kind), sizes)
         load_weights(network, path)
     return network.eval().requires_grad_(False)
+
+
+def load_cycleisp(name_or_path: str | Path) -> tuple[CycleISP, str]:
+    """A CycleISP ready for inference, and the SHA-256 of its weights (of all three files of a released folder).
+
+    Raises:
+        WeightsError: as `load_network`.
+    """
+    network = load_network(name_or_path, CycleISP)
+    assert isinstance(network, CycleISP)
+    path = find_weights(name_or_path)
+    files = [path / name for name in RELEASED_ISP] if path.is_dir() else [path]
+    return network, "+".join(file_sha256(file) for file in files)
 
 
 def _load_released_isp(folder: Path, expected: type[nn.Module]) -> nn.Module:

@@ -109,8 +109,9 @@ def _check_fits(network: nn.Module, state: Mapping[str, Tensor], path: Path) -> 
     missing = [name for name in expected if name not in state]
     surplus = [name for name in state if name not in expected]
     if missing or surplus:
-        parts = [f"{word} {len(names)}, first {names[0]!r}" for word, names in (("lacks", missing), ("has unknown", surplus)) if names]
-        raise WeightsError(f"{path}: these are not the weights of this {kind}: the file {'; it '.join(parts)}")
+        found = [f"lacks {len(missing)}, first {missing[0]!r}"] if missing else []
+        found += [f"has {len(surplus)} that it knows not, first {surplus[0]!r}"] if surplus else []
+        raise WeightsError(f"{path}: these are not the weights of this {kind}: the file {' and '.join(found)}")
     for name, tensor in expected.items():
         if state[name].shape != tensor.shape:
             raise WeightsError(

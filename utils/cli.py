@@ -6,6 +6,7 @@ import sys
 from collections.abc import Callable
 from pathlib import Path
 
+from utils.config import Recipe, check_recipe, read_yaml
 from utils.errors import UserError
 
 EXIT_CANNOT_RUN = 2
@@ -20,6 +21,20 @@ def run_script(main: Callable[[], int | None]) -> None:
     except UserError as error:
         print(f"error: {error}", file=sys.stderr)
         sys.exit(EXIT_CANNOT_RUN)
+
+
+def recipe_from_arguments(kind: type[Recipe], args: argparse.Namespace) -> Recipe:
+    """A recipe from a script's options, on top of the YAML file that `--config` may name.
+
+    The parser leaves out options that were not given (`argument_default=SUPPRESS`).
+
+    Raises:
+        ConfigError: as `check_recipe`.
+    """
+    given = vars(args).copy()
+    config: Path | None = given.pop("config", None)
+    content = read_yaml(config) if config else {}
+    return check_recipe(kind, {**content, **given}, str(config) if config else "command line")
 
 
 def training_parser(description: str | None) -> argparse.ArgumentParser:

@@ -8,7 +8,9 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 # Linear sRGB to CIE XYZ under D65 (IEC 61966-2-1).
-RGB2XYZ = np.array([[0.4124564, 0.3575761, 0.1804375], [0.2126729, 0.7151522, 0.0721750], [0.0193339, 0.1191920, 0.9503041]])
+RGB2XYZ = np.array(
+    [[0.4124564, 0.3575761, 0.1804375], [0.2126729, 0.7151522, 0.0721750], [0.0193339, 0.1191920, 0.9503041]]
+)
 
 
 def srgb_encode(linear: NDArray) -> NDArray:
@@ -53,7 +55,7 @@ def inverse_smoothstep(toned: NDArray) -> NDArray:
 def cam2rgb_from_xyz2cam(xyz2cam: ArrayLike) -> NDArray:
     """Matrix from white-balanced camera colours to linear sRGB.
 
-    As dcraw, LibRaw and Brooks et al. do it: sRGB -> XYZ -> camera, each row scaled so that white stays white, inverted.
+    As dcraw, LibRaw and Brooks et al. do it: sRGB -> XYZ -> camera, rows scaled so that white stays white, inverted.
 
     Args:
         xyz2cam: (3, 3) the D65 matrix that camera files and Adobe's tables give (DNG ColorMatrix2).
@@ -74,7 +76,7 @@ def apply_matrix(colors: NDArray, matrix: NDArray) -> NDArray:
 def illuminant_xyz(temperature: float) -> NDArray:
     """XYZ of white at Y = 1 for a light of the given correlated colour temperature in kelvin, 1667 to 25000.
 
-    Above 4000 K the CIE daylight locus, below it the Planckian locus in the cubic approximation of Kim et al. (US patent
+    From 4000 K the CIE daylight locus, below it the Planckian locus in the cubic approximation of Kim et al. (US patent
     7,024,034).
 
     Raises:
@@ -84,13 +86,14 @@ def illuminant_xyz(temperature: float) -> NDArray:
         raise ValueError(f"colour temperature must lie in 1667..25000 K, got {temperature}")
     inverse = 1000.0 / temperature
     if temperature >= 4000:
-        cubic = (-4.6070, 2.9678, 0.09911, 0.244063) if temperature <= 7000 else (-2.0064, 1.9018, 0.24748, 0.237040)
-        x = np.polyval(cubic, inverse)
+        warm, cool = (-4.6070, 2.9678, 0.09911, 0.244063), (-2.0064, 1.9018, 0.24748, 0.237040)
+        x = np.polyval(warm if temperature <= 7000 else cool, inverse)
         y = -3.0 * x**2 + 2.870 * x - 0.275
     else:
+        lowest = (-1.1063814, -1.34811020, 2.18555832, -0.20219683)
+        low = (-0.9549476, -1.37418593, 2.09137015, -0.16748867)
         x = np.polyval((-0.2661239, -0.2343589, 0.8776956, 0.179910), inverse)
-        cubic = (-1.1063814, -1.34811020, 2.18555832, -0.20219683) if temperature <= 2222 else (-0.9549476, -1.37418593, 2.09137015, -0.16748867)
-        y = np.polyval(cubic, x)
+        y = np.polyval(lowest if temperature <= 2222 else low, x)
     return np.array([x / y, 1.0, (1 - x - y) / y])
 
 

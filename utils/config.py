@@ -113,11 +113,11 @@ class IspRecipe(Section):
 Recipe = TypeVar("Recipe", bound=Section)
 
 
-def load_recipe(kind: type[Recipe], path: Path, overrides: Sequence[str] = ()) -> Recipe:
-    """Read a recipe of `kind` from YAML and apply `key=value` overrides, nested keys joined by dots.
+def read_yaml(path: Path) -> dict[str, Any]:
+    """The keys and values of a YAML file.
 
     Raises:
-        ConfigError: missing file, no YAML, unknown key, or a value outside its range.
+        ConfigError: missing file, no YAML, or no keys.
     """
     try:
         content = yaml.safe_load(path.read_text())
@@ -127,13 +127,32 @@ def load_recipe(kind: type[Recipe], path: Path, overrides: Sequence[str] = ()) -
         raise ConfigError(f"{path}: not YAML ({error})") from None
     if not isinstance(content, dict):
         raise ConfigError(f"{path}: expected keys and values, got {type(content).__name__}")
-    for override in overrides:
-        _apply(override, content)
+    return content
+
+
+def check_recipe(kind: type[Recipe], content: dict[str, Any], origin: str) -> Recipe:
+    """A recipe of `kind` from keys and values; `origin` is for messages.
+
+    Raises:
+        ConfigError: unknown or missing key, or a value outside its range.
+    """
     try:
         return kind.model_validate(content)
     except ValidationError as error:
         problems = "; ".join(f"{'.'.join(map(str, item['loc']))}: {item['msg']}" for item in error.errors())
-        raise ConfigError(f"{path}: {problems}") from None
+        raise ConfigError(f"{origin}: {problems}") from None
+
+
+def load_recipe(kind: type[Recipe], path: Path, overrides: Sequence[str] = ()) -> Recipe:
+    """Read a recipe of `kind` from YAML and apply `key=value` overrides, nested keys joined by dots.
+
+    Raises:
+        ConfigError: missing file, no YAML, unknown key, or a value outside its range.
+    """
+    content = read_yaml(path)
+    for override in overrides:
+        _apply(override, content)
+    return check_recipe(kind, content, str(path))
 
 
 def _apply(override: str, content: dict[str, Any]) -> None:
@@ -151,3 +170,23 @@ def _apply(override: str, content: dict[str, Any]) -> None:
 def dump_recipe(recipe: Section) -> str:
     """The whole recipe as YAML, defaults filled in."""
     return yaml.safe_dump(recipe.model_dump(mode="json"), sort_keys=False)
+
+
+class GenerationRecipe(Section):
+    """What generate_data.py makes; every key is also an option of its command line."""
+
+    input: list[str]
+    output: str
+    space: Literal["raw", "srgb", "both"] = "both"
+    noise: str = "dnd"
+    weights: str = "compact_isp"
+    clean_target: Literal["input", "cycle", "residual"] = "input"
+    blur: Annotated[float, Field(ge=0, le=5)] = 1.0  # sigma in pixels; paper
+    seed: NotNegative = 0
+    limit: Positive | None = None
+    variance: bool = False
+    preview: bool = False
+    device: Literal["auto", "cpu", "cuda", "mps"] = "auto"
+    precision: Literal["float32", "bf16", "fp16"] = "float32"
+    batch_size: Positive = 1
+    workers: Positive = 2

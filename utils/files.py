@@ -1,6 +1,5 @@
 """Files that are whole or absent."""
 
-import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -10,14 +9,14 @@ from pathlib import Path
 def written_aside(path: Path) -> Iterator[Path]:
     """Give a temporary path beside `path` to write to; rename it to `path` when the block ends well.
 
-    A process killed inside the block leaves a hidden `.NAME.part` behind, which the next try overwrites; an error removes
-    it. Folders are made as needed.
+    A process killed inside the block leaves a hidden `.NAME.part` behind, which the next try overwrites; an error
+    removes it. Folders are made as needed.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
     aside = path.with_name(f".{path.name}.part")
     try:
         yield aside
-        os.replace(aside, path)
+        aside.replace(path)
     except BaseException:
         aside.unlink(missing_ok=True)
         raise

@@ -7,7 +7,7 @@ from torch import Tensor
 
 
 def psnr(predicted: Tensor, target: Tensor) -> float:
-    """Peak signal-to-noise ratio in dB over all values, data range 1, after clipping `predicted` to [0, 1]; no rounding.
+    """Peak signal-to-noise ratio in dB over all values: data range 1, `predicted` clipped to [0, 1], no rounding.
 
     Args:
         predicted: any shape.

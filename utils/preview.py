@@ -26,7 +26,7 @@ def demosaic(mosaic: NDArray[np.float32], pattern: str) -> NDArray[np.float32]:
     """
     bayer.check_pattern(pattern)
     levels = np.round(np.clip(mosaic, 0, 1) * 65535).astype(np.uint16)
-    return cv2.cvtColor(levels, _TO_RGB[pattern]).astype(np.float32) / 65535
+    return cv2.cvtColor(levels, _TO_RGB[pattern]).astype(np.float32) / np.float32(65535)
 
 
 def gray_world_gains(mosaic: NDArray[np.float32], pattern: str) -> NDArray[np.float64]:

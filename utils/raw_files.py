@@ -15,10 +15,12 @@ from utils import bayer
 from utils.color import cam2rgb_from_xyz2cam
 from utils.errors import UserError
 
-RAW_SUFFIXES = frozenset(
-    ".3fr .arw .cr2 .cr3 .crw .dcr .dng .erf .fff .gpr .iiq .k25 .kdc .mef .mos .mrw .nef .nrw .orf .pef .raf .raw .rw2 "
-    ".rwl .sr2 .srf .srw".split()
-)
+# fmt: off
+RAW_SUFFIXES = frozenset((
+    ".3fr", ".arw", ".cr2", ".cr3", ".crw", ".dcr", ".dng", ".erf", ".fff", ".gpr", ".iiq", ".k25", ".kdc", ".mef",
+    ".mos", ".mrw", ".nef", ".nrw", ".orf", ".pef", ".raf", ".raw", ".rw2", ".rwl", ".sr2", ".srf", ".srw",
+))
+# fmt: on
 DNG_NOISE_PROFILE = 51041  # DNG tag: one or N pairs (shot, read), variances on the [0, 1] scale
 
 # tifffile reports odd private tags of camera files as errors; they are none of ours
@@ -73,7 +75,8 @@ def _opened(path: Path) -> Iterator[rawpy.RawPy]:
 
 
 def _pattern(raw: rawpy.RawPy, path: Path) -> str:
-    letters = "".join(chr(raw.color_desc[index]) for index in raw.raw_pattern.flatten())
+    tile = np.asarray(raw.raw_pattern)
+    letters = "".join(chr(raw.color_desc[index]) for index in tile.flatten())
     if letters not in bayer.PATTERNS:
         raise RawFileError(f"{path}: its colour filter reads {letters}, expected one of {', '.join(bayer.PATTERNS)}")
     return letters
@@ -169,5 +172,7 @@ def render_with_libraw(path: Path | str) -> NDArray[np.uint8]:
             adjust_maximum_thr=0.0,
         )
     if rendered.shape[:2] != expected:
-        raise RawFileError(f"{path}: rendering is {rendered.shape[:2]}, the mosaic is {expected}; no pixel-aligned pair")
+        raise RawFileError(
+            f"{path}: rendering is {rendered.shape[:2]}, the mosaic is {expected}; no pixel-aligned pair"
+        )
     return rendered

@@ -1,12 +1,13 @@
 """The training loop of every network here: run it again and it goes on, bit for bit on a CPU.
 
-The data of step s are patches s * B ... s * B + B - 1 of an endless stream, and the learning rate is a function of s, so
-a checkpoint is: step, weights, optimizer, moving average, random states. Nothing else has a position.
+The data of step s are patches s * B ... s * B + B - 1 of an endless stream, and the learning rate is a function of s,
+so a checkpoint is: step, weights, optimizer, moving average, random states. Nothing else has a position.
 """
 
 import json
 import logging
 import math
+import os
 import signal
 import time
 from collections.abc import Iterator, Mapping
@@ -25,10 +26,12 @@ from tqdm import tqdm
 
 from utils.checkpoint import save_weights
 from utils.config import Training
+from utils.devices import autocast_type, pick_device
 from utils.errors import UserError
 from utils.files import write_bytes, written_aside
 from utils.metrics import psnr
 from utils.preview import training_strip
+from utils.progress import progress_bar
 from utils.version import code_version
 
 Batch = Mapping[str, Tensor]
@@ -57,18 +60,15 @@ def make_fabric(device: str, precision: str) -> Fabric:
     hundreds of times slower.
 
     Raises:
-        TrainingError: CUDA asked for and absent, or half precision on a CPU.
+        UserError: a device asked for and absent, or half precision on a CPU.
     """
-    if device == "auto":
-        device = "cuda" if torch.cuda.is_available() else "cpu"
-    if device == "cuda" and not torch.cuda.is_available():
-        raise TrainingError("--device cuda: PyTorch sees no CUDA GPU here; use --device cpu")
+    kind = pick_device(device).type
     if precision == "auto":
-        precision = "bf16" if device == "cuda" and torch.cuda.is_bf16_supported() else "float32"
-    if device == "cpu" and precision != "float32":
-        raise TrainingError(f"precision {precision} on a CPU is far slower than float32; set train.precision=auto")
+        precision = "bf16" if kind == "cuda" and torch.cuda.is_bf16_supported() else "float32"
+    autocast_type(precision, torch.device(kind))  # refuses half precision on a CPU
     plugin: Any = {"float32": "32-true", "bf16": "bf16-mixed", "fp16": "16-mixed"}[precision]
-    return Fabric(accelerator=device, devices="auto" if device == "cuda" else 1, precision=plugin)
+    processes = int(os.environ.get("LOCAL_WORLD_SIZE", 1)), int(os.environ.get("GROUP_WORLD_SIZE", 1))
+    return Fabric(accelerator=kind, devices=processes[0], num_nodes=processes[1], precision=plugin)
 
 
 def seed_everything(seed: int) -> None:
@@ -109,7 +109,7 @@ class StepBatches:
 def _stop_requests() -> Iterator[list[int]]:
     """Collect SIGTERM and Ctrl-C instead of dying in the middle of a step; a second one has its usual effect."""
     received: list[int] = []
-    usual = {number: signal.getsignal(number) for number in (signal.SIGTERM, signal.SIGINT)}
+    usual: dict[int, Any] = {number: signal.getsignal(number) for number in (signal.SIGTERM, signal.SIGINT)}
 
     def remember(number: int, frame: object) -> None:
         received.append(number)
@@ -160,7 +160,9 @@ class Trainer:
         self.stop_after = stop_after
         self.step = 0
         self._check_recipe()
-        averaged = AveragedModel(network, multi_avg_fn=get_ema_multi_avg_fn(recipe.ema_decay)) if recipe.ema_decay else None
+        averaged = (
+            AveragedModel(network, multi_avg_fn=get_ema_multi_avg_fn(recipe.ema_decay)) if recipe.ema_decay else None
+        )
         self.average = averaged.to(fabric.device) if averaged else None
         algorithm = {"adam": torch.optim.Adam, "adamw": torch.optim.AdamW}[recipe.optimizer]
         optimizer = algorithm(
@@ -238,8 +240,10 @@ class Trainer:
         """
         recipe = self.recipe
         self.resume()
-        batches = StepBatches(self.step, recipe.steps, recipe.batch_size, self.fabric.global_rank, self.fabric.world_size)
-        loader = DataLoader(
+        batches = StepBatches(
+            self.step, recipe.steps, recipe.batch_size, self.fabric.global_rank, self.fabric.world_size
+        )
+        loader: Any = DataLoader(
             training,
             batch_sampler=batches,
             num_workers=recipe.workers,
@@ -248,8 +252,13 @@ class Trainer:
         )
         loader = self.fabric.setup_dataloaders(loader, use_distributed_sampler=False)
         board = SummaryWriter(str(self.run_dir), purge_step=self.step) if self.fabric.is_global_zero else None
-        bar = tqdm(
-            total=recipe.steps, initial=self.step, desc=self.run_dir.name, unit="step", disable=board is None, smoothing=0.05
+        bar = progress_bar(
+            total=recipe.steps,
+            initial=self.step,
+            desc=self.run_dir.name,
+            unit="step",
+            disable=board is None,
+            smoothing=0.05,
         )
         started = time.monotonic()
         waiting = time.monotonic()
@@ -269,7 +278,9 @@ class Trainer:
                 if stopping or self.step % recipe.checkpoint_every == 0 or self.step == recipe.steps:
                     self.save()
                 if stopping and self.step < recipe.steps:
-                    log.info("stopped at step %d of %d, saved; run the same command again to go on", self.step, recipe.steps)
+                    log.info(
+                        "stopped at step %d of %d, saved; run the same command again to go on", self.step, recipe.steps
+                    )
                     break
                 waiting = time.monotonic()
         if board is not None:
@@ -289,7 +300,11 @@ class Trainer:
         self.optimizer.zero_grad(set_to_none=True)
         if self.average is not None:
             self.average.update_parameters(self.network.module)
-        return {"loss": loss.detach(), "gradient_norm": norm, "outputs": {name: out.detach() for name, out in outputs.items()}}
+        return {
+            "loss": loss.detach(),
+            "gradient_norm": norm,
+            "outputs": {name: out.detach() for name, out in outputs.items()},
+        }
 
     def _log(self, board: SummaryWriter | None, bar: tqdm, batch: Batch, values: dict[str, Any]) -> None:
         outputs = values.pop("outputs")

@@ -1,0 +1,170 @@
+"""The folder that generate_data.py fills and that denoisers train on.
+
+    DIR/raw/NAME.h5           clean, noisy: (4, H/2, W/2) uint16, packed RGGB, linear = value / 65535; variance map
+    DIR/srgb/clean/NAME.png   DIR/srgb/noisy/NAME.png
+    DIR/manifest.jsonl        a line a pair, with everything that made it; sorted by name when the run is finished
+    DIR/settings.json         what all pairs have in common
+
+A pair exists when its line is in a manifest: files are written aside and renamed, the line comes last. Each process
+appends to a manifest of its own, `manifest.rankN.jsonl`, and merges it at the end, so many can fill one folder.
+"""
+
+import json
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import cv2
+import h5py
+import numpy as np
+from filelock import FileLock
+from numpy.typing import NDArray
+
+from utils.errors import UserError
+from utils.files import write_bytes, written_aside
+
+PNG_COMPRESSION = 3  # zlib level: noise hardly shrinks further, higher levels only take longer
+Record = dict[str, Any]
+
+
+@dataclass(frozen=True)
+class PairFiles:
+    """One pair as it is stored; RAW (4, H/2, W/2) uint16, sRGB (H, W, 3) uint8 or uint16, None where not asked for."""
+
+    clean_raw: NDArray[np.uint16] | None
+    noisy_raw: NDArray[np.uint16] | None
+    variance: NDArray[np.float32] | None
+    clean_srgb: NDArray | None
+    noisy_srgb: NDArray | None
+
+
+class PairStore:
+    """Writes pairs to a folder and knows which are finished.
+
+    Args:
+        folder: created if missing; pairs made before with the same settings are kept.
+        settings: what every pair depends on; a folder never mixes two.
+        rank: number of this process among those that fill the folder.
+
+    Raises:
+        UserError: the folder holds pairs made with other settings, or a file that is none of ours.
+    """
+
+    def __init__(self, folder: Path, settings: Mapping[str, Any], rank: int = 0) -> None:
+        self.folder = folder
+        folder.mkdir(parents=True, exist_ok=True)
+        self._lock = FileLock(folder / ".lock")
+        self._part = folder / f"manifest.rank{rank}.jsonl"
+        with self._lock:
+            self._check_settings(dict(settings))
+            self._records = {record["name"]: record for record in self._read_manifests()}
+            # A kill may have left half a line at the end: later ones must not grow onto it.
+            if self._part.is_file():
+                _rewrite(self._part, _read_records(self._part))
+
+    def _check_settings(self, settings: Record) -> None:
+        path = self.folder / "settings.json"
+        if not path.is_file():
+            write_bytes(path, json.dumps(settings, indent=1).encode())
+            return
+        try:
+            before = json.loads(path.read_text())
+        except ValueError:
+            raise UserError(f"{path}: not the JSON that was written there; give another --output") from None
+        changed = sorted(key for key in before.keys() | settings.keys() if before.get(key) != settings.get(key))
+        if changed:
+            was = ", ".join(f"{key}={before.get(key)}" for key in changed)
+            raise UserError(f"{self.folder}: holds pairs made with {was}; give another --output, or the same settings")
+
+    def _read_manifests(self) -> Iterator[Record]:
+        for path in sorted(self.folder.glob("manifest*.jsonl")):
+            yield from _read_records(path)
+
+    def is_finished(self, name: str, source_bytes: int) -> bool:
+        """Whether the pair is there, made from a file of this size."""
+        record = self._records.get(name)
+        if record is None or record["source_bytes"] != source_bytes:
+            return False
+        return all((self.folder / file).is_file() for file in record["files"].values())
+
+    def write(self, name: str, pair: PairFiles, record: Mapping[str, Any]) -> None:
+        """Write one pair's files, then its line; may be called from several threads of one process.
+
+        Raises:
+            OSError: the disk is full or cannot be written.
+        """
+        files: dict[str, str] = {}
+        if pair.clean_raw is not None:
+            files["raw"] = f"raw/{name}.h5"
+            self._write_raw(self.folder / files["raw"], pair, record)
+        for kind, image in (("clean", pair.clean_srgb), ("noisy", pair.noisy_srgb)):
+            if image is not None:
+                files[f"srgb_{kind}"] = f"srgb/{kind}/{name}.png"
+                _write_png(self.folder / files[f"srgb_{kind}"], image)
+        full = {"name": name, **record, "files": files}
+        line = json.dumps(full, sort_keys=True) + "\n"
+        with self._part.open("a", encoding="utf-8") as manifest:
+            manifest.write(line)  # one write a line, so lines of threads do not mix
+        self._records[name] = full
+
+    @staticmethod
+    def _write_raw(path: Path, pair: PairFiles, record: Mapping[str, Any]) -> None:
+        with written_aside(path) as aside, h5py.File(aside, "w") as file:
+            planes = {"clean": pair.clean_raw, "noisy": pair.noisy_raw, "variance": pair.variance}
+            for key, plane in planes.items():
+                if plane is not None:
+                    file.create_dataset(key, data=plane, compression="gzip", compression_opts=1, shuffle=True)
+            file.attrs["pattern"] = "RGGB"
+            for key in ("shot_noise", "read_noise", "seed", "weights_sha256", "version"):
+                file.attrs[key] = record[key]
+
+    def merge(self) -> list[Record]:
+        """Fold this process's lines into manifest.jsonl, sorted by name; returns all records so far."""
+        with self._lock:
+            records = {record["name"]: record for record in self._read_manifests()}
+            merged = [records[name] for name in sorted(records)]
+            _rewrite(self.folder / "manifest.jsonl", merged)
+            self._part.unlink(missing_ok=True)
+        return merged
+
+
+def _rewrite(path: Path, records: list[Record]) -> None:
+    write_bytes(path, "".join(json.dumps(record, sort_keys=True) + "\n" for record in records).encode())
+
+
+def _read_records(path: Path) -> list[Record]:
+    """The whole lines of a manifest; a half line that a kill left behind is dropped, its pair is made again."""
+    records = []
+    for line in path.read_text(encoding="utf-8").splitlines():
+        try:
+            records.append(json.loads(line))
+        except ValueError:
+            continue
+    return [record for record in records if isinstance(record, dict) and "name" in record]
+
+
+def read_manifest(folder: Path) -> list[Record]:
+    """All pairs of a folder, sorted by name.
+
+    Raises:
+        UserError: the folder holds no manifest.
+    """
+    records = {record["name"]: record for path in folder.glob("manifest*.jsonl") for record in _read_records(path)}
+    if not records:
+        raise UserError(f"{folder}: holds no manifest.jsonl with pairs; make some with generate_data.py")
+    return [records[name] for name in sorted(records)]
+
+
+def read_raw_pair(path: Path) -> tuple[NDArray[np.uint16], NDArray[np.uint16], dict[str, Any]]:
+    """Clean and noisy RAW (4, H/2, W/2) uint16 of a RAW pair's file, and its attributes."""
+    with h5py.File(path) as file:
+        return file["clean"][()], file["noisy"][()], dict(file.attrs)
+
+
+def _write_png(path: Path, image: NDArray) -> None:
+    bgr = cv2.cvtColor(image, cv2.COLOR_RGB2BGR)
+    encoded, content = cv2.imencode(".png", bgr, [cv2.IMWRITE_PNG_COMPRESSION, PNG_COMPRESSION])
+    if not encoded:
+        raise OSError(f"{path}: OpenCV could not encode the image as PNG")
+    write_bytes(path, content.tobytes())
