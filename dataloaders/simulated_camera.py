@@ -46,13 +46,13 @@ class SimulatedCamera:
     """One camera under one light.
 
     Attributes:
-        xyz2cam: (3, 3) XYZ under D65 to camera colours.
+        cam2rgb: (3, 3) white-balanced camera colours to linear sRGB.
         white_balance: (3,) gains for R, G, B that the camera applied; green = 1.
         tone: name in INVERSE_TONES of the display curve it applied.
         brightness: gain that it applied to all channels; 1 leaves the sensor's exposure as it was.
     """
 
-    xyz2cam: NDArray[np.float64]
+    cam2rgb: NDArray[np.float64]
     white_balance: NDArray[np.float64]
     tone: str = "libraw"
     brightness: float = 1.0
@@ -70,8 +70,7 @@ class SimulatedCamera:
             (H, W, 3) camera colours at every pixel, linear, [0, 1]; sample them with `bayer.mosaic`.
         """
         linear_rgb = INVERSE_TONES[self.tone](srgb)
-        rgb2cam = np.linalg.inv(color.cam2rgb_from_xyz2cam(self.xyz2cam))
-        balanced = color.apply_matrix(linear_rgb, rgb2cam)
+        balanced = color.apply_matrix(linear_rgb, np.linalg.inv(self.cam2rgb))
         inverse_gains = 1 / (self.brightness * self.white_balance / self.white_balance.min())
         gray = balanced.mean(axis=-1, keepdims=True)
         highlight = (np.clip(gray - _SHOULDER, 0, None) / (1 - _SHOULDER)) ** 2
@@ -92,7 +91,7 @@ def sample_camera(rng: np.random.Generator) -> SimulatedCamera:
     weights = rng.dirichlet(np.ones(len(XYZ2CAM)))
     xyz2cam = sum(w * np.reshape(m, (3, 3)) / 1e4 for w, m in zip(weights, XYZ2CAM.values(), strict=True))
     temperature = 1 / rng.uniform(1 / 9000, 1 / 2500)
-    return SimulatedCamera(np.asarray(xyz2cam), color.white_balance_gains(xyz2cam, temperature))
+    return SimulatedCamera(color.cam2rgb_from_xyz2cam(xyz2cam), color.white_balance_gains(xyz2cam, temperature))
 
 
 def typical_camera(tone: str = "libraw") -> SimulatedCamera:
@@ -102,6 +101,7 @@ def typical_camera(tone: str = "libraw") -> SimulatedCamera:
     With `tone="libraw"` it knows how our RAW files are rendered: 5500 K, no brightness.
     """
     xyz2cam = np.mean([np.reshape(m, (3, 3)) / 1e4 for m in XYZ2CAM.values()], axis=0)
+    cam2rgb = color.cam2rgb_from_xyz2cam(xyz2cam)
     if tone == "smoothstep":
-        return SimulatedCamera(xyz2cam, np.array([2.15, 1.0, 1.7]), tone, brightness=1 / 0.8)
-    return SimulatedCamera(xyz2cam, color.white_balance_gains(xyz2cam, 5500.0), tone)
+        return SimulatedCamera(cam2rgb, np.array([2.15, 1.0, 1.7]), tone, brightness=1 / 0.8)
+    return SimulatedCamera(cam2rgb, color.white_balance_gains(xyz2cam, 5500.0), tone)

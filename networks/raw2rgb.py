@@ -6,6 +6,7 @@ from torch import Tensor, nn
 
 from networks.blocks import DeepFeatures, check_image, conv3x3
 from networks.blur import GaussianBlur
+from networks.companding import LinearDemosaic, compand
 
 BLUR_SIGMA = 12.0  # pixels
 BLUR_RADIUS = {
@@ -72,12 +73,15 @@ class Raw2Rgb(nn.Module):
         num_groups: recursive residual groups.
         num_blocks: dual attention blocks in a group.
         reduction: bottleneck of the channel attention.
+        companded: see RAW through a display-like curve, and correct a learned linear demosaicking of it (ours).
 
     Raises:
         ValueError: on call, if RAW has not four planes or the colour map does not fit it.
     """
 
-    def __init__(self, width: int = 96, num_groups: int = 3, num_blocks: int = 5, reduction: int = 8) -> None:
+    def __init__(
+        self, width: int = 96, num_groups: int = 3, num_blocks: int = 5, reduction: int = 8, companded: bool = False
+    ) -> None:
         super().__init__()
         self.activation = nn.PReLU(width)
         self.head = conv3x3(4, width)
@@ -85,12 +89,17 @@ class Raw2Rgb(nn.Module):
         self.tail = conv3x3(width, width)
         self.to_rgb = nn.Conv2d(width, 12, kernel_size=1)
         self.shuffle = nn.PixelShuffle(2)
+        self.demosaic = LinearDemosaic() if companded else None
 
     def forward(self, packed_raw: Tensor, color_map: Tensor) -> Tensor:
         check_image("packed RAW", packed_raw, channels=4)
         expected = (packed_raw.shape[0], self.head.out_channels, *packed_raw.shape[2:])
         if tuple(color_map.shape) != expected:
             raise ValueError(f"colour map: expected {expected} to fit the RAW, got {tuple(color_map.shape)}")
-        deep = self.deep(self.head(packed_raw))  # (B, width, H/2, W/2)
+        planes = packed_raw if self.demosaic is None else compand(packed_raw)
+        deep = self.deep(self.head(planes))  # (B, width, H/2, W/2)
         corrected = self.activation(deep * color_map + deep)  # colour attention
-        return self.shuffle(self.to_rgb(self.activation(self.tail(corrected))))  # (B, 3, H, W)
+        colors = self.to_rgb(self.activation(self.tail(corrected)))  # (B, 12, H/2, W/2)
+        if self.demosaic is not None:
+            colors = colors + self.demosaic(planes)
+        return self.shuffle(colors)  # (B, 3, H, W)

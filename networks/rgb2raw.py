@@ -3,6 +3,7 @@
 from torch import Tensor, nn
 
 from networks.blocks import DeepFeatures, check_image, conv3x3
+from networks.companding import expand
 from utils import bayer
 
 
@@ -18,13 +19,20 @@ class Rgb2Raw(nn.Module):
         reduction: bottleneck of the channel attention.
         unshuffle: 1 works at full resolution as the paper does. 2 works at half resolution behind a 2x2 pixel-unshuffle
             stem: about a quarter of the cost at the same width (ours).
+        companded: predict a correction of the photo, in a display-like curve that is undone at the end (ours).
 
     Raises:
         ValueError: on call, if the photo has not three channels or an odd side.
     """
 
     def __init__(
-        self, width: int = 96, num_groups: int = 3, num_blocks: int = 5, reduction: int = 8, unshuffle: int = 1
+        self,
+        width: int = 96,
+        num_groups: int = 3,
+        num_blocks: int = 5,
+        reduction: int = 8,
+        unshuffle: int = 1,
+        companded: bool = False,
     ) -> None:
         super().__init__()
         self.activation = nn.PReLU(width)  # one for all blocks, as in the released weights
@@ -34,6 +42,7 @@ class Rgb2Raw(nn.Module):
         self.tail = conv3x3(width, 3 * unshuffle**2)
         self.shuffle = nn.PixelShuffle(unshuffle)
         self.multiple = max(2, unshuffle)
+        self.companded = companded
 
     def forward(self, srgb: Tensor) -> Tensor:
         return bayer.pack(bayer.mosaic(self.camera_rgb(srgb), "RGGB"))  # (B, 4, H/2, W/2)
@@ -43,4 +52,5 @@ class Rgb2Raw(nn.Module):
         check_image("sRGB photo", srgb, channels=3, multiple=self.multiple)
         shallow = self.head(self.stem(srgb))  # (B, width, H/u, W/u)
         deep = self.activation(self.deep(shallow))  # (B, width, H/u, W/u)
-        return self.shuffle(self.tail(deep))  # (B, 3, H, W)
+        colors = self.shuffle(self.tail(deep))  # (B, 3, H, W)
+        return expand(srgb + colors) if self.companded else colors

@@ -1,5 +1,7 @@
-"""Small files in real layouts, made by the tests: camera RAW as DNG."""
+"""Small files in real layouts, made by the tests: camera RAW as DNG, photos as PNG."""
 
+import struct
+import zlib
 from pathlib import Path
 
 import numpy as np
@@ -13,14 +15,19 @@ def write_dng(
     path: Path,
     mosaic: NDArray[np.uint16],
     pattern: str = "RGGB",
-    black: int = 64,
+    black: int | tuple[int, int, int, int] = 64,
     white: int = 1023,
     neutral: tuple[float, float, float] = (0.5, 1.0, 0.625),
     xyz2cam: NDArray | None = None,
     noise_profile: list[float] | None = None,
     model: tuple[str, str] = ("Fabricated", "Camera"),
+    active_area: tuple[int, int, int, int] | None = None,
 ) -> Path:
-    """Write a Bayer DNG that LibRaw opens; `mosaic` in sensor units, `pattern` may also be a 6x6 X-Trans string."""
+    """Write a Bayer DNG that LibRaw opens; `mosaic` in sensor units, `pattern` may also be a 6x6 X-Trans string.
+
+    `black` is one level, or one for each site of the 2x2 tile, row by row. `active_area` is (top, left, bottom, right)
+    of the visible part, where `pattern` begins.
+    """
     side = int(len(pattern) ** 0.5)
     rational = lambda values: [part for value in values for part in (round(value * 10000), 10000)]  # noqa: E731
     tags = [
@@ -30,10 +37,14 @@ def write_dng(
         (33422, "B", side * side, bytes(CFA_CODES[letter] for letter in pattern), False),
         (50706, "B", 4, bytes([1, 4, 0, 0]), False),
         (50708, "s", 0, " ".join(model), False),
-        (50714, "H", 1, black, False),
         (50717, "H", 1, white, False),
         (50728, "2I", 3, rational(neutral), False),
     ]
+    if isinstance(black, tuple):
+        tags.append((50713, "H", 2, (2, 2), False))
+    tags.append((50714, "H", len(black) if isinstance(black, tuple) else 1, black, False))
+    if active_area is not None:
+        tags.append((50829, "H", 4, active_area, False))
     if xyz2cam is not None:
         tags.append((50721, "2i", 9, rational(np.asarray(xyz2cam).flatten()), False))
         tags.append((50778, "H", 1, 21, False))  # D65
@@ -41,4 +52,41 @@ def write_dng(
         tags.append((51041, "d", len(noise_profile), noise_profile, False))
     path.parent.mkdir(parents=True, exist_ok=True)
     tifffile.imwrite(path, mosaic, photometric=32803, metadata=None, software="", extratags=sorted(tags))
+    return path
+
+
+def random_picture(height: int, width: int, dtype: type = np.uint8, seed: int = 0) -> NDArray:
+    """A smooth RGB picture with some grain, (H, W, 3), that spans the whole range of an unsigned integer type."""
+    rng = np.random.default_rng(seed)
+    rows, columns = np.linspace(0, 3, height)[:, None], np.linspace(0, 3, width)[None, :]
+    waves = [np.sin(a * rows + b * columns + c) for a, b, c in rng.uniform(0, 3, (3, 3))]
+    picture = np.stack(waves, axis=-1) + 0.1 * rng.standard_normal((height, width, 3))
+    picture = (picture - picture.min()) / np.ptp(picture)
+    return np.round(picture * np.iinfo(dtype).max).astype(dtype)
+
+
+def encode_png(picture: NDArray, chunks: bytes = b"") -> bytes:
+    """A PNG of (H, W) grey or (H, W, C) grey with alpha, RGB or RGBA, uint8 or uint16, by the letter of its standard.
+
+    `chunks` come between header and picture; make them with `png_chunk`.
+    """
+    height, width = picture.shape[:2]
+    channels = 1 if picture.ndim == 2 else picture.shape[2]
+    color_type = {1: 0, 2: 4, 3: 2, 4: 6}[channels]
+    header = struct.pack(">IIBBBBB", width, height, 8 * picture.dtype.itemsize, color_type, 0, 0, 0)
+    big_endian = picture.astype(picture.dtype.newbyteorder(">")).reshape(height, -1)
+    lines = b"".join(b"\0" + line.tobytes() for line in big_endian)  # filter 0: values as they are
+    body = png_chunk(b"IDAT", zlib.compress(lines)) + png_chunk(b"IEND", b"")
+    return b"\x89PNG\r\n\x1a\n" + png_chunk(b"IHDR", header) + chunks + body
+
+
+def png_chunk(kind: bytes, content: bytes) -> bytes:
+    """One chunk of a PNG: length, kind, content, checksum."""
+    return struct.pack(">I", len(content)) + kind + content + struct.pack(">I", zlib.crc32(kind + content))
+
+
+def write_png(path: Path, picture: NDArray) -> Path:
+    """Write `encode_png(picture)`; folders are made as needed."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_bytes(encode_png(picture))
     return path

@@ -33,6 +33,7 @@ class Rgb2RawSizes(Section):
     num_blocks: Positive = 5
     reduction: Positive = 8
     unshuffle: Literal[1, 2] = 1
+    companded: bool = False
 
 
 class Raw2RgbSizes(Section):
@@ -42,6 +43,7 @@ class Raw2RgbSizes(Section):
     num_groups: Positive = 3
     num_blocks: Positive = 5
     reduction: Positive = 8
+    companded: bool = False
 
 
 class ColorCorrectionSizes(Section):

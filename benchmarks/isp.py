@@ -1,0 +1,145 @@
+"""How well the ISP networks know the camera: RGB -> RAW, RAW -> RGB and the cycle, beside classical unprocessing.
+
+    python benchmarks/isp.py --weights compact_isp --config configs/compact/joint.yaml --raw RAWS --photos PHOTOS
+
+Camera files: squares of the files that the recipe holds out, LibRaw's rendering against the true mosaic. Photos: the
+cycle alone, since their RAW is not known. PSNR: data range 1, predictions clipped to [0, 1], not rounded; RAW over the
+four packed planes (linear, black level 0, white 1), sRGB over three channels; mean over squares.
+"""
+
+import argparse
+import json
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
+
+from dataloaders.photos import as_float, find_sources, read_photo
+from dataloaders.raw_pairs import RawPairStore, prepare, split_names
+from dataloaders.simulated_camera import SimulatedCamera, typical_camera
+from networks import CycleISP
+from networks.pretrained import load_cycleisp
+from utils import bayer
+from utils.cli import run_script
+from utils.config import IspRecipe, load_recipe
+from utils.devices import pick_device
+from utils.metrics import psnr
+from utils.progress import progress_bar
+
+COLUMNS = {
+    "rgb2raw": "RGB2RAW",
+    "unprocessing": "unprocessing, LibRaw's curve",
+    "unprocessing_upi": "unprocessing, Brooks et al.",
+    "unprocessing_oracle": "unprocessing, true camera",
+    "raw2rgb": "RAW2RGB",
+    "cycle": "cycle",
+}
+
+
+def squares(height: int, width: int, size: int, per_side: int) -> Iterator[tuple[slice, slice]]:
+    """`per_side`^2 squares at even offsets, spread evenly over an image; the whole of a smaller image."""
+    size = min(size, height // 2 * 2, width // 2 * 2)
+    for top in np.linspace(0, height - size, per_side).astype(int) // 2 * 2:
+        for left in np.linspace(0, width - size, per_side).astype(int) // 2 * 2:
+            yield slice(top, top + size), slice(left, left + size)
+
+
+def as_batch(photo: NDArray) -> Tensor:
+    """(H, W, 3) integers -> (1, 3, H, W) in [0, 1]."""
+    return torch.from_numpy(as_float(photo)).permute(2, 0, 1)[None]
+
+
+def unprocess(photo: NDArray, camera: SimulatedCamera) -> Tensor:
+    """(H, W, 3) integers -> packed RAW (1, 4, H/2, W/2) by a classical camera."""
+    camera_rgb = torch.from_numpy(camera.unprocess(as_float(photo))).permute(2, 0, 1)[None]
+    return bayer.pack(bayer.mosaic(camera_rgb, "RGGB"))
+
+
+@torch.inference_mode()
+def measure_square(
+    isp: CycleISP, mosaic: NDArray | None, photo: NDArray, cameras: dict[str, SimulatedCamera]
+) -> dict[str, float]:
+    """PSNR of every direction on one square; without a mosaic of the cycle alone."""
+    device = next(isp.parameters()).device
+    srgb = as_batch(photo).to(device)
+    predicted_raw, cycled = (image.cpu() for image in isp(srgb))
+    results = {"cycle": psnr(cycled, srgb.cpu())}
+    if mosaic is None:
+        return results
+    raw = bayer.pack(torch.from_numpy(mosaic.astype(np.float32) / 65535)[None, None])
+    results["rgb2raw"] = psnr(predicted_raw, raw)
+    results["raw2rgb"] = psnr(isp.guided_raw2rgb(raw.to(device), srgb).cpu(), srgb.cpu())
+    for name, camera in cameras.items():
+        results[name] = psnr(unprocess(photo, camera), raw)
+    return results
+
+
+def true_camera(record: dict) -> SimulatedCamera:
+    """The classical camera with the file's own white balance and matrix: what unprocessing could do at best."""
+    return SimulatedCamera(np.array(record["cam2rgb"]), np.array(record["white_balance"]))
+
+
+def parse_args() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--weights", default="compact_isp")
+    parser.add_argument("--config", type=Path, required=True, help="the recipe, for what it holds out")
+    parser.add_argument("--raw", nargs="+", default=[], help="camera RAW files or folders")
+    parser.add_argument("--photos", nargs="+", default=[], help="photos for the cycle")
+    parser.add_argument("--prepared", type=Path, default=Path("prepared"))
+    parser.add_argument("--size", type=int, default=512, help="side of a square in pixels")
+    parser.add_argument("--per-side", type=int, default=3, help="squares along each side of an image")
+    parser.add_argument("--device", default="auto")
+    parser.add_argument("--json", type=Path, help="also write every figure here")
+    return parser.parse_args()
+
+
+def table(rows: dict[str, dict[str, float]]) -> str:
+    """Markdown, one row a file and their mean."""
+    keys = [key for key in COLUMNS if any(key in row for row in rows.values())]
+    lines = ["| file | " + " | ".join(COLUMNS[key] for key in keys) + " |", "|---" * (len(keys) + 1) + "|"]
+    means = {key: float(np.mean([row[key] for row in rows.values()])) for key in keys}
+    for name, row in {**rows, "**mean of files**": means}.items():
+        lines.append(f"| {name} | " + " | ".join(f"{row[key]:.2f}" for key in keys) + " |")
+    return "\n".join(lines)
+
+
+def main() -> int:
+    args = parse_args()
+    recipe = load_recipe(IspRecipe, args.config)
+    isp, _ = load_cycleisp(args.weights)
+    isp = isp.to(pick_device(args.device))
+    jobs: list[tuple[str, NDArray | None, NDArray, dict[str, SimulatedCamera]]] = []
+    classical = {"unprocessing": typical_camera("libraw"), "unprocessing_upi": typical_camera("smoothstep")}
+    if args.raw:
+        report = prepare(args.raw, args.prepared)
+        _, held_out = split_names(report.ready, recipe.data.holdout, recipe.data.holdout_count)
+        pairs = RawPairStore(args.prepared, held_out)
+        for name in held_out:
+            record = json.loads((args.prepared / f"{name}.json").read_text())
+            jobs.append((name, *pairs.pair(name), {**classical, "unprocessing_oracle": true_camera(record)}))
+    if args.photos:
+        jobs += [(source.name, None, read_photo(source.path), {}) for source in find_sources(args.photos, raw=False)]
+    results: dict[str, dict[str, dict[str, float]]] = {"camera files": {}, "photos": {}}
+    for name, mosaic, photo, cameras in progress_bar(iterable=jobs, desc="measuring", unit="file"):
+        measured = []
+        for window in squares(*photo.shape[:2], args.size, args.per_side):
+            measured.append(measure_square(isp, None if mosaic is None else mosaic[window], photo[window], cameras))
+        kind = "photos" if mosaic is None else "camera files"
+        results[kind][name] = {key: float(np.mean([one[key] for one in measured])) for key in measured[0]}
+    print(f"PSNR in dB, {args.per_side}x{args.per_side} squares of {args.size} pixels a file, weights {args.weights}")
+    for kind, rows in results.items():
+        if rows:
+            print(f"\n{kind}\n\n{table(rows)}")
+    if args.json:
+        args.json.write_text(json.dumps(results, indent=1))
+    return 0
+
+
+if __name__ == "__main__":
+    run_script(main)

@@ -1,0 +1,190 @@
+"""Training: the promises of the loop, on networks so small that each run takes a moment."""
+
+import json
+import logging
+import os
+import signal
+from itertools import pairwise
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from safetensors.torch import load_file
+from torch import Tensor
+from torch.utils.data import Dataset
+
+from networks.objectives import JointObjective, Raw2RgbObjective, Rgb2RawObjective
+from networks.pretrained import build, load_network
+from networks.rgb2raw import Rgb2Raw
+from utils.config import Training
+from utils.trainer import StepBatches, Trainer, TrainingError, learning_rate, make_fabric, seed_everything
+
+SIZES = {
+    "rgb2raw": {"width": 8, "num_groups": 1, "num_blocks": 1, "reduction": 4, "unshuffle": 2},
+    "raw2rgb": {"width": 8, "num_groups": 1, "num_blocks": 1, "reduction": 4},
+    "color_correction": {"width": 8, "num_groups": 1, "num_blocks": 1, "reduction": 4, "unshuffle": 2},
+}
+
+
+class Patches(Dataset[dict[str, Tensor]]):
+    """RAW is the photo's square, sampled: something that can be learned. Optionally sends a signal at one patch."""
+
+    def __init__(self, length: int, signal_at: int | None = None) -> None:
+        self.length, self.signal_at = length, signal_at
+
+    def __len__(self) -> int:
+        return self.length
+
+    def __getitem__(self, number: int) -> dict[str, Tensor]:
+        if number == self.signal_at:
+            os.kill(os.getpid(), signal.SIGTERM)
+        rng = np.random.default_rng(number)
+        srgb = torch.from_numpy(rng.random((3, 16, 16), dtype=np.float32))
+        raw = torch.stack([srgb[0, ::2, ::2], srgb[1, ::2, 1::2], srgb[1, 1::2, ::2], srgb[2, 1::2, 1::2]]) ** 2
+        return {"srgb": srgb, "raw": raw}
+
+
+def recipe(**changes: object) -> Training:
+    settings: dict[str, object] = {
+        "steps": 12,
+        "batch_size": 2,
+        "optimizer": "adamw",
+        "learning_rate": 1e-3,
+        "schedule": "cosine",
+        "warmup": 3,
+        "ema_decay": 0.9,
+        "gradient_clip": 1.0,
+        "workers": 0,
+        "log_every": 3,
+        "checkpoint_every": 4,
+        "validate_every": 6,
+    }
+    return Training.model_validate({**settings, **changes})
+
+
+def trainer(run_dir: Path, training: Training, kind: str = "Rgb2Raw", stop_after: float | None = None) -> Trainer:
+    seed_everything(5)
+    objectives = {
+        "Rgb2Raw": Rgb2RawObjective(1e-3),
+        "GuidedRaw2Rgb": Raw2RgbObjective(),
+        "CycleISP": JointObjective(1e-3, 0.5),
+    }
+    text = json.dumps({"train": training.model_dump(mode="json")})
+    metadata = {"network": kind, "sizes": SIZES}
+    fabric = make_fabric("cpu", "auto")
+    return Trainer(fabric, build(kind, SIZES), objectives[kind], training, text, metadata, run_dir, stop_after)
+
+
+def checkpoint(run_dir: Path) -> dict[str, Any]:
+    return torch.load(run_dir / "checkpoint.ckpt", weights_only=True)
+
+
+def assert_bit_equal(first: Path, second: Path) -> None:
+    """Both runs have the same weights, moving average, optimizer and random state, to the last bit."""
+    ours, theirs = checkpoint(first), checkpoint(second)
+    for part in ("network", "average"):
+        for name, tensor in ours[part].items():
+            assert torch.equal(tensor, theirs[part][name]), f"{part} {name}"
+    for slot, entry in ours["optimizer"]["state"].items():
+        for name, value in entry.items():
+            assert torch.equal(value, theirs["optimizer"]["state"][slot][name]), f"optimizer {name}"
+    assert torch.equal(ours["rng"], theirs["rng"])
+    exported = [load_file(run_dir / "weights.safetensors") for run_dir in (first, second)]
+    assert all(torch.equal(tensor, exported[1][name]) for name, tensor in exported[0].items())
+
+
+@pytest.mark.parametrize("kind", ["Rgb2Raw", "GuidedRaw2Rgb", "CycleISP"])
+def test_stopping_and_resuming_ends_bit_equal_to_no_stop(tmp_path: Path, kind: str) -> None:
+    assert trainer(tmp_path / "whole", recipe(), kind).fit(Patches(24), Patches(2))
+    # The signal comes with the batch of step 5, which is still finished and saved.
+    stopped = trainer(tmp_path / "parts", recipe(), kind)
+    assert not stopped.fit(Patches(24, signal_at=10), Patches(2))
+    assert 5 <= stopped.step < 12
+    torch.rand(100)  # whatever happens in between
+    assert trainer(tmp_path / "parts", recipe(), kind).fit(Patches(24), Patches(2))
+    assert_bit_equal(tmp_path / "whole", tmp_path / "parts")
+
+
+def test_a_kill_without_warning_goes_on_from_the_last_checkpoint(tmp_path: Path) -> None:
+    trainer(tmp_path / "whole", recipe()).fit(Patches(24), Patches(2))
+
+    class Killed(Patches):
+        def __getitem__(self, number: int) -> dict[str, Tensor]:
+            if number == 13:
+                raise KeyboardInterrupt
+            return super().__getitem__(number)
+
+    with pytest.raises(KeyboardInterrupt):
+        trainer(tmp_path / "killed", recipe()).fit(Killed(24), Patches(2))
+    again = trainer(tmp_path / "killed", recipe())
+    again.resume()
+    assert again.step == 4
+    assert trainer(tmp_path / "killed", recipe()).fit(Patches(24), Patches(2))
+    assert_bit_equal(tmp_path / "whole", tmp_path / "killed")
+
+
+def test_loader_processes_change_nothing(tmp_path: Path) -> None:
+    trainer(tmp_path / "none", recipe()).fit(Patches(24), Patches(2))
+    trainer(tmp_path / "two", recipe(workers=2)).fit(Patches(24), Patches(2))
+    assert_bit_equal(tmp_path / "none", tmp_path / "two")
+
+
+def test_stop_after_saves_and_says_so(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    caplog.set_level(logging.INFO)
+    short = trainer(tmp_path / "run", recipe(), stop_after=0.0)
+    assert not short.fit(Patches(24), Patches(2))
+    assert short.step == 1 and "the same command goes on" in caplog.text
+
+
+def test_the_run_folder_explains_itself(tmp_path: Path) -> None:
+    trainer(tmp_path / "run", recipe()).fit(Patches(24), Patches(2))
+    records = [json.loads(line) for line in (tmp_path / "run" / "metrics.jsonl").read_text().splitlines()]
+    assert [record["step"] for record in records] == [6, 12]
+    assert all(np.isfinite(record["psnr_raw"]) for record in records)
+    assert (tmp_path / "run" / "recipe.yaml").is_file()
+    assert list((tmp_path / "run").glob("events.out.tfevents.*"))
+    assert not list((tmp_path / "run").glob(".*.part"))
+    assert isinstance(load_network(tmp_path / "run" / "weights.safetensors", Rgb2Raw), Rgb2Raw)
+
+
+def test_training_learns(tmp_path: Path) -> None:
+    longer = recipe(steps=120, learning_rate=3e-3, ema_decay=0.8, validate_every=20)
+    trainer(tmp_path / "run", longer).fit(Patches(240), Patches(4))
+    records = [json.loads(line) for line in (tmp_path / "run" / "metrics.jsonl").read_text().splitlines()]
+    assert records[-1]["psnr_raw"] > records[0]["psnr_raw"] + 1
+
+
+def test_another_recipe_in_the_same_folder_is_refused(tmp_path: Path) -> None:
+    trainer(tmp_path / "run", recipe()).fit(Patches(24), Patches(2))
+    with pytest.raises(TrainingError, match=r"differs in train\.learning_rate"):
+        trainer(tmp_path / "run", recipe(learning_rate=2e-3))
+    trainer(tmp_path / "run", recipe(log_every=1, workers=1))  # housekeeping may change
+
+
+def test_a_loss_that_is_no_number_stops_the_run(tmp_path: Path) -> None:
+    class Broken(Patches):
+        def __getitem__(self, number: int) -> dict[str, Tensor]:
+            return {name: value * torch.nan for name, value in super().__getitem__(number).items()}
+
+    with pytest.raises(TrainingError, match="the loss of step 3 is nan"):
+        trainer(tmp_path / "run", recipe()).fit(Broken(24), Patches(2))
+
+
+def test_learning_rates() -> None:
+    stepped = recipe(schedule="step", milestones=[4, 8], gamma=0.1, learning_rate=1.0)
+    assert [learning_rate(stepped, step) for step in (0, 3, 4, 7, 8)] == pytest.approx([1, 1, 0.1, 0.1, 0.01])
+    cosine = recipe(steps=103, warmup=3, learning_rate=1.0, final_learning_rate=0.1)
+    rates = [learning_rate(cosine, step) for step in range(103)]
+    assert rates[:3] == pytest.approx([1 / 3, 2 / 3, 1])
+    assert rates[3] == pytest.approx(1) and rates[53] == pytest.approx(0.55)
+    assert rates[-1] == pytest.approx(0.1, abs=1e-3)
+    assert all(later <= earlier for earlier, later in pairwise(rates[3:]))
+
+
+def test_processes_share_out_the_patches_of_a_step() -> None:
+    shares = [list(StepBatches(3, 5, 4, rank, 2)) for rank in (0, 1)]
+    assert shares == [[[12, 13], [16, 17]], [[14, 15], [18, 19]]]
+    with pytest.raises(TrainingError, match="cannot be split over 3"):
+        StepBatches(0, 5, 4, 0, 3)
