@@ -11,7 +11,7 @@ from dataloaders.isp_patches import open_isp_data
 from networks.objectives import JointObjective, Raw2RgbObjective
 from networks.pretrained import build
 from utils.checkpoint import load_weights
-from utils.cli import add_isp_data, run_script, training_parser
+from utils.cli import add_isp_data, parse_training, run_script, training_parser
 from utils.config import IspRecipe, dump_recipe, load_recipe
 from utils.trainer import Trainer, make_fabric, seed_everything
 
@@ -22,7 +22,7 @@ def main() -> int:
     parser.add_argument("--stage", choices=("raw2rgb", "joint"), default="raw2rgb")
     parser.add_argument("--rgb2raw", metavar="WEIGHTS", help="joint stage: trained RGB2RAW to start from")
     parser.add_argument("--raw2rgb", metavar="WEIGHTS", help="joint stage: likewise RAW2RGB and colour branch")
-    args = parser.parse_args()
+    args = parse_training(parser)
     recipe = load_recipe(IspRecipe, args.config, args.set)
     if args.dry_run:
         print(dump_recipe(recipe), end="")

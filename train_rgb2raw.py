@@ -8,7 +8,7 @@ The same line again resumes the run.
 from dataloaders.isp_patches import open_isp_data
 from networks.objectives import Rgb2RawObjective
 from networks.pretrained import build
-from utils.cli import add_isp_data, run_script, training_parser
+from utils.cli import add_isp_data, parse_training, run_script, training_parser
 from utils.config import IspRecipe, dump_recipe, load_recipe
 from utils.trainer import Trainer, make_fabric, seed_everything
 
@@ -16,7 +16,7 @@ from utils.trainer import Trainer, make_fabric, seed_everything
 def main() -> int:
     parser = training_parser(__doc__)
     add_isp_data(parser)
-    args = parser.parse_args()
+    args = parse_training(parser)
     recipe = load_recipe(IspRecipe, args.config, args.set)
     if args.dry_run:
         print(dump_recipe(recipe), end="")

@@ -135,7 +135,7 @@ def open_isp_data(
         for path, reason in report.skipped:
             log.warning("skipped %s: %s", path, reason)
         training_names, held_out = split_names(report.ready, recipe.holdout, recipe.holdout_count)
-        training_pairs = RawPairStore(prepared, training_names)
+        training_pairs = RawPairStore(prepared, training_names, recipe.scenes)
         held_out_pairs = RawPairStore(prepared, held_out) if held_out else training_pairs
         log.info("%d RAW files to train on, %d held out", len(training_names), len(held_out))
     photo_store = PhotoStore(photos) if photos and recipe.simulated_share > 0 else None

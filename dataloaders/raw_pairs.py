@@ -142,12 +142,19 @@ class RawPairStore:
     Args:
         store: the folder that `prepare` filled.
         names: the pairs to use.
+        scenes: shell patterns of names that show one scene; `draw` takes every scene equally often. A file that fits none
+            is a scene of its own.
     """
 
-    def __init__(self, store: Path, names: Sequence[str]) -> None:
+    def __init__(self, store: Path, names: Sequence[str], scenes: Sequence[str] = ()) -> None:
         self.names = list(names)
         self.folder = Path(store)
         self._open: dict[str, tuple[NDArray, NDArray]] = {}
+        grouped: dict[str, list[str]] = {}
+        for name in self.names:
+            scene = next((pattern for pattern in scenes if fnmatch.fnmatch(name, pattern)), name)
+            grouped.setdefault(scene, []).append(name)
+        self._scenes = list(grouped.values())
 
     def __len__(self) -> int:
         return len(self.names)
@@ -166,7 +173,8 @@ class RawPairStore:
         Raises:
             UserError: the file is smaller than the square.
         """
-        name = self.names[int(rng.integers(len(self.names)))]
+        scene = self._scenes[int(rng.integers(len(self._scenes)))]
+        name = scene[int(rng.integers(len(scene)))]
         mosaic, srgb = self.pair(name)
         height, width = mosaic.shape
         if min(height, width) < size:

@@ -84,14 +84,15 @@ _SHOULDER = 0.9  # signal above which highlights are kept, Brooks et al.
 def sample_camera(rng: np.random.Generator) -> SimulatedCamera:
     """A random camera that renders as LibRaw does without automatic brightness.
 
-    The matrix is a random mixture of all known ones, as in Brooks et al.; the light is drawn uniformly in reciprocal
-    temperature from 2500 to 9000 K, so that the gains of red and blue fit the matrix and each other (ours: Brooks et
-    al. draw them apart).
+    The matrix is a random mixture of all known ones, as in Brooks et al. The light is daylight more often than not:
+    reciprocal temperature is normal around 5500 K, 2500 to 9000 K. The gains of red and blue so fit the matrix and each
+    other (ours: Brooks et al. draw them apart).
     """
     weights = rng.dirichlet(np.ones(len(XYZ2CAM)))
-    xyz2cam = sum(w * np.reshape(m, (3, 3)) / 1e4 for w, m in zip(weights, XYZ2CAM.values(), strict=True))
-    temperature = 1 / rng.uniform(1 / 9000, 1 / 2500)
-    return SimulatedCamera(color.cam2rgb_from_xyz2cam(xyz2cam), color.white_balance_gains(xyz2cam, temperature))
+    mixture = sum(w * np.reshape(m, (3, 3)) / 1e4 for w, m in zip(weights, XYZ2CAM.values(), strict=True))
+    mired = np.clip(rng.normal(1e6 / 5500, 45), 1e6 / 9000, 1e6 / 2500)
+    xyz2cam = np.asarray(mixture)
+    return SimulatedCamera(color.cam2rgb_from_xyz2cam(xyz2cam), color.white_balance_gains(xyz2cam, 1e6 / mired))
 
 
 def typical_camera(tone: str = "libraw") -> SimulatedCamera:

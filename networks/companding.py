@@ -25,7 +25,7 @@ def expand(companded: Tensor) -> Tensor:
 
 
 class LinearDemosaic(nn.Conv2d):
-    """Learned linear demosaicking: planes R, G_r, G_b, B, (B, 4, H, W) -> (B, 12, H, W), ready for a pixel shuffle by 2.
+    """Learned linear demosaicking: planes R, G_r, G_b, B, (B, 4, H, W) -> (B, 12, H, W), to be pixel-shuffled by 2.
 
     Begins as the crudest one: every pixel of a tile takes the tile's red and blue, and its own green where it has one,
     else the mean of both.

@@ -49,6 +49,14 @@ def training_parser(description: str | None) -> argparse.ArgumentParser:
     return parser
 
 
+def parse_training(parser: argparse.ArgumentParser) -> argparse.Namespace:
+    """Parse a training script's command line; only a dry run needs no run folder."""
+    args = parser.parse_args()
+    if args.run_dir is None and not args.dry_run:
+        parser.error("--run-dir is needed: the folder that this run writes to and resumes from")
+    return args
+
+
 def add_isp_data(parser: argparse.ArgumentParser) -> None:
     """The options that name the data of the ISP networks."""
     parser.add_argument("--raw", nargs="+", default=[], metavar="PATH", help="camera RAW files or folders of them")

@@ -69,6 +69,7 @@ class IspData(Section):
     patch_size: Annotated[int, Field(ge=16, multiple_of=2)] = 128
     simulated_share: Share = 0.0  # of patches made from photos by simulated cameras
     holdout: list[str] = []  # shell patterns of RAW names kept for validation
+    scenes: list[str] = []  # shell patterns of RAW names that show one scene, drawn equally often
     holdout_count: NotNegative = 0  # further RAW files kept for validation
     validation_patches: Positive = 32
     validation_size: Annotated[int, Field(ge=16, multiple_of=2)] = 256
