@@ -3,8 +3,12 @@
     python benchmarks/isp.py --weights compact_isp --config configs/compact/joint.yaml --raw RAWS --photos PHOTOS
 
 Camera files: squares of the files that the recipe holds out, LibRaw's rendering against the true mosaic. Photos: the
-cycle alone, since their RAW is not known. PSNR: data range 1, predictions clipped to [0, 1], not rounded; RAW over the
-four packed planes (linear, black level 0, white 1), sRGB over three channels; mean over squares.
+cycle alone, since their RAW is not known. Classical cameras to compare with: Brooks et al.'s mean camera with their
+tone curve; and three that know LibRaw's curve exactly, with white balance and matrix drawn at random (mean PSNR of 16
+draws), typical for daylight, and the file's own, which a photo alone does not tell.
+
+PSNR: data range 1, predictions clipped to [0, 1], not rounded; RAW over the four packed planes (linear, black level 0,
+white 1), sRGB over three channels; mean over squares.
 """
 
 import argparse
@@ -22,7 +26,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 from dataloaders.photos import as_float, find_sources, read_photo
 from dataloaders.raw_pairs import RawPairStore, prepare, split_names
-from dataloaders.simulated_camera import SimulatedCamera, typical_camera
+from dataloaders.simulated_camera import SimulatedCamera, sample_camera, typical_camera
 from networks import CycleISP
 from networks.pretrained import load_cycleisp
 from utils import bayer
@@ -34,9 +38,10 @@ from utils.progress import progress_bar
 
 COLUMNS = {
     "rgb2raw": "RGB2RAW",
-    "unprocessing": "unprocessing, LibRaw's curve",
     "unprocessing_upi": "unprocessing, Brooks et al.",
-    "unprocessing_oracle": "unprocessing, true camera",
+    "unprocessing_sampled": "unprocessing, sampled camera",
+    "unprocessing_typical": "unprocessing, typical camera",
+    "unprocessing_true": "unprocessing, true camera",
     "raw2rgb": "RAW2RGB",
     "cycle": "cycle",
 }
@@ -63,7 +68,7 @@ def unprocess(photo: NDArray, camera: SimulatedCamera) -> Tensor:
 
 @torch.inference_mode()
 def measure_square(
-    isp: CycleISP, mosaic: NDArray | None, photo: NDArray, cameras: dict[str, SimulatedCamera]
+    isp: CycleISP, mosaic: NDArray | None, photo: NDArray, cameras: dict[str, list[SimulatedCamera]]
 ) -> dict[str, float]:
     """PSNR of every direction on one square; without a mosaic of the cycle alone."""
     device = next(isp.parameters()).device
@@ -75,8 +80,8 @@ def measure_square(
     raw = bayer.pack(torch.from_numpy(mosaic.astype(np.float32) / 65535)[None, None])
     results["rgb2raw"] = psnr(predicted_raw, raw)
     results["raw2rgb"] = psnr(isp.guided_raw2rgb(raw.to(device), srgb).cpu(), srgb.cpu())
-    for name, camera in cameras.items():
-        results[name] = psnr(unprocess(photo, camera), raw)
+    for name, choices in cameras.items():
+        results[name] = float(np.mean([psnr(unprocess(photo, camera), raw) for camera in choices]))
     return results
 
 
@@ -114,15 +119,20 @@ def main() -> int:
     recipe = load_recipe(IspRecipe, args.config)
     isp, _ = load_cycleisp(args.weights)
     isp = isp.to(pick_device(args.device))
-    jobs: list[tuple[str, NDArray | None, NDArray, dict[str, SimulatedCamera]]] = []
-    classical = {"unprocessing": typical_camera("libraw"), "unprocessing_upi": typical_camera("smoothstep")}
+    jobs: list[tuple[str, NDArray | None, NDArray, dict[str, list[SimulatedCamera]]]] = []
+    rng = np.random.default_rng(0)
+    classical = {
+        "unprocessing_upi": [typical_camera("smoothstep")],
+        "unprocessing_sampled": [sample_camera(rng) for _ in range(16)],
+        "unprocessing_typical": [typical_camera("libraw")],
+    }
     if args.raw:
         report = prepare(args.raw, args.prepared)
         _, held_out = split_names(report.ready, recipe.data.holdout, recipe.data.holdout_count)
         pairs = RawPairStore(args.prepared, held_out)
         for name in held_out:
             record = json.loads((args.prepared / f"{name}.json").read_text())
-            jobs.append((name, *pairs.pair(name), {**classical, "unprocessing_oracle": true_camera(record)}))
+            jobs.append((name, *pairs.pair(name), {**classical, "unprocessing_true": [true_camera(record)]}))
     if args.photos:
         jobs += [(source.name, None, read_photo(source.path), {}) for source in find_sources(args.photos, raw=False)]
     results: dict[str, dict[str, dict[str, float]]] = {"camera files": {}, "photos": {}}

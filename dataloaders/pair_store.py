@@ -9,6 +9,7 @@ A pair exists when its line is in a manifest: files are written aside and rename
 appends to a manifest of its own, `manifest.rankN.jsonl`, and merges it at the end, so many can fill one folder.
 """
 
+import io
 import json
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
@@ -22,7 +23,7 @@ from filelock import FileLock
 from numpy.typing import NDArray
 
 from utils.errors import UserError
-from utils.files import write_bytes, written_aside
+from utils.files import write_bytes
 
 PNG_COMPRESSION = 3  # zlib level: noise hardly shrinks further, higher levels only take longer
 Record = dict[str, Any]
@@ -110,7 +111,8 @@ class PairStore:
 
     @staticmethod
     def _write_raw(path: Path, pair: PairFiles, record: Mapping[str, Any]) -> None:
-        with written_aside(path) as aside, h5py.File(aside, "w") as file:
+        content = io.BytesIO()  # HDF5 crashes the process when a disk is full, so the disk is left to write_bytes
+        with h5py.File(content, "w") as file:
             planes = {"clean": pair.clean_raw, "noisy": pair.noisy_raw, "variance": pair.variance}
             for key, plane in planes.items():
                 if plane is not None:
@@ -118,13 +120,21 @@ class PairStore:
             file.attrs["pattern"] = "RGGB"
             for key in ("shot_noise", "read_noise", "seed", "weights_sha256", "version"):
                 file.attrs[key] = record[key]
+        write_bytes(path, content.getvalue())
 
     def merge(self) -> list[Record]:
-        """Fold this process's lines into manifest.jsonl, sorted by name; returns all records so far."""
+        """Fold this process's lines into manifest.jsonl, sorted by name; returns all records so far.
+
+        Raises:
+            UserError: the folder cannot be written; the lines stay where they are, the next run merges them.
+        """
         with self._lock:
             records = {record["name"]: record for record in self._read_manifests()}
             merged = [records[name] for name in sorted(records)]
-            _rewrite(self.folder / "manifest.jsonl", merged)
+            try:
+                _rewrite(self.folder / "manifest.jsonl", merged)
+            except OSError as error:
+                raise UserError(f"{self.folder}: manifest.jsonl cannot be written ({error.strerror})") from None
             self._part.unlink(missing_ok=True)
         return merged
 

@@ -142,8 +142,8 @@ class RawPairStore:
     Args:
         store: the folder that `prepare` filled.
         names: the pairs to use.
-        scenes: shell patterns of names that show one scene; `draw` takes every scene equally often. A file that fits none
-            is a scene of its own.
+        scenes: shell patterns of names that show one scene; `draw` takes every scene equally often. A file that fits
+            none is a scene of its own.
     """
 
     def __init__(self, store: Path, names: Sequence[str], scenes: Sequence[str] = ()) -> None:

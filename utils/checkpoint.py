@@ -127,14 +127,19 @@ def _read_pickle(path: Path) -> dict[str, Tensor]:
     try:
         content = torch.load(path, map_location="cpu", weights_only=True)
     except pickle.UnpicklingError as error:
-        reason = str(error).splitlines()[0]
-        raise WeightsError(f"{path}: refused, the file holds more than tensors or is damaged ({reason})") from None
+        raise WeightsError(
+            f"{path}: refused, holds more than tensors or is damaged ({_first_line(error)})"
+        ) from None
     except (RuntimeError, EOFError, OSError, ValueError, KeyError) as error:
-        raise WeightsError(f"{path}: not a whole PyTorch file ({str(error).splitlines()[0]}); get it again") from None
+        raise WeightsError(f"{path}: not a whole PyTorch file ({_first_line(error)}); get it again") from None
     state = content.get("state_dict", content) if isinstance(content, dict) else None
     if not isinstance(state, dict) or not all(isinstance(tensor, Tensor) for tensor in state.values()):
         raise WeightsError(f"{path}: expected a dict with `state_dict`, got {type(content).__name__}")
     return {str(name): tensor for name, tensor in state.items()}
+
+
+def _first_line(error: Exception) -> str:
+    return (str(error).splitlines() or [type(error).__name__])[0]
 
 
 # Released name -> ours, applied in order; N stands for the number of groups or blocks, known from the network.

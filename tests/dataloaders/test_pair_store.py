@@ -370,7 +370,7 @@ def test_a_disk_that_fills_up_inside_a_file_is_an_os_error_wherever_it_happens(t
         cwd=ROOT,
         capture_output=True,
         text=True,
-        timeout=120,
+        timeout=600,
     )
     outcome: dict[str, Any] = {"lines": ran.stdout.splitlines(), "status": ran.returncode, "complaints": ran.stderr}
     expected = {"lines": ["OSError"] * len(limits) + ["['after', 'before']"], "status": 0, "complaints": ""}
