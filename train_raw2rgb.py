@@ -13,7 +13,7 @@ from networks.pretrained import build
 from utils.checkpoint import load_weights
 from utils.cli import add_isp_data, parse_training, run_script, training_parser
 from utils.config import IspRecipe, dump_recipe, load_recipe
-from utils.trainer import Trainer, make_fabric, seed_everything
+from utils.trainer import Trainer, start
 
 
 def main() -> int:
@@ -27,9 +27,7 @@ def main() -> int:
     if args.dry_run:
         print(dump_recipe(recipe), end="")
         return 0
-    fabric = make_fabric(args.device, recipe.train.precision)
-    fabric.launch()
-    seed_everything(recipe.seed)
+    fabric = start(recipe, args.device)
     length = recipe.train.steps * recipe.train.batch_size
     training, validation = open_isp_data(recipe.data, recipe.seed, length, args.raw, args.photos, args.prepared)
     if args.stage == "joint":
@@ -48,8 +46,7 @@ def main() -> int:
         fabric=fabric,
         network=network,
         objective=objective,
-        recipe=recipe.train,
-        recipe_text=dump_recipe(recipe),
+        recipe=recipe,
         metadata={"network": kind, "sizes": sizes},
         run_dir=args.run_dir,
         stop_after=args.stop_after,

@@ -5,7 +5,8 @@
 Camera files: squares of the files that the recipe holds out, LibRaw's rendering against the true mosaic. Photos: the
 cycle alone, since their RAW is not known. Classical cameras to compare with: Brooks et al.'s mean camera with their
 tone curve; and three that know LibRaw's curve exactly, with white balance and matrix drawn at random (mean PSNR of 16
-draws), typical for daylight, and the file's own, which a photo alone does not tell.
+draws), typical for daylight, and the file's own, which a photo alone does not tell. "Gains fitted": one factor a plane,
+by least squares, takes away what the white balance is wrong by.
 
 PSNR: data range 1, predictions clipped to [0, 1], not rounded; RAW over the four packed planes (linear, black level 0,
 white 1), sRGB over three channels; mean over squares.
@@ -42,6 +43,8 @@ COLUMNS = {
     "unprocessing_sampled": "unprocessing, sampled camera",
     "unprocessing_typical": "unprocessing, typical camera",
     "unprocessing_true": "unprocessing, true camera",
+    "rgb2raw_fitted": "RGB2RAW, gains fitted",
+    "unprocessing_typical_fitted": "typical camera, gains fitted",
     "raw2rgb": "RAW2RGB",
     "cycle": "cycle",
 }
@@ -66,6 +69,13 @@ def unprocess(photo: NDArray, camera: SimulatedCamera) -> Tensor:
     return bayer.pack(bayer.mosaic(camera_rgb, "RGGB"))
 
 
+def with_fitted_gains(predicted: Tensor, target: Tensor) -> Tensor:
+    """`predicted` times the factor of each plane that brings it closest to `target`, both (1, 4, H, W)."""
+    clipped = predicted.clamp(0, 1)
+    products, squares_ = (clipped * target).sum((2, 3), keepdim=True), clipped.square().sum((2, 3), keepdim=True)
+    return clipped * products / squares_.clamp(min=1e-12)
+
+
 @torch.inference_mode()
 def measure_square(
     isp: CycleISP, mosaic: NDArray | None, photo: NDArray, cameras: dict[str, list[SimulatedCamera]]
@@ -79,9 +89,12 @@ def measure_square(
         return results
     raw = bayer.pack(torch.from_numpy(mosaic.astype(np.float32) / 65535)[None, None])
     results["rgb2raw"] = psnr(predicted_raw, raw)
+    results["rgb2raw_fitted"] = psnr(with_fitted_gains(predicted_raw, raw), raw)
     results["raw2rgb"] = psnr(isp.guided_raw2rgb(raw.to(device), srgb).cpu(), srgb.cpu())
     for name, choices in cameras.items():
         results[name] = float(np.mean([psnr(unprocess(photo, camera), raw) for camera in choices]))
+    typical = unprocess(photo, cameras["unprocessing_typical"][0])
+    results["unprocessing_typical_fitted"] = psnr(with_fitted_gains(typical, raw), raw)
     return results
 
 

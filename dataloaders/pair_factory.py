@@ -12,7 +12,7 @@ from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any
 
 import numpy as np
 import torch
@@ -23,6 +23,7 @@ from dataloaders.pair_store import PairFiles, PairStore, Record
 from dataloaders.photos import PhotoError, Source, as_float, decode_photo
 from utils import bayer
 from utils.errors import UserError
+from utils.pairs import NoisyCleanPair
 from utils.progress import progress_bar
 from utils.raw_files import read_raw, render_with_libraw
 
@@ -32,18 +33,7 @@ log = logging.getLogger(__name__)
 _FATAL = {errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EACCES, errno.EPERM, errno.EFBIG}
 
 
-class Pair(Protocol):
-    """What a synthesizer returns for one photo; networks.synthesis.NoisyCleanPair is one."""
-
-    clean_raw: Tensor
-    noisy_raw: Tensor
-    clean_srgb: Tensor | None
-    noisy_srgb: Tensor | None
-    shot_noise: float
-    read_noise: float
-
-
-Synthesize = Callable[[Tensor, Sequence[int], Tensor | None], Sequence[Pair]]
+Synthesize = Callable[[Tensor, Sequence[int], Tensor | None], Sequence[NoisyCleanPair]]
 
 
 @dataclass(frozen=True)
@@ -193,7 +183,7 @@ class PairFactory:
                 yield waiting.pop(next(iter(waiting)))
         yield from waiting.values()
 
-    def _synthesize(self, batch: list[Input]) -> Sequence[Pair]:
+    def _synthesize(self, batch: list[Input]) -> Sequence[NoisyCleanPair]:
         photos = torch.stack([torch.from_numpy(as_float(item.photo)).permute(2, 0, 1) for item in batch])
         known = [item.packed_raw for item in batch if item.packed_raw is not None]
         clean_raw = torch.stack([torch.from_numpy(raw) for raw in known]) if known else None
@@ -210,7 +200,7 @@ class PairFactory:
                 )
             return []
 
-    def _write(self, item: Input, pair: Pair) -> None:
+    def _write(self, item: Input, pair: NoisyCleanPair) -> None:
         depth = item.photo.dtype
         variance = None
         if self.keep_variance:

@@ -5,7 +5,6 @@ sRGB --RGB2RAW--> clean RAW --shot and read noise--> noisy RAW --RAW2RGB--> nois
 
 import contextlib
 from collections.abc import Sequence
-from dataclasses import dataclass
 from typing import Literal
 
 import torch
@@ -15,26 +14,9 @@ from networks.blur import GaussianBlur
 from networks.cycleisp import CycleISP
 from utils.noise import FixedNoise, NoiseLevels, NoiseProfile, add_shot_read_noise
 from utils.padding import pad_to_multiple
+from utils.pairs import NoisyCleanPair
 
 CleanTarget = Literal["input", "cycle", "residual"]
-
-
-@dataclass(frozen=True)
-class NoisyCleanPair:
-    """One photo's pair. RAW is packed RGGB, linear; everything lies in [0, 1].
-
-    Attributes:
-        clean_raw, noisy_raw: (4, H // 2, W // 2).
-        clean_srgb, noisy_srgb: (3, H, W); None where only RAW was asked for.
-        shot_noise, read_noise: the noise's variances on the [0, 1] scale.
-    """
-
-    clean_raw: Tensor
-    noisy_raw: Tensor
-    clean_srgb: Tensor | None
-    noisy_srgb: Tensor | None
-    shot_noise: float
-    read_noise: float
 
 
 class PairSynthesizer:

@@ -127,9 +127,7 @@ def _read_pickle(path: Path) -> dict[str, Tensor]:
     try:
         content = torch.load(path, map_location="cpu", weights_only=True)
     except pickle.UnpicklingError as error:
-        raise WeightsError(
-            f"{path}: refused, holds more than tensors or is damaged ({_first_line(error)})"
-        ) from None
+        raise WeightsError(f"{path}: refused, holds more than tensors or is damaged ({_first_line(error)})") from None
     except (RuntimeError, EOFError, OSError, ValueError, KeyError) as error:
         raise WeightsError(f"{path}: not a whole PyTorch file ({_first_line(error)}); get it again") from None
     state = content.get("state_dict", content) if isinstance(content, dict) else None

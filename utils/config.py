@@ -103,14 +103,19 @@ class Training(Section):
     validate_every: Positive = 2000
 
 
-class IspRecipe(Section):
-    """One experiment with the ISP networks: train_rgb2raw.py and train_raw2rgb.py."""
+class TrainingRecipe(Section):
+    """What every training experiment has."""
 
     seed: NotNegative = 0
+    train: Training
+
+
+class IspRecipe(TrainingRecipe):
+    """One experiment with the ISP networks: train_rgb2raw.py and train_raw2rgb.py."""
+
     network: IspSizes = IspSizes()
     data: IspData = IspData()
     loss: IspLoss = IspLoss()
-    train: Training
 
 
 Recipe = TypeVar("Recipe", bound=Section)
@@ -123,10 +128,10 @@ def read_yaml(path: Path) -> dict[str, Any]:
         ConfigError: missing file, no YAML, or no keys.
     """
     try:
-        content = yaml.safe_load(path.read_text())
+        content = yaml.safe_load(path.read_text(encoding="utf-8"))
     except OSError as error:
         raise ConfigError(f"{path}: cannot be read ({error.strerror})") from None
-    except yaml.YAMLError as error:
+    except (yaml.YAMLError, UnicodeDecodeError) as error:
         raise ConfigError(f"{path}: not YAML ({error})") from None
     if not isinstance(content, dict):
         raise ConfigError(f"{path}: expected keys and values, got {type(content).__name__}")
@@ -162,12 +167,18 @@ def _apply(override: str, content: dict[str, Any]) -> None:
     key, equals, value = override.partition("=")
     if not equals or not key:
         raise ConfigError(f"override {override!r}: expected key=value, as train.steps=1000")
+    try:
+        parsed = yaml.safe_load(value)
+    except yaml.YAMLError:
+        raise ConfigError(
+            f"override {override!r}: its value is not YAML; quote what YAML reads as a sign of its own"
+        ) from None
     *parents, last = key.split(".")
     for parent in parents:
         content = content.setdefault(parent, {})
         if not isinstance(content, dict):
             raise ConfigError(f"override {override!r}: {parent} holds a value, no keys")
-    content[last] = yaml.safe_load(value)
+    content[last] = parsed
 
 
 def dump_recipe(recipe: Section) -> str:

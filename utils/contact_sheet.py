@@ -17,8 +17,8 @@ def contact_sheet(rows: Sequence[Sequence[tuple[str, NDArray]]], cell: int = 300
     Raises:
         ValueError: no picture at all.
     """
-    tiles = [[(caption, _fit(picture, cell)) for caption, picture in row] for row in rows]
-    if not tiles or not tiles[0]:
+    tiles = [[(caption, _fit(picture, cell)) for caption, picture in row] for row in rows if row]
+    if not tiles:
         raise ValueError("a contact sheet needs at least one picture")
     columns = max(map(len, tiles))
     heights = [max(picture.shape[0] for _, picture in row) + CAPTION + MARGIN for row in tiles]

@@ -13,6 +13,11 @@ def raw_log_l1_loss(predicted: Tensor, target: Tensor, epsilon: float) -> Tensor
         predicted: linear RAW, any shape; may leave [0, 1].
         target: linear RAW in [0, 1], the same shape.
         epsilon: darkest value that the logarithm tells apart.
+
+    Raises:
+        ValueError: the shapes differ.
     """
+    if predicted.shape != target.shape:
+        raise ValueError(f"loss of different shapes: {tuple(predicted.shape)} and {tuple(target.shape)}")
     log_difference = predicted.clamp(min=epsilon).log() - target.clamp(min=epsilon).log()
     return F.l1_loss(predicted, target) + log_difference.abs().mean()

@@ -30,13 +30,13 @@ def demosaic(mosaic: NDArray[np.float32], pattern: str) -> NDArray[np.float32]:
 
 
 def gray_world_gains(mosaic: NDArray[np.float32], pattern: str) -> NDArray[np.float64]:
-    """White balance (3,), green = 1, that makes the mean of the mosaic grey: for RAW that does not say its own."""
+    """White balance (3,), green = 1, that makes the mosaic's mean grey: for RAW that does not say its own."""
     bayer.check_pattern(pattern)
     means = np.zeros(3)
     for site, letter in enumerate(pattern):
         row, column = divmod(site, 2)
         means["RGB".index(letter)] += mosaic[row::2, column::2].mean() / pattern.count(letter)
-    return means[1] / np.maximum(means, 1e-6)
+    return means[1] / np.maximum(means, 1e-6) if means[1] > 0 else np.ones(3)
 
 
 def render_preview(
@@ -50,7 +50,7 @@ def render_preview(
     Args:
         mosaic: (H, W) linear, [0, 1].
         pattern: its Bayer tile.
-        white_balance: (3,) gains; None takes the grey world's.
+        white_balance: (3,) gains, applied so that the smallest is 1; None takes the grey world's.
         cam2rgb: (3, 3) white-balanced camera colours to linear sRGB; None keeps camera colours.
 
     Returns:

@@ -154,7 +154,9 @@ def render_with_libraw(path: Path | str) -> NDArray[np.uint8]:
 
     CycleISP's recipe: camera white balance, no automatic brightness, no rotation, 8 bit. LibRaw's curve is BT.709
     (gamma 2.222, toe 4.5). Besides (ours): white is `read_raw`'s white level and is not lowered to the brightest pixel,
-    so that one curve relates photo and RAW in every file.
+    so that one formula relates photo and RAW: mosaic * white_balance / min(white_balance), clipped to 1, times cam2rgb,
+    BT.709. (Where black levels differ between colours, LibRaw divides by one common scale, the mosaic by each colour's
+    own: negligible in real files.)
 
     Raises:
         RawFileError: as `read_raw`; also if the rendering does not have the mosaic's size.

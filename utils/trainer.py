@@ -25,7 +25,7 @@ from torch.utils.tensorboard import SummaryWriter
 from tqdm import tqdm
 
 from utils.checkpoint import save_weights
-from utils.config import Training
+from utils.config import Training, TrainingRecipe, dump_recipe
 from utils.devices import autocast_type, pick_device
 from utils.errors import UserError
 from utils.files import write_bytes, written_aside
@@ -71,9 +71,16 @@ def make_fabric(device: str, precision: str) -> Fabric:
     return Fabric(accelerator=kind, devices=processes[0], num_nodes=processes[1], precision=plugin)
 
 
-def seed_everything(seed: int) -> None:
-    """Seed torch's global generators, from which networks draw their first weights. Data has its own (seed, number)."""
-    torch.manual_seed(seed)
+def start(recipe: TrainingRecipe, device: str) -> Fabric:
+    """Launch the processes of a run on `device` and seed torch, from which networks draw their first weights.
+
+    Raises:
+        UserError: as `make_fabric`.
+    """
+    fabric = make_fabric(device, recipe.train.precision)
+    fabric.launch()
+    torch.manual_seed(recipe.seed)
+    return fabric
 
 
 def learning_rate(recipe: Training, step: int) -> float:
@@ -134,8 +141,7 @@ class Trainer:
         fabric: where and how to compute.
         network: what to train.
         objective: what to learn.
-        recipe: the loop's settings.
-        recipe_text: the whole recipe, as it goes into the run folder and the weights.
+        recipe: the whole experiment; `recipe.train` has the loop's settings; all goes into run folder and weights.
         metadata: `network` and `sizes`, so that the weight file describes itself.
         run_dir: folder of the run; an unfinished run in it is resumed.
         stop_after: minutes after which to save and stop, None for no limit.
@@ -149,24 +155,28 @@ class Trainer:
         fabric: Fabric,
         network: nn.Module,
         objective: Objective,
-        recipe: Training,
-        recipe_text: str,
+        recipe: TrainingRecipe,
         metadata: Mapping[str, object],
         run_dir: Path,
         stop_after: float | None = None,
     ) -> None:
-        self.fabric, self.objective, self.recipe = fabric, objective, recipe
-        self.run_dir, self.recipe_text, self.metadata = run_dir, recipe_text, dict(metadata)
+        self.fabric, self.objective, self.recipe = fabric, objective, recipe.train
+        self.run_dir, self.recipe_text, self.metadata = run_dir, dump_recipe(recipe), dict(metadata)
         self.stop_after = stop_after
         self.step = 0
         self._check_recipe()
         averaged = (
-            AveragedModel(network, multi_avg_fn=get_ema_multi_avg_fn(recipe.ema_decay)) if recipe.ema_decay else None
+            AveragedModel(network, multi_avg_fn=get_ema_multi_avg_fn(self.recipe.ema_decay))
+            if self.recipe.ema_decay
+            else None
         )
         self.average = averaged.to(fabric.device) if averaged else None
-        algorithm = {"adam": torch.optim.Adam, "adamw": torch.optim.AdamW}[recipe.optimizer]
+        algorithm = {"adam": torch.optim.Adam, "adamw": torch.optim.AdamW}[self.recipe.optimizer]
         optimizer = algorithm(
-            network.parameters(), lr=recipe.learning_rate, betas=recipe.betas, weight_decay=recipe.weight_decay
+            network.parameters(),
+            lr=self.recipe.learning_rate,
+            betas=self.recipe.betas,
+            weight_decay=self.recipe.weight_decay,
         )
         self.network, self.optimizer = fabric.setup(network, optimizer)
 

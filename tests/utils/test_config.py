@@ -6,6 +6,7 @@ import pytest
 import yaml
 from pydantic import ValidationError
 
+from tests.paths import ROOT
 from utils.config import (
     ColorCorrectionSizes,
     ConfigError,
@@ -20,7 +21,6 @@ from utils.config import (
 )
 from utils.errors import UserError
 
-ROOT = Path(__file__).resolve().parents[2]
 # Denoisers have a recipe of their own kind.
 ISP_RECIPES = sorted(
     path

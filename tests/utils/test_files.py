@@ -7,9 +7,9 @@ from pathlib import Path
 
 import pytest
 
+from tests.paths import ROOT
 from utils.files import write_bytes, written_aside
 
-ROOT = Path(__file__).resolve().parents[2]
 KILLED_WHILE_WRITING = """
 import os, signal, sys
 from pathlib import Path

@@ -11,6 +11,7 @@ import tifffile
 from numpy.typing import NDArray
 
 from tests.fabricate import write_dng
+from tests.paths import shared
 from utils import bayer, color, preview
 from utils.errors import UserError
 from utils.raw_files import RAW_SUFFIXES, RawFileError, RawImage, read_raw, render_with_libraw
@@ -18,7 +19,6 @@ from utils.raw_files import RAW_SUFFIXES, RawFileError, RawImage, read_raw, rend
 BLACK, WHITE = 64, 1023
 XYZ2CAM = np.array([[0.80, -0.20, -0.05], [-0.40, 1.20, 0.20], [-0.05, 0.15, 0.60]])
 X_TRANS = "GGRGGBGGBGGRBRGRBGGGBGGRGGRGGBRBGBRG"
-DATA = Path(__file__).resolve().parents[2].parent / "shared" / "data"
 BOTH_READERS = pytest.mark.parametrize("read", [read_raw, render_with_libraw], ids=lambda read: read.__name__)
 Reader = Callable[[Path], object]
 
@@ -265,12 +265,12 @@ def test_a_refused_file_is_a_user_error() -> None:
 @pytest.fixture
 def real_files() -> dict[Path, str]:
     """Camera files and the Bayer pattern that the list of sources gives them."""
-    listing = DATA / "SOURCES.tsv"
-    if not listing.is_file():
-        pytest.skip("no camera files beside the project (shared/data/SOURCES.tsv is absent); fabricated ones were read")
+    listing = shared("data/SOURCES.tsv")
     with listing.open(newline="", encoding="utf-8") as file:
         rows = list(csv.DictReader(file, delimiter="\t", quoting=csv.QUOTE_NONE))
-    return {DATA / row["path"]: row["bayer"] for row in rows if Path(row["path"]).suffix.lower() in RAW_SUFFIXES}
+    return {
+        listing.parent / row["path"]: row["bayer"] for row in rows if Path(row["path"]).suffix.lower() in RAW_SUFFIXES
+    }
 
 
 def test_every_real_file_opens_with_the_pattern_of_its_source(real_files: dict[Path, str]) -> None:

@@ -18,8 +18,8 @@ from torch.utils.data import Dataset
 from networks.objectives import JointObjective, Raw2RgbObjective, Rgb2RawObjective
 from networks.pretrained import build, load_network
 from networks.rgb2raw import Rgb2Raw
-from utils.config import Training
-from utils.trainer import StepBatches, Trainer, TrainingError, learning_rate, make_fabric, seed_everything
+from utils.config import Training, TrainingRecipe
+from utils.trainer import StepBatches, Trainer, TrainingError, learning_rate, start
 
 SIZES = {
     "rgb2raw": {"width": 8, "num_groups": 1, "num_blocks": 1, "reduction": 4, "unshuffle": 2},
@@ -65,16 +65,15 @@ def recipe(**changes: object) -> Training:
 
 
 def trainer(run_dir: Path, training: Training, kind: str = "Rgb2Raw", stop_after: float | None = None) -> Trainer:
-    seed_everything(5)
     objectives = {
         "Rgb2Raw": Rgb2RawObjective(1e-3),
         "GuidedRaw2Rgb": Raw2RgbObjective(),
         "CycleISP": JointObjective(1e-3, 0.5),
     }
-    text = json.dumps({"train": training.model_dump(mode="json")})
+    whole = TrainingRecipe(seed=5, train=training)
+    fabric = start(whole, "cpu")
     metadata = {"network": kind, "sizes": SIZES}
-    fabric = make_fabric("cpu", "auto")
-    return Trainer(fabric, build(kind, SIZES), objectives[kind], training, text, metadata, run_dir, stop_after)
+    return Trainer(fabric, build(kind, SIZES), objectives[kind], whole, metadata, run_dir, stop_after)
 
 
 def checkpoint(run_dir: Path) -> dict[str, Any]:
