@@ -32,7 +32,7 @@ def main() -> int:
     training, validation = open_isp_data(recipe.data, recipe.seed, length, args.raw, args.photos, args.prepared)
     if args.stage == "joint":
         kind, branches = "CycleISP", {"rgb2raw", "raw2rgb", "color_correction"}
-        objective = JointObjective(recipe.loss.log_epsilon, recipe.loss.beta)
+        objective = JointObjective(recipe.loss.log_epsilon, recipe.loss.beta, recipe.loss.true_raw_share)
     else:
         kind, branches = "GuidedRaw2Rgb", {"raw2rgb", "color_correction"}
         objective = Raw2RgbObjective()

@@ -1,7 +1,7 @@
 """What each ISP network learns: its outputs for a batch, and the loss of paper Sec. 3.
 
-An objective's `outputs` bear the names of the batch keys that they should equal, so the same call serves training,
-validation and pictures. Batch keys: `srgb` (B, 3, H, W), `raw` (B, 4, H/2, W/2), both in [0, 1].
+An objective's `outputs` bear the names of the batch keys that they should equal (or `KEY_from_...`), so the same call
+serves training, validation and pictures. Batch keys: `srgb` (B, 3, H, W), `raw` (B, 4, H/2, W/2), both in [0, 1].
 """
 
 from collections.abc import Mapping
@@ -45,15 +45,29 @@ class JointObjective:
     """Both branches: RAW2RGB renders what RGB2RAW made, so that the sRGB loss reaches RGB2RAW too.
 
     beta * (loss of RGB2RAW) + (1 - beta) * (loss of RAW2RGB). Noise injection is off.
+
+    Attributes:
+        log_epsilon: darkest RAW value that the log loss tells apart.
+        beta: weight of the RGB2RAW loss.
+        true_raw_share: part of the RAW2RGB loss that is taken on true RAW, so that RAW2RGB goes on rendering cameras
+            whose white balance RGB2RAW would not guess (ours; the paper has 0).
     """
 
     log_epsilon: float
     beta: float
+    true_raw_share: float = 0.0
 
     def outputs(self, network: nn.Module, batch: Batch) -> Outputs:
-        raw, srgb = network(batch["srgb"])
-        return {"raw": raw, "srgb": srgb}
+        if self.true_raw_share == 0:
+            raw, srgb = network(batch["srgb"])
+            return {"raw": raw, "srgb": srgb}
+        raw, srgb, rendered = network(batch["srgb"], batch["raw"])
+        return {"raw": raw, "srgb": srgb, "srgb_from_true_raw": rendered}
 
     def loss(self, outputs: Outputs, batch: Batch) -> Tensor:
         raw_loss = raw_log_l1_loss(outputs["raw"], batch["raw"], self.log_epsilon)
-        return self.beta * raw_loss + (1 - self.beta) * F.l1_loss(outputs["srgb"], batch["srgb"])
+        srgb_loss = F.l1_loss(outputs["srgb"], batch["srgb"])
+        if self.true_raw_share > 0:
+            true_loss = F.l1_loss(outputs["srgb_from_true_raw"], batch["srgb"])
+            srgb_loss = (1 - self.true_raw_share) * srgb_loss + self.true_raw_share * true_loss
+        return self.beta * raw_loss + (1 - self.beta) * srgb_loss

@@ -12,7 +12,7 @@ from torch import Tensor
 
 from networks.blur import GaussianBlur
 from networks.cycleisp import CycleISP
-from utils.noise import FixedNoise, NoiseLevels, NoiseProfile, add_shot_read_noise
+from utils.noise import FixedNoise, NoiseProfile, add_shot_read_noise
 from utils.padding import pad_to_multiple
 from utils.pairs import NoisyCleanPair
 
@@ -57,11 +57,15 @@ class PairSynthesizer:
             seeds: one an image; noise level and noise depend on it alone, not on the device or on the batch.
             clean_raw: (B, 4, H/2, W/2) the photos' own RAW, packed RGGB, where it is known; skips RGB2RAW and blur.
         """
+        if self.device.type == "cpu":  # a batch gains nothing here, and alone every photo's sums are always the same
+            raws = [None] * len(photos) if clean_raw is None else clean_raw.split(1)
+            jobs = zip(photos.split(1), seeds, raws, strict=True)
+            return [self._batch(photo, [seed], raw)[0] for photo, seed, raw in jobs]
+        return self._batch(photos, seeds, clean_raw)
+
+    def _batch(self, photos: Tensor, seeds: Sequence[int], clean_raw: Tensor | None) -> list[NoisyCleanPair]:
         generators = [torch.Generator().manual_seed(seed) for seed in seeds]
         drawn = [self.noise.sample(1, generator) for generator in generators]
-        levels = NoiseLevels(
-            torch.cat([level.shot_noise for level in drawn]), torch.cat([level.read_noise for level in drawn])
-        )
         photos = photos.to(self.device)
         height, width = photos.shape[2:]
         if self.blur is not None and clean_raw is None:
@@ -87,8 +91,8 @@ class PairSynthesizer:
                 noisy_raw=noisy_raw[index, :, :rows, :columns].cpu(),
                 clean_srgb=None if clean_srgb is None else clean_srgb[index].cpu(),
                 noisy_srgb=None if noisy_srgb is None else noisy_srgb[index].cpu(),
-                shot_noise=float(levels.shot_noise[index]),
-                read_noise=float(levels.read_noise[index]),
+                shot_noise=float(drawn[index].shot_noise),
+                read_noise=float(drawn[index].read_noise),
             )
             for index in range(len(photos))
         ]

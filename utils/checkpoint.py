@@ -43,6 +43,7 @@ def save_weights(path: Path, network: nn.Module, metadata: Mapping[str, object])
     header = {key: json.dumps(value) for key, value in metadata.items()}
     with written_aside(path) as aside:
         safetensors.torch.save_model(network, str(aside), metadata=header)
+        aside.chmod(0o644)  # safetensors makes files that only their owner can read
 
 
 def read_metadata(path: Path) -> dict[str, object]:

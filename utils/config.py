@@ -78,6 +78,7 @@ class IspData(Section):
 class IspLoss(Section):
     log_epsilon: Annotated[float, Field(gt=0, lt=1)] = 1e-3  # darkest RAW value that the log loss tells apart
     beta: Share = 0.5  # joint stage: weight of the RGB2RAW loss
+    true_raw_share: Share = 0.0  # joint stage: part of the RAW2RGB loss taken on true RAW
 
 
 class Training(Section):

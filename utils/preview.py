@@ -68,6 +68,11 @@ def packed_preview(packed: Tensor, white_balance: ArrayLike | None = None) -> ND
     return render_preview(mosaic, "RGGB", white_balance)
 
 
+def target_key(output_name: str) -> str:
+    """The batch key that an output should equal: `srgb` of `srgb` and of `srgb_from_true_raw`."""
+    return output_name.split("_from_")[0]
+
+
 def training_strip(batch: Mapping[str, Tensor], outputs: Mapping[str, Tensor]) -> Tensor:
     """The first image of a batch: for each output, target and prediction side by side, (3, H, W) uint8.
 
@@ -75,7 +80,7 @@ def training_strip(batch: Mapping[str, Tensor], outputs: Mapping[str, Tensor]) -
     """
     tiles: list[NDArray[np.uint8]] = []
     for name, predicted in outputs.items():
-        target = batch[name]
+        target = batch[target_key(name)]
         if target.shape[1] == 4:
             mosaic = bayer.unpack(target[0].float().cpu())[0].numpy()
             gains = gray_world_gains(mosaic, "RGGB")

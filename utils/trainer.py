@@ -30,7 +30,7 @@ from utils.devices import autocast_type, pick_device
 from utils.errors import UserError
 from utils.files import write_bytes, written_aside
 from utils.metrics import psnr
-from utils.preview import training_strip
+from utils.preview import target_key, training_strip
 from utils.progress import progress_bar
 from utils.version import code_version
 
@@ -46,7 +46,7 @@ class TrainingError(UserError):
 
 
 class Objective(Protocol):
-    """What to learn. Outputs are named after the batch keys that they should equal."""
+    """What to learn. Outputs are named after the batch keys that they should equal: `KEY` or `KEY_from_SOMETHING`."""
 
     def outputs(self, network: nn.Module, batch: Batch) -> dict[str, Tensor]: ...
 
@@ -325,7 +325,7 @@ class Trainer:
                 f"train.gradient_clip, and go on from {self.checkpoint_path} in a new run"
             )
         scalars["learning_rate"] = self.optimizer.param_groups[0]["lr"]
-        quality = {f"psnr_{name}": psnr(out.float(), batch[name]) for name, out in outputs.items()}
+        quality = {f"psnr_{name}": psnr(out.float(), batch[target_key(name)]) for name, out in outputs.items()}
         bar.set_postfix(loss=f"{scalars['loss']:.4f}", **{name: f"{value:.1f}" for name, value in quality.items()})
         if board is not None:
             for name, value in {**scalars, **quality}.items():
@@ -342,7 +342,7 @@ class Trainer:
             batch = {name: value[None].to(self.fabric.device) for name, value in validation[index].items()}
             outputs = self.objective.outputs(network, batch)
             for name, out in outputs.items():
-                sums[name] = sums.get(name, 0.0) + psnr(out.float(), batch[name]) / count
+                sums[name] = sums.get(name, 0.0) + psnr(out.float(), batch[target_key(name)]) / count
             if index < 4:
                 board.add_image(f"validation/{index}", training_strip(batch, outputs), self.step)
         record = {"step": self.step, **{f"psnr_{name}": round(value, 3) for name, value in sums.items()}}
