@@ -258,7 +258,7 @@ class Trainer:
             batch_sampler=batches,
             num_workers=recipe.workers,
             pin_memory=self.fabric.device.type == "cuda",
-            persistent_workers=False,
+            generator=torch.Generator().manual_seed(0),  # else every start of a loader draws from the global one
         )
         loader = self.fabric.setup_dataloaders(loader, use_distributed_sampler=False)
         board = SummaryWriter(str(self.run_dir), purge_step=self.step) if self.fabric.is_global_zero else None

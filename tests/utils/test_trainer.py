@@ -22,7 +22,7 @@ from utils.config import Training, TrainingRecipe
 from utils.trainer import StepBatches, Trainer, TrainingError, learning_rate, start
 
 SIZES = {
-    "rgb2raw": {"width": 8, "num_groups": 1, "num_blocks": 1, "reduction": 4, "unshuffle": 2},
+    "rgb2raw": {"width": 8, "num_groups": 1, "num_blocks": 1, "reduction": 4, "unshuffle": 2, "companded": True},
     "raw2rgb": {"width": 8, "num_groups": 1, "num_blocks": 1, "reduction": 4},
     "color_correction": {"width": 8, "num_groups": 1, "num_blocks": 1, "reduction": 4, "unshuffle": 2},
 }
@@ -134,7 +134,7 @@ def test_stop_after_saves_and_says_so(tmp_path: Path, caplog: pytest.LogCaptureF
     caplog.set_level(logging.INFO)
     short = trainer(tmp_path / "run", recipe(), stop_after=0.0)
     assert not short.fit(Patches(24), Patches(2))
-    assert short.step == 1 and "the same command goes on" in caplog.text
+    assert short.step == 1 and "run the same command again" in caplog.text
 
 
 def test_the_run_folder_explains_itself(tmp_path: Path) -> None:
@@ -149,10 +149,10 @@ def test_the_run_folder_explains_itself(tmp_path: Path) -> None:
 
 
 def test_training_learns(tmp_path: Path) -> None:
-    longer = recipe(steps=120, learning_rate=3e-3, ema_decay=0.8, validate_every=20)
-    trainer(tmp_path / "run", longer).fit(Patches(240), Patches(4))
+    longer = recipe(steps=60, learning_rate=3e-3, ema_decay=0.5, validate_every=5)
+    trainer(tmp_path / "run", longer).fit(Patches(120), Patches(4))
     records = [json.loads(line) for line in (tmp_path / "run" / "metrics.jsonl").read_text().splitlines()]
-    assert records[-1]["psnr_raw"] > records[0]["psnr_raw"] + 1
+    assert records[-1]["psnr_raw"] > records[0]["psnr_raw"] + 3
 
 
 def test_another_recipe_in_the_same_folder_is_refused(tmp_path: Path) -> None:
