@@ -16,7 +16,7 @@ $(READY): setup.py requirements.txt constraints.txt
 
 demo: $(READY)
 	folder=$$($(BIN)/python -c 'import skimage, pathlib; print(pathlib.Path(skimage.__file__).parent / "data")') && \
-	$(BIN)/python generate_data.py --input $(SAMPLES:%=$$folder/%) --output demo --noise dnd --preview
+	$(BIN)/python generate_data.py --input $(SAMPLES:%=$$folder/%) --output demo --noise sidd --preview
 
 test: $(READY)
 	$(BIN)/ruff check .
