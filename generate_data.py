@@ -38,8 +38,10 @@ def parse_args() -> argparse.Namespace:
     parser.add_argument("--blur", type=float, help="sigma that removes a photo's own noise, 0 for none (default 1)")
     parser.add_argument("--seed", type=int, help="of all noise (default 0)")
     parser.add_argument("--limit", type=int, help="make at most this many pairs")
-    parser.add_argument("--variance", action="store_true", help="store the noise variance map in RAW pairs")
-    parser.add_argument("--preview", action="store_true", help="write a contact sheet, preview.png")
+    parser.add_argument(
+        "--variance", action=argparse.BooleanOptionalAction, help="store the noise variance map in RAW pairs"
+    )
+    parser.add_argument("--preview", action=argparse.BooleanOptionalAction, help="write a contact sheet, preview.png")
     parser.add_argument("--device", choices=("auto", "cpu", "cuda", "mps"))
     parser.add_argument("--precision", choices=("float32", "bf16", "fp16"), help="of the networks on CUDA")
     parser.add_argument("--batch-size", type=int, help="photos of one size computed together (default 1)")
@@ -53,9 +55,9 @@ def main() -> int:
     device = pick_device(recipe.device, int(os.environ.get("LOCAL_RANK", 0)))
     noise = parse_noise(recipe.noise)
     isp, weights_sha256 = load_cycleisp(recipe.weights)
-    sources = find_sources(recipe.input)[: recipe.limit]
+    sources = find_sources(recipe.input, exclude=Path(recipe.output))[: recipe.limit]
     settings: dict[str, Any] = recipe.model_dump(
-        include={"space", "noise", "weights", "clean_target", "blur", "seed", "variance", "precision"}
+        include={"space", "noise", "clean_target", "blur", "seed", "variance", "precision"}
     )
     settings["weights_sha256"] = weights_sha256
     store = PairStore(Path(recipe.output), settings, rank)
@@ -70,7 +72,7 @@ def main() -> int:
     factory = PairFactory(
         store,
         synthesizer,
-        {**settings, "version": code_version()},
+        {**settings, "weights": recipe.weights, "version": code_version()},
         keep_raw=recipe.space != "srgb",
         keep_srgb=recipe.space != "raw",
         keep_variance=recipe.variance,

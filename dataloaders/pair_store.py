@@ -11,7 +11,7 @@ appends to a manifest of its own, `manifest.rankN.jsonl`, and merges it at the e
 
 import io
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -54,12 +54,15 @@ class PairStore:
 
     def __init__(self, folder: Path, settings: Mapping[str, Any], rank: int = 0) -> None:
         self.folder = folder
-        folder.mkdir(parents=True, exist_ok=True)
+        try:
+            folder.mkdir(parents=True, exist_ok=True)
+        except OSError as error:
+            raise UserError(f"{folder}: cannot be made a folder ({error.strerror}); give another --output") from None
         self._lock = FileLock(folder / ".lock")
         self._part = folder / f"manifest.rank{rank}.jsonl"
         with self._lock:
             self._check_settings(dict(settings))
-            self._records = {record["name"]: record for record in self._read_manifests()}
+            self._records = _newest(self._read_manifests())
             # A kill may have left half a line at the end: later ones must not grow onto it.
             if self._part.is_file():
                 _rewrite(self._part, _read_records(self._part))
@@ -72,7 +75,9 @@ class PairStore:
         try:
             before = json.loads(path.read_text())
         except ValueError:
-            raise UserError(f"{path}: not the JSON that was written there; give another --output") from None
+            before = None
+        if not isinstance(before, dict):
+            raise UserError(f"{path}: not the JSON that was written there; give another --output")
         changed = sorted(key for key in before.keys() | settings.keys() if before.get(key) != settings.get(key))
         if changed:
             was = ", ".join(f"{key}={before.get(key)}" for key in changed)
@@ -104,6 +109,8 @@ class PairStore:
                 files[f"srgb_{kind}"] = f"srgb/{kind}/{name}.png"
                 _write_png(self.folder / files[f"srgb_{kind}"], image)
         full = {"name": name, **record, "files": files}
+        if name in self._records:  # the photo has changed, or a file was missing: this line is newer than the other
+            full["remade"] = self._records[name].get("remade", 0) + 1
         line = json.dumps(full, sort_keys=True) + "\n"
         with self._part.open("a", encoding="utf-8") as manifest:
             manifest.write(line)  # one write a line, so lines of threads do not mix
@@ -129,7 +136,7 @@ class PairStore:
             UserError: the folder cannot be written; the lines stay where they are, the next run merges them.
         """
         with self._lock:
-            records = {record["name"]: record for record in self._read_manifests()}
+            records = _newest(self._read_manifests())
             merged = [records[name] for name in sorted(records)]
             try:
                 _rewrite(self.folder / "manifest.jsonl", merged)
@@ -137,6 +144,16 @@ class PairStore:
                 raise UserError(f"{self.folder}: manifest.jsonl cannot be written ({error.strerror})") from None
             self._part.unlink(missing_ok=True)
         return merged
+
+
+def _newest(records: Iterable[Record]) -> dict[str, Record]:
+    """The last line of each name, however manifests are ordered: the one that was remade most often."""
+    newest: dict[str, Record] = {}
+    for record in records:
+        known = newest.get(record["name"])
+        if known is None or record.get("remade", 0) >= known.get("remade", 0):
+            newest[record["name"]] = record
+    return newest
 
 
 def _rewrite(path: Path, records: list[Record]) -> None:
@@ -160,7 +177,7 @@ def read_manifest(folder: Path) -> list[Record]:
     Raises:
         UserError: the folder holds no manifest.
     """
-    records = {record["name"]: record for path in folder.glob("manifest*.jsonl") for record in _read_records(path)}
+    records = _newest(record for path in folder.glob("manifest*.jsonl") for record in _read_records(path))
     if not records:
         raise UserError(f"{folder}: holds no manifest.jsonl with pairs; make some with generate_data.py")
     return [records[name] for name in sorted(records)]

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import cv2
 import numpy as np
+import tifffile
 from numpy.typing import NDArray
 from PIL import Image, ImageOps, UnidentifiedImageError
 
@@ -33,11 +34,12 @@ class Source:
         return self.path.suffix.lower() in RAW_SUFFIXES
 
 
-def find_sources(inputs: Iterable[Path | str], raw: bool = True) -> list[Source]:
+def find_sources(inputs: Iterable[Path | str], raw: bool = True, exclude: Path | None = None) -> list[Source]:
     """List photos, and camera RAW files if `raw`, among files and, recursively, folders; sorted by name.
 
     A file inside a folder is named by its path below that folder. Where two would bear one name, the later one gets a
-    number: `a/1.jpg`, `b/1.jpg` given as two folders become `1` and `1-2`.
+    number: `a/1.jpg`, `b/1.jpg` given as two folders become `1` and `1-2`. What lies in the folder `exclude` is left
+    out: an output inside the input is no input.
 
     Raises:
         PhotoError: an input does not exist, or a folder holds no photo.
@@ -47,6 +49,8 @@ def find_sources(inputs: Iterable[Path | str], raw: bool = True) -> list[Source]
     for item in map(Path, inputs):
         if item.is_dir():
             files = [file for file in sorted(item.rglob("*")) if file.suffix.lower() in suffixes and file.is_file()]
+            if exclude is not None:
+                files = [file for file in files if not file.resolve().is_relative_to(exclude.resolve())]
             if not files:
                 raise PhotoError(f"{item}: no photo in this folder; looked for {' '.join(sorted(suffixes))}")
             found += [(file.relative_to(item).with_suffix("").as_posix(), file) for file in files]
@@ -84,7 +88,7 @@ def read_photo(path: Path | str) -> NDArray[np.uint8] | NDArray[np.uint16]:
 def decode_photo(content: bytes, path: Path) -> NDArray[np.uint8] | NDArray[np.uint16]:
     """As `read_photo`, from bytes already read; `path` is for messages."""
     if not content:
-        raise PhotoError(f"{path}: the file is empty")
+        raise PhotoError(f"{path}: the file is empty; get it again or remove it")
     try:
         with Image.open(io.BytesIO(content)) as image:
             _check_mode(image, path)
@@ -92,15 +96,19 @@ def decode_photo(content: bytes, path: Path) -> NDArray[np.uint8] | NDArray[np.u
             deep = _is_deep(image, content)
             photo = None if deep else np.asarray(ImageOps.exif_transpose(image).convert("RGB"))
     except UnidentifiedImageError:
-        raise PhotoError(f"{path}: not a JPEG, PNG, WebP or TIFF image, or damaged") from None
+        if _is_float_tiff(content):
+            raise PhotoError(f"{path}: holds floating point values; save it as 8 or 16 bit sRGB") from None
+        raise PhotoError(f"{path}: not a JPEG, PNG, WebP or TIFF, or damaged; get it again or remove it") from None
     except Image.DecompressionBombError:
         raise PhotoError(f"{path}: more than {2 * (Image.MAX_IMAGE_PIXELS or 0):,} pixels; cut it into parts") from None
     except (OSError, SyntaxError, ValueError, EOFError) as error:
-        raise PhotoError(f"{path}: damaged image ({error})") from None
+        raise PhotoError(f"{path}: damaged image ({error}); get it again or remove it") from None
     if photo is None:
         photo = _decode_deep(content, path)
     if min(photo.shape[:2]) < 2:
-        raise PhotoError(f"{path}: {photo.shape[1]}x{photo.shape[0]} pixels; a Bayer tile needs at least 2x2")
+        raise PhotoError(
+            f"{path}: {photo.shape[1]}x{photo.shape[0]} pixels; a Bayer tile needs at least 2x2; remove it"
+        )
     return photo
 
 
@@ -126,14 +134,32 @@ def _is_deep(image: Image.Image, content: bytes) -> bool:
     return False
 
 
-def _decode_deep(content: bytes, path: Path) -> NDArray[np.uint16]:
+def _is_float_tiff(content: bytes) -> bool:
+    """Whether this is a TIFF of floating point colours, which Pillow does not know."""
     try:
+        with tifffile.TiffFile(io.BytesIO(content)) as tiff:
+            return tiff.pages[0].dtype is not None and tiff.pages[0].dtype.kind == "f"
+    except Exception:  # damaged bytes can make a parser stumble anywhere
+        return False
+
+
+def _decode_deep(content: bytes, path: Path) -> NDArray[np.uint16]:
+    white_is_zero = False
+    try:
+        if content[:4] in (b"II*\0", b"MM\0*"):
+            with tifffile.TiffFile(io.BytesIO(content)) as tiff:
+                page = tiff.pages[0]
+                separate_planes = page.tags.get("PlanarConfiguration", None)  # type: ignore[union-attr]
+                white_is_zero = page.photometric == 0  # type: ignore[union-attr]
+                if separate_planes is not None and separate_planes.value == 2:  # OpenCV mixes such planes up
+                    return np.moveaxis(page.asarray(), 0, -1).astype(np.uint16)
         decoded = cv2.imdecode(np.frombuffer(content, np.uint8), cv2.IMREAD_ANYDEPTH | cv2.IMREAD_COLOR)
-    except cv2.error as error:
-        raise PhotoError(f"{path}: damaged image ({error})") from None
+    except Exception as error:  # damaged bytes can make a parser stumble anywhere
+        raise PhotoError(f"{path}: damaged image ({error}); get it again or remove it") from None
     if decoded is None or decoded.dtype != np.uint16:
         raise PhotoError(f"{path}: cannot be decoded as a 16 bit image; save it as 8 or 16 bit sRGB")
-    return np.ascontiguousarray(decoded[..., ::-1]).astype(np.uint16)
+    photo = np.ascontiguousarray(decoded[..., ::-1]).astype(np.uint16)
+    return 65535 - photo if white_is_zero else photo
 
 
 def as_float(photo: NDArray) -> NDArray[np.float32]:

@@ -68,7 +68,7 @@ def prepare(inputs: Sequence[Path | str], store: Path, workers: int | None = Non
             try:
                 job.result()
                 ready.append(source.name)
-            except (RawFileError, ValueError) as error:
+            except (RawFileError, ValueError, OSError) as error:
                 skipped.append((source.path, str(error)))
     lines = [f"ready\t{name}\t" for name in sorted(ready)] + [
         f"skipped\t{path}\t{why}" for path, why in sorted(skipped)
@@ -83,6 +83,8 @@ def _identity(path: Path) -> dict[str, object]:
 
 
 def _is_ready(source: Source, store: Path) -> bool:
+    if not all((store / f"{source.name}.{kind}.npy").is_file() for kind in ("mosaic", "srgb")):
+        return False
     try:
         return json.loads((store / f"{source.name}.json").read_text())["source"] == _identity(source.path)
     except (OSError, ValueError, KeyError):
@@ -119,7 +121,7 @@ def split_names(names: Sequence[str], holdout: Sequence[str], holdout_count: int
 
     Args:
         holdout: shell patterns of names to hold out, so that a scene shot more than once can be kept together.
-        holdout_count: hold out this many more, chosen by a hash of the name, so that the choice never changes.
+        holdout_count: hold out this many more, chosen by a hash of the name: the same everywhere and in any order.
 
     Raises:
         UserError: a pattern fits no name, or nothing is left to train on.

@@ -180,7 +180,6 @@ def test_the_manifest_says_all_that_made_a_pair(
     assert settings == {
         "space": "both",
         "noise": "shot=0.01,read=0.0005",
-        "weights": str(tiny_weights),
         "weights_sha256": file_sha256(tiny_weights),
         "clean_target": "input",
         "blur": 0.5,

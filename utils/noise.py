@@ -12,6 +12,8 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
+from utils.errors import UserError
+
 
 @dataclass(frozen=True)
 class NoiseLevels:
@@ -84,24 +86,28 @@ PROFILES = {
 _EXPLICIT = re.compile(r"shot=(?P<shot>[^,]+),\s*read=(?P<read>[^,]+)")
 
 
+class NoiseError(UserError, ValueError):
+    """A noise that is not known or not possible."""
+
+
 def parse_noise(text: str) -> NoiseProfile | FixedNoise:
     """Read what a user writes: a profile's name, or explicit variances as `shot=0.01,read=0.0005`.
 
     Raises:
-        ValueError: neither, or values outside [0, 1].
+        NoiseError: neither, or values outside [0, 1].
     """
     if text in PROFILES:
         return PROFILES[text]
     hint = f"expected one of {', '.join(PROFILES)} or explicit variances as shot=0.01,read=0.0005"
     match = _EXPLICIT.fullmatch(text.strip())
     if match is None:
-        raise ValueError(f"unknown noise {text!r}; {hint}")
+        raise NoiseError(f"unknown noise {text!r}; {hint}")
     try:
         shot, read = float(match["shot"]), float(match["read"])
     except ValueError:
-        raise ValueError(f"noise {text!r} holds something that is no number; {hint}") from None
+        raise NoiseError(f"noise {text!r} holds something that is no number; {hint}") from None
     if not (0 <= shot <= 1 and 0 <= read <= 1):
-        raise ValueError(f"noise {text!r}: variances on the [0, 1] scale lie in [0, 1]; {hint}")
+        raise NoiseError(f"noise {text!r}: variances on the [0, 1] scale lie in [0, 1]; {hint}")
     return FixedNoise(shot, read)
 
 
