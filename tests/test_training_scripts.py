@@ -7,6 +7,8 @@ from pathlib import Path
 import cv2
 import numpy as np
 import pytest
+import torch
+from safetensors.torch import load_file
 
 from networks import CycleISP
 from networks.pretrained import load_network
@@ -80,3 +82,16 @@ def test_what_a_user_can_mend_is_one_line(options: tuple[str, ...], message: str
     result = run("train_rgb2raw.py", *options)
     assert result.returncode == 2
     assert message in result.stderr and "Traceback" not in result.stderr
+
+
+def test_two_processes_train_the_network_that_one_does(photos: Path, tmp_path: Path) -> None:
+    options = ("--config", SMOKE, "--photos", str(photos), "--device", "cpu")
+    alone = run("train_rgb2raw.py", *options, "--run-dir", tmp_path / "alone")
+    assert alone.returncode == 0, alone.stderr
+    launcher = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2"]
+    command = [*launcher, str(ROOT / "train_rgb2raw.py"), *options, "--run-dir", str(tmp_path / "together")]
+    together = subprocess.run(command, capture_output=True, text=True, timeout=300, cwd=ROOT)
+    assert together.returncode == 0, together.stderr
+    first, second = (load_file(tmp_path / name / "weights.safetensors") for name in ("alone", "together"))
+    for name, tensor in first.items():
+        torch.testing.assert_close(tensor, second[name], atol=1e-4, rtol=0, msg=name)
