@@ -162,7 +162,7 @@ class Trainer:
     ) -> None:
         self.fabric, self.objective, self.recipe = fabric, objective, recipe.train
         self.run_dir, self.recipe_text, self.metadata = run_dir, dump_recipe(recipe), dict(metadata)
-        self.stop_after = stop_after
+        self.stop_after, self.version = stop_after, code_version()
         self.step = 0
         self._check_recipe()
         averaged = (
@@ -202,7 +202,7 @@ class Trainer:
 
     def _state(self) -> dict[str, Any]:
         state: dict[str, Any] = {"network": self.network, "optimizer": self.optimizer, "step": self.step}
-        state["recipe"], state["version"] = self.recipe_text, code_version()
+        state["recipe"], state["version"] = self.recipe_text, self.version
         state["rng"] = torch.get_rng_state()
         state["cuda_rng"] = torch.cuda.get_rng_state_all() if torch.cuda.is_available() else []
         if self.average is not None:
@@ -214,7 +214,7 @@ class Trainer:
         with written_aside(self.checkpoint_path) if self.fabric.is_global_zero else _nowhere() as aside:
             self.fabric.save(aside, self._state())
         if self.fabric.is_global_zero:
-            header = {**self.metadata, "recipe": self.recipe_text, "step": self.step, "version": code_version()}
+            header = {**self.metadata, "recipe": self.recipe_text, "step": self.step, "version": self.version}
             save_weights(self.run_dir / "weights.safetensors", self.best_network(), header)
 
     def resume(self) -> None:
