@@ -15,6 +15,7 @@ from dataloaders.pair_factory import PairFactory
 from dataloaders.pair_preview import write_preview
 from dataloaders.pair_store import PairStore
 from dataloaders.photos import find_sources
+from networks.learned_camera import LearnedCamera
 from networks.pretrained import load_cycleisp
 from networks.synthesis import PairSynthesizer
 from utils.cli import recipe_from_arguments, run_script
@@ -62,12 +63,10 @@ def main() -> int:
     settings["weights_sha256"] = weights_sha256
     store = PairStore(Path(recipe.output), settings, rank)
     synthesizer = PairSynthesizer(
-        isp.to(device),
+        LearnedCamera(isp.to(device), recipe.clean_target, autocast_type(recipe.precision, device)),
         noise,
-        recipe.clean_target,
         blur_sigma=recipe.blur,
         with_srgb=recipe.space != "raw",
-        autocast=autocast_type(recipe.precision, device),
     )
     factory = PairFactory(
         store,
@@ -83,8 +82,8 @@ def main() -> int:
         summary = factory.run(sources[rank::world_size], progress=rank == 0)
     finally:
         records = store.merge()
-    for path, reason in summary.skipped:
-        print(f"skipped {path}: {reason}" if str(path) not in reason else f"skipped {reason}")
+    for _, reason in summary.skipped:
+        print(f"skipped {reason}")
     print(f"{summary.made} pairs made, {summary.kept} kept from before, {len(summary.skipped)} skipped; {store.folder}")
     if recipe.preview and rank == 0 and records:
         print(f"contact sheet: {write_preview(store.folder, records)}")

@@ -10,8 +10,7 @@ import logging
 from collections import deque
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
-from dataclasses import dataclass, field
-from pathlib import Path
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -21,6 +20,7 @@ from torch import Tensor
 
 from dataloaders.pair_store import PairFiles, PairStore, Record
 from dataloaders.photos import PhotoError, Source, as_float, decode_photo
+from dataloaders.summary import Summary
 from utils import bayer
 from utils.errors import UserError
 from utils.pairs import NoisyCleanPair
@@ -50,15 +50,6 @@ class Input:
     def batch_key(self) -> tuple[object, ...]:
         """Inputs of one key can share a batch."""
         return (self.photo.shape, self.packed_raw is not None)
-
-
-@dataclass
-class Summary:
-    """What happened to the sources."""
-
-    made: int = 0
-    kept: int = 0
-    skipped: list[tuple[Path, str]] = field(default_factory=list)
 
 
 def read_input(source: Source) -> Input:
@@ -169,7 +160,7 @@ class PairFactory:
         try:
             yield job.result()
         except (UserError, ValueError, MemoryError) as error:
-            self._skip(source, str(error) or type(error).__name__)
+            self._skip(source, error)
 
     def _batches(self, inputs: Iterator[Input]) -> Iterator[list[Input]]:
         """Group inputs of one size; a size that stays rare is computed alone, so that little waits in memory."""
@@ -240,8 +231,8 @@ class PairFactory:
         self.summary.made += 1
         self._bar.update()
 
-    def _skip(self, source: Source, reason: str) -> None:
-        self.summary.skipped.append((source.path, reason))
+    def _skip(self, source: Source, error: Exception | str) -> None:
+        reason = self.summary.skip(source.path, error)
         self._bar.update()
         self._bar.set_postfix(skipped=len(self.summary.skipped))
         log.warning("skipped %s", reason)

@@ -16,7 +16,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import cv2
 import h5py
 import numpy as np
 from filelock import FileLock
@@ -24,8 +23,8 @@ from numpy.typing import NDArray
 
 from utils.errors import UserError
 from utils.files import write_bytes
+from utils.png import encode_png
 
-PNG_COMPRESSION = 3  # zlib level: noise hardly shrinks further, higher levels only take longer
 Record = dict[str, Any]
 
 
@@ -107,7 +106,7 @@ class PairStore:
         for kind, image in (("clean", pair.clean_srgb), ("noisy", pair.noisy_srgb)):
             if image is not None:
                 files[f"srgb_{kind}"] = f"srgb/{kind}/{name}.png"
-                _write_png(self.folder / files[f"srgb_{kind}"], image)
+                write_bytes(self.folder / files[f"srgb_{kind}"], encode_png(image))
         full = {"name": name, **record, "files": files}
         if name in self._records:  # the photo has changed, or a file was missing: this line is newer than the other
             full["remade"] = self._records[name].get("remade", 0) + 1
@@ -187,11 +186,3 @@ def read_raw_pair(path: Path) -> tuple[NDArray[np.uint16], NDArray[np.uint16], d
     """Clean and noisy RAW (4, H/2, W/2) uint16 of a RAW pair's file, and its attributes."""
     with h5py.File(path) as file:
         return file["clean"][()], file["noisy"][()], dict(file.attrs)
-
-
-def _write_png(path: Path, image: NDArray) -> None:
-    bgr = cv2.cvtColor(image, cv2.COLOR_RGB2BGR)
-    encoded, content = cv2.imencode(".png", bgr, [cv2.IMWRITE_PNG_COMPRESSION, PNG_COMPRESSION])
-    if not encoded:
-        raise OSError(f"{path}: OpenCV could not encode the image as PNG")
-    write_bytes(path, content.tobytes())

@@ -10,11 +10,29 @@ import cv2
 import numpy as np
 import tifffile
 from numpy.typing import NDArray
-from PIL import Image, ImageOps, UnidentifiedImageError
+from PIL import ExifTags, Image, ImageOps, UnidentifiedImageError
 
 from utils.errors import UserError
+from utils.png import PhotoMetadata
 from utils.raw_files import RAW_SUFFIXES
 
+# Tags of a TIFF that describe the picture; the others describe how the file lays it out.
+ABOUT_THE_PICTURE = frozenset(
+    (
+        ExifTags.Base.ImageDescription,
+        ExifTags.Base.Make,
+        ExifTags.Base.Model,
+        ExifTags.Base.XResolution,
+        ExifTags.Base.YResolution,
+        ExifTags.Base.ResolutionUnit,
+        ExifTags.Base.Software,
+        ExifTags.Base.DateTime,
+        ExifTags.Base.Artist,
+        ExifTags.Base.Copyright,
+        ExifTags.Base.ExifOffset,
+        ExifTags.Base.GPSInfo,
+    )
+)
 PHOTO_SUFFIXES = frozenset((".jpg", ".jpeg", ".png", ".webp", ".tif", ".tiff"))
 
 
@@ -152,7 +170,8 @@ def _decode_deep(content: bytes, path: Path) -> NDArray[np.uint16]:
                 separate_planes = page.tags.get("PlanarConfiguration", None)  # type: ignore[union-attr]
                 white_is_zero = page.photometric == 0  # type: ignore[union-attr]
                 if separate_planes is not None and separate_planes.value == 2:  # OpenCV mixes such planes up
-                    return np.moveaxis(page.asarray(), 0, -1).astype(np.uint16)
+                    turn = page.tags.get("Orientation", None)  # type: ignore[union-attr]
+                    return _upright(np.moveaxis(page.asarray(), 0, -1).astype(np.uint16), turn.value if turn else 1)
         decoded = cv2.imdecode(np.frombuffer(content, np.uint8), cv2.IMREAD_ANYDEPTH | cv2.IMREAD_COLOR)
     except Exception as error:  # damaged bytes can make a parser stumble anywhere
         raise PhotoError(f"{path}: damaged image ({error}); get it again or remove it") from None
@@ -160,6 +179,32 @@ def _decode_deep(content: bytes, path: Path) -> NDArray[np.uint16]:
         raise PhotoError(f"{path}: cannot be decoded as a 16 bit image; save it as 8 or 16 bit sRGB")
     photo = np.ascontiguousarray(decoded[..., ::-1]).astype(np.uint16)
     return 65535 - photo if white_is_zero else photo
+
+
+def _upright(stored: NDArray[np.uint16], orientation: int) -> NDArray[np.uint16]:
+    """Undo an EXIF orientation, 1 to 8, of (H, W, 3), as OpenCV and Pillow do by themselves."""
+    photo = stored.swapaxes(0, 1) if orientation >= 5 else stored
+    rows, columns = {2: (1, -1), 3: (-1, -1), 4: (-1, 1), 6: (1, -1), 7: (-1, -1), 8: (-1, 1)}.get(orientation, (1, 1))
+    return np.ascontiguousarray(photo[::rows, ::columns])
+
+
+def photo_metadata(content: bytes) -> PhotoMetadata:
+    """EXIF, with the orientation set upright as `decode_photo` turns the pixels, and colour profile of a photo's bytes.
+
+    Damaged metadata count as none: they are no reason to refuse the picture.
+    """
+    try:
+        with Image.open(io.BytesIO(content)) as image:
+            profile = image.info.get("icc_profile")
+            if profile is not None and profile[16:20] != b"RGB ":  # of grey, for one, whose pixels become RGB
+                profile = None
+            exif = image.getexif()
+            for tag in list(exif):
+                if tag == ExifTags.Base.Orientation or (image.format == "TIFF" and tag not in ABOUT_THE_PICTURE):
+                    del exif[tag]
+            return PhotoMetadata(exif.tobytes().removeprefix(b"Exif\0\0") if exif else None, profile)
+    except Exception:  # damaged bytes can make a parser stumble anywhere
+        return PhotoMetadata()
 
 
 def as_float(photo: NDArray) -> NDArray[np.float32]:

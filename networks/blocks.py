@@ -24,6 +24,13 @@ class SpatialAttention(nn.Module):
         return self.conv(pooled).sigmoid()
 
 
+class GlobalMean(nn.Module):
+    """Each channel's mean over the image: (B, C, H, W) -> (B, C, 1, 1). The only step that sees more than its halo."""
+
+    def forward(self, features: Tensor) -> Tensor:
+        return features.mean(dim=(2, 3), keepdim=True)
+
+
 class ChannelAttention(nn.Module):
     """What to look at: (B, C, H, W) -> weights (B, C, 1, 1) in (0, 1) from each channel's mean over the image.
 
@@ -36,12 +43,12 @@ class ChannelAttention(nn.Module):
         super().__init__()
         if width % reduction:
             raise ValueError(f"width must be a multiple of reduction, got {width} and {reduction}")
+        self.pool = GlobalMean()
         self.squeeze = nn.Conv2d(width, width // reduction, kernel_size=1)
         self.excite = nn.Conv2d(width // reduction, width, kernel_size=1)
 
     def forward(self, features: Tensor) -> Tensor:
-        pooled = features.mean(dim=(2, 3), keepdim=True)
-        return self.excite(self.squeeze(pooled).relu()).sigmoid()
+        return self.excite(self.squeeze(self.pool(features)).relu()).sigmoid()
 
 
 class DAB(nn.Module):

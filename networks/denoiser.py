@@ -1,5 +1,6 @@
 """The denoisers, one for RAW and one for sRGB (CycleISP, Sec. 4)."""
 
+import torch
 from torch import Tensor, cat, nn
 
 from networks.blocks import DeepFeatures, check_image, conv3x3
@@ -26,10 +27,36 @@ class _Denoiser(nn.Module):
         self.tail = conv3x3(width, out_channels * unshuffle**2)
         self.shuffle = nn.PixelShuffle(unshuffle)
         self.multiple = unshuffle
+        _initialize(self)
+
+    @property
+    def halo(self) -> int:
+        """How far around a pixel (a block of `multiple` of them) its result looks, in pixels; channel attention apart.
+
+        That pools over the image. All convolutions lie behind one another, the spatial attention's among them.
+        """
+        convolutions = [module for module in self.modules() if isinstance(module, nn.Conv2d)]
+        return self.multiple * sum(module.kernel_size[0] // 2 for module in convolutions)
 
     def correction(self, planes: Tensor) -> Tensor:
         deep = self.activation(self.deep(self.head(self.stem(planes))))
         return self.shuffle(self.tail(deep))
+
+
+def _initialize(denoiser: _Denoiser) -> None:
+    """Weights that keep the variance of what they are given (ours), and a quiet last layer.
+
+    PyTorch's own shrink it in every convolution; from them the first hundreds of steps teach nothing
+    (docs/experiments.md). Networks of few blocks begin close to the identity; each skip adds variance, so the paper's
+    32 blocks begin with a correction as strong as the picture.
+    """
+    for module in denoiser.modules():
+        if isinstance(module, nn.Conv2d):
+            nn.init.kaiming_normal_(module.weight, nonlinearity="linear")
+            if module.bias is not None:
+                nn.init.zeros_(module.bias)
+    with torch.no_grad():
+        denoiser.tail.weight *= 0.1
 
 
 class SrgbDenoiser(_Denoiser):
@@ -42,7 +69,7 @@ class SrgbDenoiser(_Denoiser):
         num_groups: recursive residual groups.
         num_blocks: dual attention blocks in a group.
         reduction: bottleneck of the channel attention.
-        unshuffle: 1 as the paper; 2 works at half resolution behind a pixel-unshuffle stem (ours).
+        unshuffle: 1 as the paper; 2 or 4 work at that part of the resolution behind a pixel-unshuffle stem (ours).
 
     Raises:
         ValueError: on call, if the photo has not three channels or its sides are no multiples of `unshuffle`.
@@ -69,7 +96,8 @@ class RawDenoiser(_Denoiser):
         num_groups: recursive residual groups.
         num_blocks: dual attention blocks in a group.
         reduction: bottleneck of the channel attention.
-        unshuffle: 1 as the paper; 2 works at half the packed resolution behind a pixel-unshuffle stem (ours).
+        unshuffle: 1 as the paper; 2 or 4 work at that part of the packed resolution behind a pixel-unshuffle stem
+            (ours).
 
     Raises:
         ValueError: on call, if either has not four planes, they differ in shape, or sides are no multiples of

@@ -1,7 +1,8 @@
-"""What each ISP network learns: its outputs for a batch, and the loss of paper Sec. 3.
+"""What each network learns: its outputs for a batch, and the loss of paper Sec. 3 and 4.
 
 An objective's `outputs` bear the names of the batch keys that they should equal (or `KEY_from_...`), so the same call
-serves training, validation and pictures. Batch keys: `srgb` (B, 3, H, W), `raw` (B, 4, H/2, W/2), both in [0, 1].
+serves training, validation and pictures. Batch keys: `srgb` (B, 3, H, W), `raw` (B, 4, H/2, W/2), both in [0, 1]; of
+denoisers `noisy` and `clean`, both (B, 3, H, W) sRGB or (B, 4, H/2, W/2) RAW, and for RAW `variance`.
 """
 
 from collections.abc import Mapping
@@ -71,3 +72,15 @@ class JointObjective:
             true_loss = F.l1_loss(outputs["srgb_from_true_raw"], batch["srgb"])
             srgb_loss = (1 - self.true_raw_share) * srgb_loss + self.true_raw_share * true_loss
         return self.beta * raw_loss + (1 - self.beta) * srgb_loss
+
+
+@dataclass(frozen=True)
+class DenoiserObjective:
+    """A denoiser: L1 to the clean image. With RAW comes the noise variance at every pixel."""
+
+    def outputs(self, network: nn.Module, batch: Batch) -> Outputs:
+        inputs = [batch["noisy"]] + ([batch["variance"]] if "variance" in batch else [])
+        return {"clean": network(*inputs)}
+
+    def loss(self, outputs: Outputs, batch: Batch) -> Tensor:
+        return F.l1_loss(outputs["clean"], batch["clean"])

@@ -1,8 +1,8 @@
 """Networks from weight files that say what they are."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 from torch import nn
 
@@ -13,7 +13,9 @@ from networks.rgb2raw import Rgb2Raw
 from utils.checkpoint import WeightsError, file_sha256, load_weights, read_metadata
 
 SHIPPED = Path(__file__).resolve().parents[1] / "pretrained_models"
+SHIPPED_DENOISERS = {False: "compact_srgb", True: "compact_raw"}  # whether for RAW -> name
 Sizes = Mapping[str, Any]
+Network = TypeVar("Network", bound=nn.Module)
 
 
 def _guided_raw2rgb(sizes: Sizes) -> GuidedRaw2Rgb:
@@ -56,7 +58,7 @@ def find_weights(name_or_path: str | Path) -> Path:
     raise WeightsError(f"{name_or_path}: neither a file nor shipped weights; shipped are: {names}")
 
 
-def load_network(name_or_path: str | Path, expected: type[nn.Module]) -> nn.Module:
+def load_network(name_or_path: str | Path, expected: type[Network]) -> Network:
     """Build and fill the network that a safetensors file of ours holds; ready for inference.
 
     Args:
@@ -68,6 +70,7 @@ def load_network(name_or_path: str | Path, expected: type[nn.Module]) -> nn.Modu
         WeightsError: no such weights, damaged, of another network, or without its sizes.
     """
     path = find_weights(name_or_path)
+    network: nn.Module
     if path.is_dir():
         network = _load_released_isp(path, expected)
     else:
@@ -79,6 +82,7 @@ def load_network(name_or_path: str | Path, expected: type[nn.Module]) -> nn.Modu
             raise WeightsError(f"{path}: holds a {kind}, a {expected.__name__} is needed here")
         network = build(str(kind), sizes)
         load_weights(network, path)
+    assert isinstance(network, expected)
     return network.eval().requires_grad_(False)
 
 
@@ -89,10 +93,31 @@ def load_cycleisp(name_or_path: str | Path) -> tuple[CycleISP, str]:
         WeightsError: as `load_network`.
     """
     network = load_network(name_or_path, CycleISP)
-    assert isinstance(network, CycleISP)
     path = find_weights(name_or_path)
     files = [path / name for name in RELEASED_ISP] if path.is_dir() else [path]
     return network, "+".join(file_sha256(file) for file in files)
+
+
+def load_denoisers(
+    name_or_path: str | None, spaces: Collection[bool]
+) -> tuple[SrgbDenoiser | None, RawDenoiser | None]:
+    """The denoisers for photos and for RAW, ready for inference.
+
+    Args:
+        name_or_path: one denoiser, of either kind; the other is then None. None takes the shipped ones.
+        spaces: what is needed of the shipped ones: False for photos, True for RAW.
+
+    Raises:
+        WeightsError: as `load_network`; or the file holds no denoiser.
+    """
+    if name_or_path is None:
+        srgb = load_network(SHIPPED_DENOISERS[False], SrgbDenoiser) if False in spaces else None
+        raw = load_network(SHIPPED_DENOISERS[True], RawDenoiser) if True in spaces else None
+    elif read_metadata(find_weights(name_or_path)).get("network") == "RawDenoiser":
+        srgb, raw = None, load_network(name_or_path, RawDenoiser)
+    else:
+        srgb, raw = load_network(name_or_path, SrgbDenoiser), None
+    return srgb, raw
 
 
 def _load_released_isp(folder: Path, expected: type[nn.Module]) -> nn.Module:

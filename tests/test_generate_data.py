@@ -30,6 +30,7 @@ from dataloaders.pair_store import PairFiles, PairStore, read_manifest, read_raw
 from dataloaders.photos import read_photo
 from networks import pretrained
 from networks.cycleisp import CycleISP
+from networks.learned_camera import LearnedCamera
 from networks.synthesis import PairSynthesizer
 from tests.fabricate import encode_png, random_picture, write_dng, write_png
 from utils.checkpoint import file_sha256, save_weights
@@ -362,7 +363,7 @@ def test_the_files_hold_what_the_networks_give(
     tmp_path: Path, photos: Path, tiny_isp: CycleISP, generate: Generate, clean_target: Any
 ) -> None:
     generate("--input", photos, "--output", tmp_path / "pairs", "--clean-target", clean_target)
-    synthesize = PairSynthesizer(tiny_isp, PROFILES["dnd"], clean_target)
+    synthesize = PairSynthesizer(LearnedCamera(tiny_isp, clean_target), PROFILES["dnd"])
     for record in read_manifest(tmp_path / "pairs"):
         photo = read_photo(Path(record["source"])).astype(np.float32)
         photo /= np.iinfo(read_photo(Path(record["source"])).dtype).max

@@ -8,6 +8,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from utils.padding import reflect_pad
+
 PATTERNS = ("RGGB", "BGGR", "GRBG", "GBRG")
 
 # Rows and columns to skip so that a mosaic of the pattern begins with the red pixel of an RGGB tile.
@@ -72,6 +74,27 @@ def rggb_window(height: int, width: int, pattern: str) -> tuple[slice, slice]:
     if rows < 2 or columns < 2:
         raise ValueError(f"a {height}x{width} mosaic of {pattern} holds no whole RGGB tile")
     return slice(top, top + rows), slice(left, left + columns)
+
+
+def pad_to_rggb(mosaic: Tensor, pattern: str, multiple: int) -> tuple[Tensor, tuple[slice, slice]]:
+    """Reflect-pad a mosaic (..., H, W) of `pattern`, any size, to an RGGB one with sides of whole multiples.
+
+    Reflection about a pixel keeps every colour on its sites, so the padding is made of true neighbours. No pixel is
+    lost: `padded[..., rows, columns]` with the window that comes back is the mosaic again. (A side of one pixel has no
+    neighbours; it is repeated.)
+
+    Returns:
+        (..., H', W') with H', W' multiples of `multiple`, and the window (rows, columns) of the mosaic in it.
+
+    Raises:
+        ValueError: unknown pattern, or an odd `multiple`.
+    """
+    if multiple % 2:
+        raise ValueError(f"expected an even multiple, got {multiple}")
+    height, width = mosaic.shape[-2:]
+    top, left = _RED_AT[check_pattern(pattern)]
+    padding = (left, -(width + left) % multiple, top, -(height + top) % multiple)
+    return reflect_pad(mosaic, padding), (slice(top, top + height), slice(left, left + width))
 
 
 def flip_to_rggb(mosaic: Tensor, pattern: str) -> Tensor:

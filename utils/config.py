@@ -1,13 +1,15 @@
 """Recipes: one complete experiment per YAML file, checked before anything runs."""
 
+import math
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Annotated, Any, Literal, TypeVar
 
 import yaml
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError
 
 from utils.errors import UserError
+from utils.finishing import WIDEST_BLUR
 
 
 class ConfigError(UserError):
@@ -23,6 +25,38 @@ class Section(BaseModel):
 Positive = Annotated[int, Field(gt=0)]
 NotNegative = Annotated[int, Field(ge=0)]
 Share = Annotated[float, Field(ge=0, le=1)]
+
+
+def _ordered(span: tuple[float, float]) -> tuple[float, float]:
+    if not 0 <= span[0] <= span[1] < math.inf:
+        raise ValueError(f"expected [low, high] with 0 <= low <= high, got {list(span)}")
+    return span
+
+
+def _positive(span: tuple[float, float]) -> tuple[float, float]:
+    if span[0] == 0:
+        raise ValueError(f"expected factors above 0, got {list(span)}")
+    return span
+
+
+def _qualities(span: tuple[float, float]) -> tuple[float, float]:
+    if not 1 <= span[0] <= span[1] <= 100:
+        raise ValueError(f"expected JPEG qualities within 1 and 100, got {list(span)}")
+    return span
+
+
+Span = Annotated[tuple[float, float], AfterValidator(_ordered)]
+
+
+def _within_kernel(span: tuple[float, float]) -> tuple[float, float]:
+    if span[1] > WIDEST_BLUR:
+        raise ValueError(f"expected sigmas of at most {WIDEST_BLUR} pixels, got {span[1]}")
+    return span
+
+
+BlurSpan = Annotated[Span, AfterValidator(_within_kernel)]
+Factors = Annotated[Span, AfterValidator(_positive)]  # drawn with uniform logarithm
+Qualities = Annotated[Span, AfterValidator(_qualities)]
 
 
 class Rgb2RawSizes(Section):
@@ -117,6 +151,60 @@ class IspRecipe(TrainingRecipe):
     network: IspSizes = IspSizes()
     data: IspData = IspData()
     loss: IspLoss = IspLoss()
+
+
+class DenoiserSizes(Section):
+    """Arguments of networks.RawDenoiser and networks.SrgbDenoiser; the defaults are the paper's."""
+
+    width: Positive = 64
+    num_groups: Positive = 4
+    num_blocks: Positive = 8
+    reduction: Positive = 16
+    unshuffle: Literal[1, 2, 4] = 1
+
+
+class DenoiserNetwork(Section):
+    denoiser: DenoiserSizes = DenoiserSizes()
+
+
+class DenoiserData(Section):
+    """What a denoiser trains on; the folders themselves come from the command line."""
+
+    patch_size: Annotated[int, Field(ge=16, multiple_of=8)] = 128
+    scale: Factors = (1.0, 1.0)  # photos are reduced by a factor of this span before use; below 1 they are enlarged
+    brightness: Factors = (1.0, 1.0)  # linear light of a photo is multiplied by a factor of this span
+    validation_patches: Positive = 32
+    validation_size: Annotated[int, Field(ge=16, multiple_of=8)] = 256
+
+
+class Synthesis(Section):
+    """How a clean photo becomes noisy; spans are drawn from anew for every patch. The defaults are the paper's."""
+
+    noise: Annotated[list[str], Field(min_length=1)] = [
+        "dnd"
+    ]  # profiles, each as likely as the others; or awgn: Gaussian noise on sRGB
+    awgn_sigma: Span = (0.0, 55.0)  # of awgn, in 8 bit levels
+    learned_share: Share = 1.0  # of patches that pass CycleISP; the others pass classical cameras
+    clean_target: Literal["input", "cycle", "residual"] = "input"  # of CycleISP, see docs/generate_data.md
+    blur: Annotated[float, Field(ge=0, le=5)] = 1.0  # sigma in pixels that takes a photo's own noise away
+    frame_average: bool = False  # sRGB: the target is the average of many frames, each clipped to black and white
+    demosaicking: Span = (0.0, 1.0)  # classical cameras: 0 bilinear, 1 gradient-corrected (Malvar et al.)
+    color_matrix: Span = (1.0, 1.0)  # classical cameras: 1 the sensor's matrix, 0 none; its noise couples the channels
+    contrast: Span = (0.0, 0.0)  # classical cameras: part of an S-shaped tone curve in the display curve
+    binned_share: Share = 0.0  # classical cameras: downscaled by two, which leaves the noise without correlation
+    noise_reduction_share: Share = 0.0  # of patches whose noise the camera has smoothed
+    luma_blur: BlurSpan = (0.0, 0.0)  # by a Gaussian of this sigma in pixels
+    chroma_blur: BlurSpan = (0.0, 0.0)
+    jpeg_share: Share = 0.0  # of patches that the camera stores as JPEG
+    jpeg_quality: Qualities = (80.0, 98.0)
+
+
+class DenoiserRecipe(TrainingRecipe):
+    """One experiment with a denoiser: train_denoiser.py."""
+
+    network: DenoiserNetwork = DenoiserNetwork()
+    data: DenoiserData = DenoiserData()
+    synthesis: Synthesis = Synthesis()
 
 
 Recipe = TypeVar("Recipe", bound=Section)

@@ -24,6 +24,11 @@ def pick_device(name: str, local_rank: int = 0) -> torch.device:
     return torch.device(name)
 
 
+def auto_precision(device: torch.device) -> str:
+    """bf16 on CUDA devices that compute in it, float32 elsewhere, where bf16 can be hundreds of times slower."""
+    return "bf16" if device.type == "cuda" and torch.cuda.is_bf16_supported() else "float32"
+
+
 def autocast_type(precision: str, device: torch.device) -> torch.dtype | None:
     """The type for torch.autocast, None for float32.
 

@@ -83,6 +83,7 @@ PROFILES = {
     )
 }
 
+AWGN = "awgn"  # additive white Gaussian noise on sRGB: no sensor's, the baseline of denoisers
 _EXPLICIT = re.compile(r"shot=(?P<shot>[^,]+),\s*read=(?P<read>[^,]+)")
 
 
@@ -142,3 +143,38 @@ def add_shot_read_noise(clean: Tensor, shot_noise: Tensor, read_noise: Tensor, g
     variance = noise_level_function(clean, shot_noise, read_noise)
     white = torch.randn(clean.shape, generator=generator, device=generator.device, dtype=clean.dtype)
     return clean + variance.sqrt() * white.to(clean.device)
+
+
+def noise_from_seeds(clean: Tensor, shot_noise: Tensor, read_noise: Tensor, seeds: list[int]) -> Tensor:
+    """`add_shot_read_noise`, image i from a CPU generator with seed i: the same noise on every device, in any batch."""
+    white = white_noise(clean, seeds)
+    return clean + noise_level_function(clean, shot_noise, read_noise).sqrt() * white
+
+
+def clipped_mean(signal: Tensor, variance: Tensor) -> Tensor:
+    """The mean of Gaussian noise around `signal`, each value clipped to [0, 1]: the average of many frames.
+
+    Sensors cannot go below black nor above white, so the average of very noisy frames is brighter than the light in
+    the dark. SIDD's clean pictures, for one, are such averages.
+
+    Args:
+        signal: any shape, in [0, 1].
+        variance: of the noise, positive, of the same shape.
+    """
+    deviation = variance.sqrt().clamp(min=1e-9)
+    low, high = -signal / deviation, (1 - signal) / deviation
+    inside = torch.special.ndtr(high) - torch.special.ndtr(low)
+    return signal * inside + deviation * (_normal_density(low) - _normal_density(high)) + 1 - torch.special.ndtr(high)
+
+
+def _normal_density(x: Tensor) -> Tensor:
+    return torch.exp(-0.5 * x**2) / math.sqrt(2 * math.pi)
+
+
+def white_noise(like: Tensor, seeds: list[int]) -> Tensor:
+    """Standard normal numbers of the shape (B, ...) and on the device of `like`, image i from seed i of B."""
+    each = [
+        torch.randn(image.shape, generator=torch.Generator().manual_seed(seed))
+        for image, seed in zip(like, seeds, strict=True)
+    ]
+    return torch.stack(each).to(like.device)

@@ -21,6 +21,7 @@ RAW_SUFFIXES = frozenset((
     ".mos", ".mrw", ".nef", ".nrw", ".orf", ".pef", ".raf", ".raw", ".rw2", ".rwl", ".sr2", ".srf", ".srw",
 ))
 # fmt: on
+_QUARTER_TURNS = {3: 2, 5: 1, 6: 3}  # LibRaw's flip: 180 degrees, 90 counter-clockwise, 90 clockwise
 DNG_NOISE_PROFILE = 51041  # DNG tag: one or N pairs (shot, read), variances on the [0, 1] scale
 
 # tifffile reports odd private tags of camera files as errors; they are none of ours
@@ -45,6 +46,7 @@ class RawImage:
         iso: sensitivity, None where the file does not say.
         noise_profile: (N, 2) pairs (shot_noise, read_noise) of DNG tag 51041, variances; one for all colours or one a
             colour; None where absent.
+        quarter_turns: counter-clockwise ones that turn the picture upright.
     """
 
     mosaic: NDArray[np.float32]
@@ -55,6 +57,7 @@ class RawImage:
     cam2rgb: NDArray[np.float64] | None
     iso: float | None
     noise_profile: NDArray[np.float64] | None
+    quarter_turns: int = 0
 
 
 @contextmanager
@@ -146,6 +149,7 @@ def read_raw(path: Path | str) -> RawImage:
             cam2rgb=_cam2rgb(raw),
             iso=float(iso) if iso else None,
             noise_profile=_noise_profile(path),
+            quarter_turns=_QUARTER_TURNS.get(raw.sizes.flip, 0),
         )
 
 

@@ -10,7 +10,7 @@ import math
 import os
 import signal
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, Protocol
@@ -26,7 +26,7 @@ from tqdm import tqdm
 
 from utils.checkpoint import save_weights
 from utils.config import Training, TrainingRecipe, dump_recipe
-from utils.devices import autocast_type, pick_device
+from utils.devices import auto_precision, autocast_type, pick_device
 from utils.errors import UserError
 from utils.files import write_bytes, written_aside
 from utils.metrics import psnr
@@ -64,7 +64,7 @@ def make_fabric(device: str, precision: str) -> Fabric:
     """
     kind = pick_device(device).type
     if precision == "auto":
-        precision = "bf16" if kind == "cuda" and torch.cuda.is_bf16_supported() else "float32"
+        precision = auto_precision(torch.device(kind))
     autocast_type(precision, torch.device(kind))  # refuses half precision on a CPU
     plugin: Any = {"float32": "32-true", "bf16": "bf16-mixed", "fp16": "16-mixed"}[precision]
     processes = int(os.environ.get("LOCAL_WORLD_SIZE", 1)), int(os.environ.get("GROUP_WORLD_SIZE", 1))
@@ -145,6 +145,7 @@ class Trainer:
         metadata: `network` and `sizes`, so that the weight file describes itself.
         run_dir: folder of the run; an unfinished run in it is resumed.
         stop_after: minutes after which to save and stop, None for no limit.
+        make_batch: what to do, on the device, with every batch of the loader before it is used; None for nothing.
 
     Raises:
         TrainingError: `run_dir` holds a run with another recipe.
@@ -159,10 +160,12 @@ class Trainer:
         metadata: Mapping[str, object],
         run_dir: Path,
         stop_after: float | None = None,
+        make_batch: Callable[[Batch], Batch] | None = None,
     ) -> None:
         self.fabric, self.objective, self.recipe = fabric, objective, recipe.train
         self.run_dir, self.recipe_text, self.metadata = run_dir, dump_recipe(recipe), dict(metadata)
         self.stop_after, self.version = stop_after, code_version()
+        self.make_batch: Callable[[Batch], Batch] = make_batch or (lambda batch: batch)
         self.step = 0
         self._check_recipe()
         averaged = (
@@ -275,6 +278,7 @@ class Trainer:
         with _stop_requests() as stop_requests, bar:
             for batch in loader:
                 data_time = time.monotonic() - waiting
+                batch = self.make_batch(batch)
                 losses = self._train_step(batch)
                 self.step += 1
                 bar.update()
@@ -326,7 +330,9 @@ class Trainer:
             )
         scalars["learning_rate"] = self.optimizer.param_groups[0]["lr"]
         quality = {f"psnr_{name}": psnr(out.float(), batch[target_key(name)]) for name, out in outputs.items()}
-        bar.set_postfix(loss=f"{scalars['loss']:.4f}", **{name: f"{value:.1f}" for name, value in quality.items()})
+        times = {name: f"{1000 * scalars[f'{name}_seconds']:.0f}ms" for name in ("data", "step")}
+        shown = {"loss": f"{scalars['loss']:.4f}", **{name: f"{value:.1f}" for name, value in quality.items()}, **times}
+        bar.set_postfix(shown)
         if board is not None:
             for name, value in {**scalars, **quality}.items():
                 board.add_scalar(f"train/{name}", value, self.step)
@@ -339,7 +345,8 @@ class Trainer:
         sums: dict[str, float] = {}
         count = len(validation)  # type: ignore[arg-type]
         for index in range(count):
-            batch = {name: value[None].to(self.fabric.device) for name, value in validation[index].items()}
+            item = {name: value[None].to(self.fabric.device) for name, value in validation[index].items()}
+            batch = self.make_batch(item)
             outputs = self.objective.outputs(network, batch)
             for name, out in outputs.items():
                 sums[name] = sums.get(name, 0.0) + psnr(out.float(), batch[target_key(name)]) / count

@@ -202,11 +202,11 @@ def test_a_half_written_file_is_neither_finished_nor_in_the_way(tmp_path: Path) 
 
 
 def test_a_line_comes_after_all_files(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    def fail(path: Path, image: NDArray) -> None:
+    def fail(image: NDArray) -> bytes:
         raise OSError(errno.ENOSPC, "No space left on device")
 
     store = PairStore(tmp_path, SETTINGS)
-    monkeypatch.setattr(pair_store, "_write_png", fail)
+    monkeypatch.setattr(pair_store, "encode_png", fail)
     with pytest.raises(OSError, match="No space"):
         store.write("a", some_pair(), RECORD)
     assert (tmp_path / "raw" / "a.h5").exists()  # written before the error

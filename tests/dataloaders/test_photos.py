@@ -2,6 +2,7 @@
 
 import io
 import re
+import zlib
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -10,11 +11,20 @@ import numpy as np
 import pytest
 import tifffile
 from numpy.typing import NDArray
-from PIL import Image
+from PIL import ExifTags, Image, ImageCms
 
 from dataloaders import photos
-from dataloaders.photos import PhotoError, PhotoStore, as_float, decode_photo, find_sources, read_photo
+from dataloaders.photos import (
+    PhotoError,
+    PhotoStore,
+    as_float,
+    decode_photo,
+    find_sources,
+    photo_metadata,
+    read_photo,
+)
 from tests.fabricate import encode_png, png_chunk, random_picture, write_png
+from utils.png import PhotoMetadata
 
 ORIENTATION = 274  # the EXIF and TIFF tag
 
@@ -33,9 +43,10 @@ def as_tiff(picture: NDArray, photometric: str = "rgb", **options: Any) -> bytes
     return buffer.getvalue()
 
 
-def planes_apart(picture: NDArray) -> bytes:
+def planes_apart(picture: NDArray, turn: int = 1) -> bytes:
     """A TIFF that stores R, G and B one after the other, as Photoshop's "per channel" option does."""
-    return as_tiff(np.ascontiguousarray(picture.transpose(2, 0, 1)), planarconfig="separate")
+    planes = np.ascontiguousarray(picture.transpose(2, 0, 1))
+    return as_tiff(planes, planarconfig="separate", extratags=[(ORIENTATION, "H", 1, turn, True)])
 
 
 def touch(*paths: Path) -> None:
@@ -211,6 +222,12 @@ TURNED: dict[str, Callable[[int], tuple[bytes, NDArray]]] = {
     "webp": lambda turn: (with_pillow(COLOR_8, "WEBP", lossless=True, exif=exif(turn)), COLOR_8),
     "tiff, 8 bit": lambda turn: (as_tiff(COLOR_8, extratags=[(ORIENTATION, "H", 1, turn, True)]), COLOR_8),
     "tiff, 16 bit": lambda turn: (as_tiff(COLOR_16, extratags=[(ORIENTATION, "H", 1, turn, True)]), COLOR_16),
+    "tiff, 8 bit, planes apart": lambda turn: (planes_apart(COLOR_8, turn), COLOR_8),
+    "tiff, 16 bit, planes apart": lambda turn: (planes_apart(COLOR_16, turn), COLOR_16),
+    "tiff, 16 bit, grey": lambda turn: (
+        as_tiff(GREY_16, "minisblack", extratags=[(ORIENTATION, "H", 1, turn, True)]),
+        np.repeat(GREY_16[..., None], 3, axis=2),
+    ),
 }
 
 
@@ -331,6 +348,14 @@ WHOLE = {
 }
 
 
+def with_flipped_bytes(content: bytes, rng: np.random.Generator, reach: int) -> bytes:
+    """`content` with three of its first `reach` bytes drawn anew."""
+    flipped = bytearray(content)
+    for position in rng.integers(reach, size=3):
+        flipped[position] = rng.integers(256)
+    return bytes(flipped)
+
+
 @pytest.mark.filterwarnings("ignore::UserWarning", "ignore::PIL.Image.DecompressionBombWarning")
 @pytest.mark.parametrize("kind", WHOLE)
 def test_a_photo_that_lacks_a_part_of_its_picture_is_refused_wherever_it_was_cut(kind: str) -> None:
@@ -345,15 +370,124 @@ def test_a_photo_that_lacks_a_part_of_its_picture_is_refused_wherever_it_was_cut
 def test_flipped_bytes_never_raise_anything_but_a_photo_error(kind: str) -> None:
     rng = np.random.default_rng(0)
     for _ in range(60):
-        content = bytearray(WHOLE[kind])
-        for position in rng.integers(len(content) if rng.random() < 0.5 else 200, size=3):
-            content[position] = rng.integers(256)
+        content = with_flipped_bytes(WHOLE[kind], rng, reach=len(WHOLE[kind]) if rng.random() < 0.5 else 200)
         try:
-            photo = decode_photo(bytes(content), Path("flipped"))
+            photo = decode_photo(content, Path("flipped"))
         except PhotoError:
             continue
         assert photo.ndim == 3
         assert photo.shape[2] == 3
+
+
+# ---------------------------------------------------------------- metadata
+
+PROFILE = ImageCms.ImageCmsProfile(ImageCms.createProfile("sRGB")).tobytes()
+GREY_PROFILE = PROFILE[:16] + b"GRAY" + PROFILE[20:]
+EXPOSURE_TIME, ISO, MAKER_NOTE = 33434, 34855, 37500  # tags of the Exif sub-IFD
+
+
+def camera_exif(turn: int = 6) -> Image.Exif:
+    """What a camera writes: maker, date, exposure in the Exif sub-IFD, place in the GPS sub-IFD."""
+    tags = exif(turn)
+    tags[ExifTags.Base.Make], tags[ExifTags.Base.DateTime] = "Maker", "2024:01:02 03:04:05"
+    tags.get_ifd(ExifTags.IFD.Exif).update({EXPOSURE_TIME: (1, 250), ISO: 800, MAKER_NOTE: b"secret"})
+    tags.get_ifd(ExifTags.IFD.GPSInfo).update({1: "N", 2: (48.0, 12.0, 3.5)})
+    return tags
+
+
+def loaded(exif_bytes: bytes | None) -> Image.Exif:
+    assert exif_bytes is not None
+    assert exif_bytes[:4] in (b"II*\0", b"MM\0*")  # as a PNG holds it, without JPEG's prefix
+    tags = Image.Exif()
+    tags.load(exif_bytes)
+    return tags
+
+
+def tiff_with_exif() -> bytes:
+    """A TIFF with Exif and GPS sub-IFDs; Pillow writes those that it has read."""
+    tags = Image.Exif()
+    tags.load(camera_exif().tobytes())
+    return with_pillow(COLOR_8, "TIFF", exif=tags)
+
+
+WITH_METADATA = {
+    "jpeg": with_pillow(COLOR_8, "JPEG", exif=camera_exif(), icc_profile=PROFILE),
+    "webp": with_pillow(COLOR_8, "WEBP", exif=camera_exif(), icc_profile=PROFILE),
+    "png, 8 bit": with_pillow(COLOR_8, "PNG", exif=camera_exif(), icc_profile=PROFILE),
+    "png, 16 bit": encode_png(
+        COLOR_16,
+        png_chunk(b"iCCP", b"name\0\0" + zlib.compress(PROFILE)) + png_chunk(b"eXIf", camera_exif().tobytes()[6:]),
+    ),
+}
+
+
+@pytest.mark.parametrize("kind", WITH_METADATA)
+def test_metadata_keep_all_but_the_orientation(kind: str) -> None:
+    metadata = photo_metadata(WITH_METADATA[kind])
+    tags = loaded(metadata.exif)
+    assert metadata.icc_profile == PROFILE
+    assert (tags[ExifTags.Base.Make], tags[ExifTags.Base.DateTime]) == ("Maker", "2024:01:02 03:04:05")
+    assert ORIENTATION not in tags
+    assert tags.get_ifd(ExifTags.IFD.Exif) == {EXPOSURE_TIME: (1, 250), ISO: 800, MAKER_NOTE: b"secret"}
+    assert tags.get_ifd(ExifTags.IFD.GPSInfo) == {1: "N", 2: (48.0, 12.0, 3.5)}
+
+
+def test_metadata_of_a_tiff_are_about_the_picture_not_the_file() -> None:
+    private = [(ORIENTATION, "H", 1, 6, True), (50000, "s", 0, "private", True), (315, "s", 0, "Artist", True)]
+    content = as_tiff(COLOR_16, description="A tree", software="Editor", iccprofile=PROFILE, extratags=private)
+    metadata = photo_metadata(content)
+    tags = loaded(metadata.exif)
+    assert metadata.icc_profile == PROFILE
+    assert tags[ExifTags.Base.ImageDescription] == "A tree"
+    assert (tags[ExifTags.Base.Software], tags[ExifTags.Base.Artist]) == ("Editor", "Artist")
+    assert set(tags) <= photos.ABOUT_THE_PICTURE
+    assert not set(tags) & {256, 257, 258, 259, 262, 273, 277, 278, 279, ORIENTATION, 50000}
+
+
+def test_the_exposure_in_a_tiff_is_kept() -> None:
+    tags = loaded(photo_metadata(tiff_with_exif()).exif)
+    assert tags.get_ifd(ExifTags.IFD.Exif)[ISO] == 800
+    assert tags.get_ifd(ExifTags.IFD.GPSInfo)[1] == "N"
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        encode_png(COLOR_8),
+        with_pillow(COLOR_8, "JPEG"),
+        with_pillow(COLOR_8, "PNG", exif=exif(6)),  # an orientation alone, undone
+        encode_png(COLOR_8, png_chunk(b"eXIf", b"II*\0" + b"\xff" * 20)),
+        encode_png(COLOR_16, png_chunk(b"iCCP", b"name\0\0garbage")),
+        b"no picture",
+        b"",
+    ],
+    ids=["png", "jpeg", "orientation", "damaged exif", "damaged profile", "no picture", "empty"],
+)
+@pytest.mark.filterwarnings("ignore::UserWarning")
+def test_no_or_damaged_metadata_count_as_none(content: bytes) -> None:
+    assert photo_metadata(content) == PhotoMetadata()
+
+
+@pytest.mark.filterwarnings("ignore::UserWarning")
+def test_damaged_exif_costs_neither_picture_nor_profile() -> None:
+    whole = camera_exif().tobytes()
+    for length in range(6, len(whole), 7):
+        content = with_pillow(COLOR_8, "JPEG", exif=whole[:length], icc_profile=PROFILE)
+        assert photo_metadata(content).icc_profile == PROFILE
+        assert decode_photo(content, Path("photo.jpg")).size == COLOR_8.size
+
+
+@pytest.mark.filterwarnings("ignore::UserWarning", "ignore::PIL.Image.DecompressionBombWarning")
+@pytest.mark.parametrize("kind", WITH_METADATA)
+def test_metadata_of_flipped_bytes_never_raise(kind: str) -> None:
+    rng = np.random.default_rng(0)
+    for _ in range(60):
+        photo_metadata(with_flipped_bytes(WITH_METADATA[kind], rng, reach=300))
+
+
+def test_a_profile_of_grey_does_not_go_with_pixels_that_became_rgb() -> None:
+    """PNG forbids it, and viewers refuse or ignore such a profile."""
+    assert photo_metadata(with_pillow(GREY_8, "JPEG", icc_profile=GREY_PROFILE)).icc_profile is None
 
 
 # ---------------------------------------------------------------- a training set

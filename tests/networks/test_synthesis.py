@@ -9,7 +9,8 @@ from torch import Tensor
 
 from networks.blur import GaussianBlur
 from networks.cycleisp import CycleISP
-from networks.synthesis import CleanTarget, NoisyCleanPair, PairSynthesizer
+from networks.learned_camera import CleanTarget, LearnedCamera
+from networks.synthesis import NoisyCleanPair, PairSynthesizer
 from utils.noise import PROFILES, FixedNoise
 from utils.padding import pad_to_multiple
 
@@ -53,7 +54,7 @@ SIZES = [(2, 2), (2, 3), (3, 2), (3, 3), (4, 2), (5, 4), (7, 9), (16, 18), (33, 
 def test_every_size_from_two_by_two_gives_whole_tiles_of_raw_and_the_photos_size_of_srgb(
     tiny_isp: CycleISP, height: int, width: int, clean_target: CleanTarget
 ) -> None:
-    pairs = PairSynthesizer(tiny_isp, LOUD, clean_target)(random_photos(2, height, width), [0, 1])
+    pairs = PairSynthesizer(LearnedCamera(tiny_isp, clean_target), LOUD)(random_photos(2, height, width), [0, 1])
     assert len(pairs) == 2
     for pair in pairs:
         assert pair.clean_srgb is not None
@@ -75,7 +76,7 @@ def test_networks_that_leave_the_range_are_clipped(tiny_isp: CycleISP) -> None:
     isp = CycleISP(tiny_isp.rgb2raw, tiny_isp.guided_raw2rgb)
     isp.rgb2raw = TooMuch()  # type: ignore[assignment]
     for clean_target in ("input", "cycle", "residual"):
-        (pair,) = PairSynthesizer(isp, LOUD, clean_target)(random_photos(1, 16, 16), [0])
+        (pair,) = PairSynthesizer(LearnedCamera(isp, clean_target), LOUD)(random_photos(1, 16, 16), [0])
         for image in (pair.clean_raw, pair.noisy_raw, pair.clean_srgb, pair.noisy_srgb):
             assert image is not None
             assert 0 <= image.min() <= image.max() <= 1
@@ -87,14 +88,14 @@ def test_the_clean_raw_is_rgb2raw_of_the_blurred_photo(tiny_isp: CycleISP) -> No
     photos = random_photos(1, 12, 16)
     for sigma in (0.0, 1.0, 2.0):
         blurred = GaussianBlur(sigma, radius=2)(photos) if sigma else photos
-        (pair,) = PairSynthesizer(tiny_isp, QUIET, blur_sigma=sigma)(photos, [0])
+        (pair,) = PairSynthesizer(LearnedCamera(tiny_isp), QUIET, blur_sigma=sigma)(photos, [0])
         torch.testing.assert_close(pair.clean_raw, tiny_isp.rgb2raw(blurred)[0].clamp(0, 1))
 
 
 def test_an_odd_photo_is_seen_with_its_border_mirrored(tiny_isp: CycleISP) -> None:
     photos = random_photos(1, 9, 13)
-    (odd,) = PairSynthesizer(tiny_isp, QUIET, blur_sigma=0)(photos, [0])
-    (even,) = PairSynthesizer(tiny_isp, QUIET, blur_sigma=0)(pad_to_multiple(photos, 2), [0])
+    (odd,) = PairSynthesizer(LearnedCamera(tiny_isp), QUIET, blur_sigma=0)(photos, [0])
+    (even,) = PairSynthesizer(LearnedCamera(tiny_isp), QUIET, blur_sigma=0)(pad_to_multiple(photos, 2), [0])
     torch.testing.assert_close(odd.clean_raw, even.clean_raw[:, :4, :6])
     assert odd.noisy_srgb is not None
     assert even.noisy_srgb is not None
@@ -110,7 +111,7 @@ def noise_of(pair: NoisyCleanPair) -> Tensor:
 
 def test_the_noise_of_a_known_raw_depends_on_its_seed_alone_to_the_last_bit(tiny_isp: CycleISP) -> None:
     photos, raw, seeds = random_photos(4, 16, 20), random_raw(4, 8, 10), [5, 2**63 - 1, 0, 12345]
-    synthesize = PairSynthesizer(tiny_isp, PROFILES["dnd"], with_srgb=False)
+    synthesize = PairSynthesizer(LearnedCamera(tiny_isp), PROFILES["dnd"], with_srgb=False)
     together = synthesize(photos, seeds, raw)
     for order in ([0], [1], [3, 2], [2, 0, 1, 3], [3, 3]):
         for index, pair in zip(order, synthesize(photos[order], [seeds[i] for i in order], raw[order]), strict=True):
@@ -120,7 +121,7 @@ def test_the_noise_of_a_known_raw_depends_on_its_seed_alone_to_the_last_bit(tiny
 
 def test_the_noise_of_a_photo_depends_neither_on_its_batch_nor_on_its_place(tiny_isp: CycleISP) -> None:
     photos, seeds = random_photos(4, 16, 20), [5, 6, 0, 12345]
-    synthesize = PairSynthesizer(tiny_isp, PROFILES["dnd"])
+    synthesize = PairSynthesizer(LearnedCamera(tiny_isp), PROFILES["dnd"])
     together = synthesize(photos, seeds)
     for order in ([0], [3, 2], [2, 0, 1, 3]):
         for index, pair in zip(order, synthesize(photos[order], [seeds[i] for i in order]), strict=True):
@@ -133,16 +134,16 @@ def test_the_noise_of_a_photo_depends_neither_on_its_batch_nor_on_its_place(tiny
 
 def test_another_seed_gives_other_levels_and_other_noise(tiny_isp: CycleISP) -> None:
     photos, raw = random_photos(1, 16, 16).expand(6, -1, -1, -1), random_raw(1, 8, 8).expand(6, -1, -1, -1)
-    pairs = PairSynthesizer(tiny_isp, PROFILES["dnd"], with_srgb=False)(photos, range(6), raw)
+    pairs = PairSynthesizer(LearnedCamera(tiny_isp), PROFILES["dnd"], with_srgb=False)(photos, range(6), raw)
     assert len({pair.shot_noise for pair in pairs}) == len({pair.read_noise for pair in pairs}) == 6
-    fixed = PairSynthesizer(tiny_isp, QUIET, with_srgb=False)(photos, range(6), raw)
+    fixed = PairSynthesizer(LearnedCamera(tiny_isp), QUIET, with_srgb=False)(photos, range(6), raw)
     whites = torch.stack([noise_of(pair).flatten() for pair in fixed])
     likeness = torch.corrcoef(whites) - torch.eye(6)
     assert likeness.abs().max() < 5 / math.sqrt(whites.shape[1])
 
 
 def test_the_global_random_state_is_neither_used_nor_changed(tiny_isp: CycleISP) -> None:
-    synthesize, photos = PairSynthesizer(tiny_isp, PROFILES["sidd"]), random_photos(1, 8, 8)
+    synthesize, photos = PairSynthesizer(LearnedCamera(tiny_isp), PROFILES["sidd"]), random_photos(1, 8, 8)
     torch.manual_seed(1)
     before = torch.get_rng_state()
     (first,) = synthesize(photos, [3])
@@ -153,12 +154,12 @@ def test_the_global_random_state_is_neither_used_nor_changed(tiny_isp: CycleISP)
 
 
 def test_the_levels_returned_are_those_asked_for(tiny_isp: CycleISP) -> None:
-    (pair,) = PairSynthesizer(tiny_isp, FixedNoise(0.01, 0.0005))(random_photos(1, 8, 8), [0])
+    (pair,) = PairSynthesizer(LearnedCamera(tiny_isp), FixedNoise(0.01, 0.0005))(random_photos(1, 8, 8), [0])
     assert pair.shot_noise == pytest.approx(0.01)
     assert pair.read_noise == pytest.approx(0.0005)
     low, high = PROFILES["sidd"].shot_range
     for seed in range(20):
-        (pair,) = PairSynthesizer(tiny_isp, PROFILES["sidd"])(random_photos(1, 8, 8), [seed])
+        (pair,) = PairSynthesizer(LearnedCamera(tiny_isp), PROFILES["sidd"])(random_photos(1, 8, 8), [seed])
         assert low * 0.9999 <= pair.shot_noise <= high * 1.0001
         assert pair.read_noise > 0
 
@@ -172,7 +173,7 @@ def test_mean_and_variance_follow_the_noise_level_function(
     tiny_isp: CycleISP, noise: FixedNoise, signal: float
 ) -> None:
     raw = torch.full((1, 4, 100, 100), signal)
-    (pair,) = PairSynthesizer(tiny_isp, noise, with_srgb=False)(random_photos(1, 200, 200), [11], raw)
+    (pair,) = PairSynthesizer(LearnedCamera(tiny_isp), noise, with_srgb=False)(random_photos(1, 200, 200), [11], raw)
     drawn, count = noise_of(pair).double(), raw.numel()
     variance = noise.shot_noise * signal + noise.read_noise
     assert signal + 5 * math.sqrt(variance) < 1  # so small that nothing is clipped
@@ -182,7 +183,7 @@ def test_mean_and_variance_follow_the_noise_level_function(
 
 
 def test_noise_on_the_raw_of_a_photo_follows_its_signal_pixel_by_pixel(tiny_isp: CycleISP) -> None:
-    (pair,) = PairSynthesizer(tiny_isp, QUIET, with_srgb=False)(random_photos(1, 200, 200), [4])
+    (pair,) = PairSynthesizer(LearnedCamera(tiny_isp), QUIET, with_srgb=False)(random_photos(1, 200, 200), [4])
     clean = pair.clean_raw.double()
     deviation = (QUIET.shot_noise * clean + QUIET.read_noise).sqrt()
     inside = (clean > 6 * deviation) & (clean < 1 - 6 * deviation)
@@ -194,7 +195,7 @@ def test_noise_on_the_raw_of_a_photo_follows_its_signal_pixel_by_pixel(tiny_isp:
 
 def test_neighbours_and_planes_are_independent(tiny_isp: CycleISP) -> None:
     raw = torch.full((1, 4, 100, 100), 0.5)
-    (pair,) = PairSynthesizer(tiny_isp, QUIET, with_srgb=False)(random_photos(1, 200, 200), [8], raw)
+    (pair,) = PairSynthesizer(LearnedCamera(tiny_isp), QUIET, with_srgb=False)(random_photos(1, 200, 200), [8], raw)
     noise = noise_of(pair).double()
     planes = torch.corrcoef(noise.flatten(1)) - torch.eye(4)
     assert planes.abs().max() < 5 / 100
@@ -204,7 +205,7 @@ def test_neighbours_and_planes_are_independent(tiny_isp: CycleISP) -> None:
 
 
 def test_no_noise_gives_no_difference(tiny_isp: CycleISP) -> None:
-    (pair,) = PairSynthesizer(tiny_isp, FixedNoise(0.0, 0.0), "cycle")(random_photos(1, 16, 16), [0])
+    (pair,) = PairSynthesizer(LearnedCamera(tiny_isp, "cycle"), FixedNoise(0.0, 0.0))(random_photos(1, 16, 16), [0])
     assert torch.equal(pair.noisy_raw, pair.clean_raw)
     assert pair.noisy_srgb is not None
     torch.testing.assert_close(pair.noisy_srgb, pair.clean_srgb)
@@ -230,7 +231,7 @@ def inside(*images: Tensor) -> Tensor:
 
 def test_input_pairs_the_photo_with_raw2rgb_of_the_noisy_raw(tiny_isp: CycleISP, blur_sigma: float) -> None:
     photos = random_photos(1, 16, 20)
-    (pair,) = PairSynthesizer(tiny_isp, LOUD, "input", blur_sigma)(photos, [1])
+    (pair,) = PairSynthesizer(LearnedCamera(tiny_isp, "input"), LOUD, blur_sigma)(photos, [1])
     photo = clean_photo(photos, blur_sigma)
     torch.testing.assert_close(pair.clean_srgb, photo)
     torch.testing.assert_close(pair.noisy_srgb, rendered(tiny_isp, pair.noisy_raw, photo).clamp(0, 1))
@@ -238,7 +239,7 @@ def test_input_pairs_the_photo_with_raw2rgb_of_the_noisy_raw(tiny_isp: CycleISP,
 
 def test_cycle_pairs_raw2rgb_of_clean_and_noisy_raw(tiny_isp: CycleISP, blur_sigma: float) -> None:
     photos = random_photos(1, 16, 20)
-    (pair,) = PairSynthesizer(tiny_isp, LOUD, "cycle", blur_sigma)(photos, [1])
+    (pair,) = PairSynthesizer(LearnedCamera(tiny_isp, "cycle"), LOUD, blur_sigma)(photos, [1])
     photo = clean_photo(photos, blur_sigma)
     torch.testing.assert_close(pair.clean_srgb, rendered(tiny_isp, pair.clean_raw, photo).clamp(0, 1))
     torch.testing.assert_close(pair.noisy_srgb, rendered(tiny_isp, pair.noisy_raw, photo).clamp(0, 1))
@@ -246,7 +247,7 @@ def test_cycle_pairs_raw2rgb_of_clean_and_noisy_raw(tiny_isp: CycleISP, blur_sig
 
 def test_residual_adds_what_the_noise_changes_in_raw2rgb_to_the_photo(tiny_isp: CycleISP, blur_sigma: float) -> None:
     photos = 0.1 + 0.8 * random_photos(1, 32, 40)
-    (pair,) = PairSynthesizer(tiny_isp, LOUD, "residual", blur_sigma)(photos, [1])
+    (pair,) = PairSynthesizer(LearnedCamera(tiny_isp, "residual"), LOUD, blur_sigma)(photos, [1])
     photo = clean_photo(photos, blur_sigma)
     assert pair.noisy_srgb is not None
     torch.testing.assert_close(pair.clean_srgb, photo)
@@ -260,8 +261,8 @@ def test_residual_adds_what_the_noise_changes_in_raw2rgb_to_the_photo(tiny_isp: 
 
 def test_the_raw_pair_is_the_same_for_all_targets_and_without_srgb(tiny_isp: CycleISP) -> None:
     photos = random_photos(1, 16, 20)
-    makers = [PairSynthesizer(tiny_isp, LOUD, target) for target in ("input", "cycle", "residual")]
-    makers.append(PairSynthesizer(tiny_isp, LOUD, with_srgb=False))
+    makers = [PairSynthesizer(LearnedCamera(tiny_isp, target), LOUD) for target in ("input", "cycle", "residual")]
+    makers.append(PairSynthesizer(LearnedCamera(tiny_isp), LOUD, with_srgb=False))
     pairs = [replace(make(photos, [1])[0], clean_srgb=None, noisy_srgb=None) for make in makers]
     for pair in pairs:
         assert torch.equal(pair.clean_raw, pairs[0].clean_raw)
@@ -269,7 +270,9 @@ def test_the_raw_pair_is_the_same_for_all_targets_and_without_srgb(tiny_isp: Cyc
 
 
 def test_raw2rgb_is_not_run_for_raw_alone(tiny_isp: CycleISP) -> None:
-    (pair,) = PairSynthesizer(without(tiny_isp, "guided_raw2rgb"), LOUD, with_srgb=False)(random_photos(1, 8, 8), [0])
+    (pair,) = PairSynthesizer(LearnedCamera(without(tiny_isp, "guided_raw2rgb")), LOUD, with_srgb=False)(
+        random_photos(1, 8, 8), [0]
+    )
     assert pair.clean_srgb is None
     assert pair.noisy_srgb is None
 
@@ -279,7 +282,7 @@ def test_raw2rgb_is_not_run_for_raw_alone(tiny_isp: CycleISP) -> None:
 
 def test_known_raw_takes_the_place_of_rgb2raw_and_blur(tiny_isp: CycleISP) -> None:
     photos, raw = random_photos(2, 16, 20), random_raw(2, 8, 10)
-    pairs = PairSynthesizer(without(tiny_isp, "rgb2raw"), QUIET, "input")(photos, [0, 1], raw)
+    pairs = PairSynthesizer(LearnedCamera(without(tiny_isp, "rgb2raw"), "input"), QUIET)(photos, [0, 1], raw)
     for index, pair in enumerate(pairs):
         assert torch.equal(pair.clean_raw, raw[index])
         assert pair.clean_srgb is not None
@@ -291,7 +294,7 @@ def test_known_raw_takes_the_place_of_rgb2raw_and_blur(tiny_isp: CycleISP) -> No
 def test_inputs_are_left_as_they_were(tiny_isp: CycleISP) -> None:
     photos, raw = random_photos(1, 8, 8), random_raw(1, 4, 4)
     copies = photos.clone(), raw.clone()
-    PairSynthesizer(tiny_isp, LOUD, "residual")(photos, [0], raw)
-    PairSynthesizer(tiny_isp, LOUD, "residual", blur_sigma=0)(photos, [0])
+    PairSynthesizer(LearnedCamera(tiny_isp, "residual"), LOUD)(photos, [0], raw)
+    PairSynthesizer(LearnedCamera(tiny_isp, "residual"), LOUD, blur_sigma=0)(photos, [0])
     assert torch.equal(photos, copies[0])
     assert torch.equal(raw, copies[1])

@@ -146,6 +146,64 @@ def test_window_of_a_mosaic_without_a_whole_tile_is_refused() -> None:
             bayer.rggb_window(height, width, pattern)
 
 
+# ---------------------------------------------------------------- padding to RGGB
+
+
+@pytest.mark.parametrize("pattern", bayer.PATTERNS)
+@pytest.mark.parametrize("size", [(2, 2), (3, 2), (2, 5), (3, 3), (8, 8), (9, 14), (16, 13)], ids=str)
+@pytest.mark.parametrize("multiple", [2, 4, 16])
+def test_padding_gives_rggb_of_whole_multiples_and_loses_nothing(
+    pattern: str, size: tuple[int, int], multiple: int
+) -> None:
+    height, width = size
+    letters = color_letters(torch.zeros(height, width), pattern)
+    padded, (rows, columns) = bayer.pad_to_rggb(letters, pattern, multiple)
+    assert reads_rggb(padded)  # padding by more than the mosaic's own size included
+    mosaic = torch.arange(height * width).view(1, 1, height, width)
+    padded, (rows, columns) = bayer.pad_to_rggb(mosaic, pattern, multiple)
+    assert padded.shape[:2] == (1, 1) and not any(side % multiple for side in padded.shape[2:])
+    assert torch.equal(padded[..., rows, columns], mosaic)
+    for side, before in zip(padded.shape[2:], size, strict=True):
+        assert side <= before + 1 + multiple  # no more than needed
+
+
+@pytest.mark.parametrize("pattern", bayer.PATTERNS)
+def test_an_rggb_mosaic_of_whole_multiples_is_not_padded(pattern: str) -> None:
+    mosaic = torch.arange(64.0).view(1, 8, 8)
+    padded, window = bayer.pad_to_rggb(mosaic, pattern, 4)
+    assert torch.equal(padded, mosaic) == (pattern == "RGGB")
+    top, left = divmod(["RGGB", "GRBG", "GBRG", "BGGR"].index(pattern), 2)
+    assert window == (slice(top, top + 8), slice(left, left + 8))
+
+
+def test_the_padding_by_hand() -> None:
+    """GRBG begins beside red: one column before it, the mirror of the second one; then up to four columns."""
+    mosaic = torch.tensor([[1, 2, 3], [4, 5, 6]])  # G R G / B G B
+    padded, window = bayer.pad_to_rggb(mosaic, "GRBG", 2)
+    assert padded.tolist() == [[2, 1, 2, 3], [5, 4, 5, 6]]  # R G R G / G B G B
+    assert window == (slice(0, 2), slice(1, 4))
+
+
+@pytest.mark.parametrize("pattern", bayer.PATTERNS)
+@pytest.mark.parametrize("size", [(1, 1), (1, 6), (7, 1)], ids=str)
+def test_a_side_of_one_pixel_is_padded_with_itself(pattern: str, size: tuple[int, int]) -> None:
+    """There is no neighbour of another colour to mirror, but the mosaic comes back."""
+    mosaic = 1 + torch.rand(4, *size, generator=torch.Generator().manual_seed(0))
+    padded, (rows, columns) = bayer.pad_to_rggb(mosaic, pattern, 4)
+    assert not padded.shape[1] % 4 and not padded.shape[2] % 4 and padded.min() >= 1
+    assert torch.equal(padded[:, rows, columns], mosaic)
+
+
+@quick
+@given(st.integers(2, 9), st.integers(2, 9), st.sampled_from(bayer.PATTERNS), st.sampled_from((2, 4, 6, 32)))
+def test_padding_and_window_agree_at_any_size(height: int, width: int, pattern: str, multiple: int) -> None:
+    """Photosites come back from packed RAW, where the denoiser works, as well."""
+    mosaic = torch.arange(height * width).view(1, height, width)
+    padded, (rows, columns) = bayer.pad_to_rggb(mosaic, pattern, multiple)
+    packed = bayer.pack(padded)
+    assert torch.equal(bayer.unpack(packed)[:, rows, columns], mosaic)
+
+
 # ---------------------------------------------------------------- augmentation
 
 
@@ -197,6 +255,7 @@ def test_an_unknown_pattern_is_refused_everywhere() -> None:
             lambda pattern: bayer.mosaic(rgb, pattern),
             lambda pattern: bayer.flip_to_rggb(rgb[:1], pattern),
             lambda pattern: bayer.rggb_window(4, 4, pattern),
+            lambda pattern: bayer.pad_to_rggb(rgb[:1], pattern, 2),
         ):
             with pytest.raises(ValueError, match=r"unknown Bayer pattern.*RGGB, BGGR, GRBG, GBRG"):
                 refuse(bad)

@@ -10,10 +10,13 @@ from tests.paths import ROOT
 from utils.config import (
     ColorCorrectionSizes,
     ConfigError,
+    DenoiserRecipe,
+    DenoiserSizes,
     GenerationRecipe,
     IspRecipe,
     Raw2RgbSizes,
     Rgb2RawSizes,
+    Synthesis,
     check_recipe,
     dump_recipe,
     load_recipe,
@@ -28,6 +31,8 @@ ISP_RECIPES = sorted(
     for path in (ROOT / "configs" / folder).glob("*.yaml")
     if not path.name.startswith("denoiser")
 )
+DENOISER_RECIPES = sorted((ROOT / "configs").rglob("denoiser_*.yaml"))
+PAPER_DENOISERS = [path for path in DENOISER_RECIPES if path.parent.name == "paper"]
 SMALLEST = "train:\n  steps: 10\n  batch_size: 2\n"
 
 
@@ -45,6 +50,34 @@ def test_recipes_of_this_repository_load(path: Path) -> None:
     assert all(milestone < recipe.train.steps for milestone in recipe.train.milestones)
 
 
+@pytest.mark.parametrize("path", DENOISER_RECIPES, ids=lambda path: f"{path.parent.name}/{path.name}")
+def test_denoiser_recipes_of_this_repository_load(path: Path) -> None:
+    recipe = load_recipe(DenoiserRecipe, path)
+    assert recipe.train.warmup < recipe.train.steps
+    assert all(milestone < recipe.train.steps for milestone in recipe.train.milestones)
+    for size in (recipe.data.patch_size, recipe.data.validation_size):
+        assert size % (2 * recipe.network.denoiser.unshuffle) == 0  # RAW has half of it a side
+
+
+@pytest.mark.parametrize("path", PAPER_DENOISERS, ids=lambda path: path.name)
+def test_denoisers_of_the_paper_are_the_default_networks_and_synthesis(path: Path) -> None:
+    recipe = load_recipe(DenoiserRecipe, path)
+    assert recipe.network.denoiser == DenoiserSizes()
+    noise = "sidd" if "sidd" in path.name else "dnd"
+    assert recipe.synthesis == Synthesis(noise=[noise])
+
+
+def test_all_four_denoisers_of_the_paper_are_there() -> None:
+    names = {f"denoiser_{space}_{noise}.yaml" for space in ("raw", "srgb") for noise in ("dnd", "sidd")}
+    assert {path.name for path in PAPER_DENOISERS} == names
+
+
+def test_the_smoke_recipe_loads_and_takes_a_moment() -> None:
+    recipe = load_recipe(DenoiserRecipe, ROOT / "configs" / "denoiser_smoke.yaml")
+    assert recipe.train.steps <= 20
+    assert 0 < recipe.synthesis.learned_share < 1  # both kinds of camera are shown to work
+
+
 # ---------------------------------------------------------------- what is read
 
 
@@ -57,6 +90,9 @@ def test_what_the_file_leaves_out_has_its_default(recipe_file: Path) -> None:
 def test_default_networks_are_the_papers() -> None:
     for sizes in (Rgb2RawSizes(), Raw2RgbSizes()):
         assert (sizes.width, sizes.num_groups, sizes.num_blocks, sizes.reduction) == (96, 3, 5, 8)
+    denoiser = DenoiserSizes()
+    assert (denoiser.width, denoiser.num_groups, denoiser.num_blocks, denoiser.reduction) == (64, 4, 8, 16)
+    assert denoiser.unshuffle == 1
     guide = ColorCorrectionSizes()
     assert (guide.width, guide.num_groups, guide.num_blocks, guide.reduction) == (96, 2, 2, 8)
 
@@ -130,6 +166,49 @@ def test_a_bad_key_or_value_is_named_together_with_the_file(recipe_file: Path, c
     with pytest.raises(ConfigError) as refused:
         load_recipe(IspRecipe, recipe_file)
     assert str(refused.value).startswith(f"{recipe_file}: ")
+    assert f" {key}: " in str(refused.value)
+
+
+def test_spans_are_read_as_pairs(recipe_file: Path) -> None:
+    recipe = load_recipe(DenoiserRecipe, recipe_file, ["data.scale=[0.5, 2]", "synthesis.luma_blur=[0, 0]"])
+    assert recipe.data.scale == (0.5, 2.0)
+    assert recipe.synthesis.luma_blur == (0.0, 0.0)
+
+
+@pytest.mark.parametrize("span", ["[2, 1]", "[-1, 1]", "[1]", "[1, 2, 3]", "1", "[a, b]", "[.nan, 1]", "[1, .inf]"])
+@pytest.mark.parametrize("key", ["data.scale", "synthesis.awgn_sigma", "synthesis.jpeg_quality"])
+def test_a_bad_span_is_refused_by_name(recipe_file: Path, key: str, span: str) -> None:
+    with pytest.raises(ConfigError) as refused:
+        load_recipe(DenoiserRecipe, recipe_file, [f"{key}={span}"])
+    assert f" {key}" in str(refused.value)
+
+
+def test_a_span_the_wrong_way_round_is_explained(recipe_file: Path) -> None:
+    with pytest.raises(ConfigError, match=r"expected \[low, high\] with 0 <= low <= high, got \[2\.0, 1\.0\]"):
+        load_recipe(DenoiserRecipe, recipe_file, ["synthesis.contrast=[2, 1]"])
+
+
+@pytest.mark.parametrize(
+    ("override", "key"),
+    [
+        ("data.scale=[0, 1]", "data.scale"),  # a factor of 0 has no logarithm
+        ("data.brightness=[0, 0]", "data.brightness"),
+        ("synthesis.jpeg_quality=[0, 90]", "synthesis.jpeg_quality"),
+        ("synthesis.jpeg_quality=[80, 101]", "synthesis.jpeg_quality"),
+        ("synthesis.noise=[]", "synthesis.noise"),
+        ("synthesis.noise=dnd", "synthesis.noise"),
+        ("synthesis.learned_share=1.1", "synthesis.learned_share"),
+        ("synthesis.clean_target=photo", "synthesis.clean_target"),
+        ("synthesis.blur=6", "synthesis.blur"),
+        ("data.patch_size=60", "data.patch_size"),
+        ("data.validation_size=8", "data.validation_size"),
+        ("network.denoiser.unshuffle=3", "network.denoiser.unshuffle"),
+        ("network.rgb2raw.width=8", "network.rgb2raw"),
+    ],
+)
+def test_a_value_that_no_denoiser_can_train_with_is_refused_by_name(recipe_file: Path, override: str, key: str) -> None:
+    with pytest.raises(ConfigError) as refused:
+        load_recipe(DenoiserRecipe, recipe_file, [override])
     assert f" {key}: " in str(refused.value)
 
 

@@ -1,11 +1,15 @@
-"""PSNR of known errors."""
+"""PSNR and SSIM of known errors."""
 
 import math
 
+import cv2
+import numpy as np
 import pytest
 import torch
+from numpy.typing import NDArray
 
-from utils.metrics import psnr
+from tests.fabricate import random_picture
+from utils.metrics import psnr, psnr_8bit, ssim_8bit
 
 
 @pytest.mark.parametrize(("error", "expected"), [(0.1, 20.0), (0.01, 40.0), (1 / 255, 48.1308), (0.5, 6.0206)])
@@ -61,3 +65,108 @@ def test_images_of_different_shapes_are_refused() -> None:
 def test_a_target_that_leaves_the_data_range_is_refused(target: torch.Tensor) -> None:
     with pytest.raises(ValueError, match=r"target in \[0, 1\]"):
         psnr(torch.zeros(target.shape), target)
+
+
+# ---------------------------------------------------------------- 8 bit, as benchmarks score
+
+
+def grey(level: int, height: int = 16, width: int = 20) -> NDArray[np.uint8]:
+    return np.full((height, width, 3), level, np.uint8)
+
+
+@pytest.mark.parametrize(("error", "expected"), [(1, 48.1308), (5, 34.1514), (51, 13.9794), (255, 0.0)])
+@pytest.mark.parametrize("sign", [-1, 1])
+def test_psnr_of_a_constant_8_bit_error(error: int, expected: float, sign: int) -> None:
+    """20 log10(255 / error); differences of unsigned levels must not wrap around."""
+    low, high = grey(0), grey(error)
+    predicted, target = (high, low) if sign > 0 else (low, high)
+    assert psnr_8bit(predicted, target) == pytest.approx(expected, abs=1e-4)
+
+
+def test_8_bit_psnr_takes_one_mean_over_pixels_and_channels() -> None:
+    """One channel off by 30, the others equal: a mean square of 300."""
+    target = random_picture(16, 20) // 2
+    predicted = target.copy()
+    predicted[..., 1] += 30
+    assert psnr_8bit(predicted, target) == pytest.approx(10 * math.log10(255**2 / 300))
+
+
+def test_8_bit_psnr_is_that_of_the_unit_range() -> None:
+    first, second = (random_picture(16, 20, seed=seed) for seed in range(2))
+    scaled = (torch.from_numpy(image).double() / 255 for image in (first, second))
+    assert psnr_8bit(first, second) == pytest.approx(psnr(*scaled))
+
+
+def test_identical_8_bit_images() -> None:
+    image = random_picture(16, 20)
+    assert psnr_8bit(image, image.copy()) == math.inf
+    assert ssim_8bit(image, image.copy()) == pytest.approx(1, abs=1e-12)
+
+
+@pytest.mark.parametrize(("first", "second"), [(0, 255), (100, 110), (50, 200)])
+def test_ssim_of_flat_images_is_its_luminance_term(first: int, second: int) -> None:
+    """Without variance (2 m n + C1) / (m^2 + n^2 + C1), C1 = (0.01 * 255)^2."""
+    c1 = (0.01 * 255) ** 2
+    expected = (2 * first * second + c1) / (first**2 + second**2 + c1)
+    assert ssim_8bit(grey(first), grey(second)) == pytest.approx(expected, abs=1e-9)
+
+
+def ssim_by_hand(first: NDArray[np.uint8], second: NDArray[np.uint8]) -> float:
+    """Wang et al. (2004), eq. 13, over windows that lie within the image; mean of the channels."""
+    window = np.exp(-0.5 * (np.arange(-5, 6) / 1.5) ** 2)
+    window /= window.sum()
+
+    def mean(values: NDArray) -> NDArray:
+        return cv2.sepFilter2D(values, -1, window, window)[5:-5, 5:-5]
+
+    c1, c2, scores = (0.01 * 255) ** 2, (0.03 * 255) ** 2, []
+    for channel in range(3):
+        x, y = first[..., channel].astype(np.float64), second[..., channel].astype(np.float64)
+        mx, my = mean(x), mean(y)
+        vx, vy, covariance = mean(x * x) - mx**2, mean(y * y) - my**2, mean(x * y) - mx * my
+        structure = (2 * covariance + c2) / (vx + vy + c2)
+        scores.append(((2 * mx * my + c1) / (mx**2 + my**2 + c1) * structure).mean())
+    return float(np.mean(scores))
+
+
+def test_ssim_is_the_published_formula() -> None:
+    clean = random_picture(40, 50)
+    rng = np.random.default_rng(0)
+    for sigma in (2, 10, 40):
+        noisy = np.clip(clean + rng.normal(0, sigma, clean.shape), 0, 255).astype(np.uint8)
+        assert ssim_8bit(noisy, clean) == pytest.approx(ssim_by_hand(noisy, clean), abs=1e-7)
+
+
+def test_more_noise_scores_less() -> None:
+    clean, rng = random_picture(40, 50), np.random.default_rng(0)
+    noisy = [np.clip(clean + rng.normal(0, sigma, clean.shape), 0, 255).astype(np.uint8) for sigma in (2, 10, 40)]
+    for score in (psnr_8bit, ssim_8bit):
+        scores = [score(image, clean) for image in noisy]
+        assert scores == sorted(scores, reverse=True)
+        assert score(clean, noisy[1]) == pytest.approx(scores[1])  # neither image is the better one
+
+
+@pytest.mark.parametrize("score", [psnr_8bit, ssim_8bit])
+def test_8_bit_scores_refuse_other_types_and_shapes(score) -> None:  # type: ignore[no-untyped-def]
+    image = grey(5)
+    for other in (image.astype(np.float32) / 255, image.astype(np.uint16), image.astype(np.int64)):
+        for pair in ((image, other), (other, image)):
+            with pytest.raises(ValueError, match=f"expected 8 bit images.*{other.dtype}"):
+                score(*pair)
+    for shape in ((16, 21, 3), (20, 16, 3), (16, 20, 1), (1, 1, 3), (16, 20)):
+        with pytest.raises(ValueError, match="different shapes"):
+            score(image, np.zeros(shape, np.uint8))
+
+
+@pytest.mark.parametrize("shape", [(16, 20), (16, 20, 4), (3, 16, 20), (1, 16, 20, 3)], ids=str)
+def test_ssim_is_of_colour_images(shape: tuple[int, ...]) -> None:
+    """A grey image would pass as lines of `width` channels."""
+    with pytest.raises(ValueError, match=r"colour images \(H, W, 3\)"):
+        ssim_8bit(np.zeros(shape, np.uint8), np.zeros(shape, np.uint8))
+
+
+@pytest.mark.parametrize("size", [(10, 30), (30, 10), (1, 1)], ids=str)
+def test_ssim_needs_its_window(size: tuple[int, int]) -> None:
+    assert ssim_8bit(grey(3, 11, 11), grey(3, 11, 11)) == pytest.approx(1)
+    with pytest.raises(ValueError, match="win_size"):
+        ssim_8bit(grey(3, *size), grey(3, *size))

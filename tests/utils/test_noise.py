@@ -9,7 +9,17 @@ import pytest
 import torch
 from torch import Tensor
 
-from utils.noise import PROFILES, FixedNoise, NoiseProfile, add_shot_read_noise, noise_level_function, parse_noise
+from utils.noise import (
+    PROFILES,
+    FixedNoise,
+    NoiseProfile,
+    add_shot_read_noise,
+    clipped_mean,
+    noise_from_seeds,
+    noise_level_function,
+    parse_noise,
+    white_noise,
+)
 
 SIGMAS = 5.0
 
@@ -117,10 +127,91 @@ def test_global_random_states_are_untouched() -> None:
     torch_state, numpy_state, python_state = torch.get_rng_state(), np.random.get_state(), random.getstate()
     drawn = PROFILES["dnd"].sample(4, generator())
     FixedNoise(0.01, 0.001).sample(4, generator())
-    add_shot_read_noise(torch.rand(4, 4, 8, 8, generator=generator()), drawn.shot_noise, drawn.read_noise, generator())
+    clean = torch.rand(4, 4, 8, 8, generator=generator())
+    add_shot_read_noise(clean, drawn.shot_noise, drawn.read_noise, generator())
+    noise_from_seeds(clean, drawn.shot_noise, drawn.read_noise, [1, 2, 3, 4])
+    white_noise(clean, [1, 2, 3, 4])
     assert torch.get_rng_state().equal(torch_state)
     assert repr(np.random.get_state()) == repr(numpy_state)
     assert random.getstate() == python_state
+
+
+# ---------------------------------------------------------------- a seed an image
+
+SEEDS = [5, 2**63 - 1, 0, 12345]
+
+
+def test_noise_of_an_image_depends_on_its_seed_alone() -> None:
+    clean = torch.rand(4, 4, 6, 10, generator=generator())
+    shot, read = torch.tensor([0.01, 0.02, 0.0, 0.001]), torch.tensor([1e-3, 0.0, 1e-4, 1e-5])
+    together = noise_from_seeds(clean, shot, read, SEEDS)
+    for order in ([0], [1], [3, 2], [2, 0, 1, 3], [3, 3]):
+        some = noise_from_seeds(clean[order], shot[order], read[order], [SEEDS[index] for index in order])
+        assert torch.equal(some, together[order])
+        assert torch.equal(white_noise(clean[order], [SEEDS[i] for i in order]), white_noise(clean, SEEDS)[order])
+
+
+@pytest.mark.parametrize("size", [(1, 1), (2, 2), (3, 5), (16, 16)], ids=str)
+def test_noise_from_seeds_is_add_shot_read_noise_image_by_image(size: tuple[int, int]) -> None:
+    clean = torch.rand(4, 4, *size, generator=generator())
+    shot, read = torch.tensor([0.01, 0.02, 0.0, 0.001]), torch.tensor([1e-3, 0.0, 1e-4, 1e-5])
+    together = noise_from_seeds(clean, shot, read, SEEDS)
+    for index, seed in enumerate(SEEDS):
+        one = slice(index, index + 1)
+        alone = add_shot_read_noise(clean[one], shot[one], read[one], generator(seed))
+        assert torch.equal(alone, together[one])
+
+
+def test_white_noise_is_standard_normal_and_other_seeds_are_independent() -> None:
+    white = white_noise(torch.full((3, 4, 120, 120), 7.0), [0, 1, 2]).double().flatten(1)  # values of `like` are unused
+    count = white.shape[1]
+    assert white.mean(1).abs().max() <= SIGMAS / math.sqrt(count)
+    assert (white.var(1) - 1).abs().max() <= SIGMAS * math.sqrt(2 / (count - 1))
+    assert ((white**3).mean(1)).abs().max() <= SIGMAS * math.sqrt(15 / count)
+    assert ((white**4).mean(1) - 3).abs().max() <= SIGMAS * math.sqrt(96 / count)
+    assert (torch.corrcoef(white) - torch.eye(3)).abs().max() <= SIGMAS / math.sqrt(count)
+
+
+def test_noise_from_seeds_has_the_models_variance_and_is_not_clipped() -> None:
+    clean = torch.tensor([0.0, 0.25]).view(2, 1, 1, 1).expand(2, 4, 100, 100)
+    shot, read = torch.tensor([0.02, 0.01]), torch.tensor([1e-4, 0.0])
+    noise = (noise_from_seeds(clean, shot, read, [3, 4]) - clean).double()
+    assert noise[0].min() < 0
+    for image, variance in zip(noise, (1e-4, 2.5e-3), strict=True):
+        assert abs(image.mean().item()) <= SIGMAS * math.sqrt(variance / image.numel())
+        assert abs(image.var().item() - variance) <= SIGMAS * variance * math.sqrt(2 / (image.numel() - 1))
+
+
+def test_as_many_seeds_as_images() -> None:
+    """One seed would otherwise give the whole batch the same noise in silence."""
+    for seeds in ([], [1], [1, 2], [1, 2, 3, 4]):
+        with pytest.raises(ValueError, match=r"shorter|longer"):
+            white_noise(torch.zeros(3, 4, 2, 2), seeds)
+        with pytest.raises(ValueError, match=r"shorter|longer"):
+            noise_from_seeds(torch.zeros(3, 4, 2, 2), *levels(0.01, 0.001, batch=3), seeds)
+
+
+# ---------------------------------------------------------------- the average of clipped frames
+
+
+@pytest.mark.parametrize("signal", [0.0, 0.02, 0.5, 0.97, 1.0])
+@pytest.mark.parametrize("variance", [1e-4, 1e-2, 0.25])
+def test_the_mean_of_clipped_noise_is_that_of_many_frames(signal: float, variance: float) -> None:
+    frames = (signal + math.sqrt(variance) * torch.randn(200_000, generator=generator(), dtype=torch.float64)).clamp(
+        0, 1
+    )
+    mean = clipped_mean(torch.tensor([signal], dtype=torch.float64), torch.tensor([variance], dtype=torch.float64))
+    assert abs(mean.item() - frames.mean().item()) <= SIGMAS * frames.std().item() / math.sqrt(len(frames)) + 1e-12
+
+
+def test_the_mean_of_clipped_noise_by_hand() -> None:
+    """At black half of a normal distribution is left, with mean sigma / sqrt(2 pi); white mirrors black."""
+    sigma, signal = 0.05, torch.tensor([0.0, 1.0, 0.5])
+    mean = clipped_mean(signal, torch.full((3,), sigma**2))
+    expected = [sigma / math.sqrt(2 * math.pi), 1 - sigma / math.sqrt(2 * math.pi), 0.5]
+    torch.testing.assert_close(mean, torch.tensor(expected), atol=1e-6, rtol=0)
+    quiet = torch.linspace(0, 1, 11)
+    torch.testing.assert_close(clipped_mean(quiet, torch.zeros(11)), quiet, atol=1e-6, rtol=0)
 
 
 # ---------------------------------------------------------------- distributions of levels

@@ -4,9 +4,10 @@ import json
 import logging
 import os
 import signal
+from collections.abc import Callable
 from itertools import pairwise
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 import pytest
@@ -15,16 +16,23 @@ from safetensors.torch import load_file
 from torch import Tensor
 from torch.utils.data import Dataset
 
-from networks.objectives import JointObjective, Raw2RgbObjective, Rgb2RawObjective
+from dataloaders.denoising_patches import DenoisingPatches
+from dataloaders.photos import PhotoStore
+from networks.cycleisp import CycleISP
+from networks.learned_camera import LearnedCamera
+from networks.objectives import DenoiserObjective, JointObjective, Raw2RgbObjective, Rgb2RawObjective
 from networks.pretrained import build, load_network
 from networks.rgb2raw import Rgb2Raw
-from utils.config import Training, TrainingRecipe
-from utils.trainer import StepBatches, Trainer, TrainingError, learning_rate, start
+from networks.training_pairs import TrainingPairs
+from tests.fabricate import random_picture, write_png
+from utils.config import DenoiserData, Synthesis, Training, TrainingRecipe
+from utils.trainer import Batch, StepBatches, Trainer, TrainingError, learning_rate, start
 
 SIZES = {
     "rgb2raw": {"width": 8, "num_groups": 1, "num_blocks": 1, "reduction": 4, "unshuffle": 2, "companded": True},
     "raw2rgb": {"width": 8, "num_groups": 1, "num_blocks": 1, "reduction": 4},
     "color_correction": {"width": 8, "num_groups": 1, "num_blocks": 1, "reduction": 4, "unshuffle": 2},
+    "denoiser": {"width": 8, "num_groups": 1, "num_blocks": 1, "reduction": 4, "unshuffle": 2},
 }
 
 
@@ -64,16 +72,24 @@ def recipe(**changes: object) -> Training:
     return Training.model_validate({**settings, **changes})
 
 
-def trainer(run_dir: Path, training: Training, kind: str = "Rgb2Raw", stop_after: float | None = None) -> Trainer:
+def trainer(
+    run_dir: Path,
+    training: Training,
+    kind: str = "Rgb2Raw",
+    stop_after: float | None = None,
+    make_batch: Callable[[Batch], Batch] | None = None,
+) -> Trainer:
     objectives = {
         "Rgb2Raw": Rgb2RawObjective(1e-3),
         "GuidedRaw2Rgb": Raw2RgbObjective(),
         "CycleISP": JointObjective(1e-3, 0.5),
+        "SrgbDenoiser": DenoiserObjective(),
+        "RawDenoiser": DenoiserObjective(),
     }
     whole = TrainingRecipe(seed=5, train=training)
     fabric = start(whole, "cpu")
     metadata = {"network": kind, "sizes": SIZES}
-    return Trainer(fabric, build(kind, SIZES), objectives[kind], whole, metadata, run_dir, stop_after)
+    return Trainer(fabric, build(kind, SIZES), objectives[kind], whole, metadata, run_dir, stop_after, make_batch)
 
 
 def checkpoint(run_dir: Path) -> dict[str, Any]:
@@ -122,6 +138,76 @@ def test_a_kill_without_warning_goes_on_from_the_last_checkpoint(tmp_path: Path)
     assert again.step == 4
     assert trainer(tmp_path / "killed", recipe()).fit(Patches(24), Patches(2))
     assert_bit_equal(tmp_path / "whole", tmp_path / "killed")
+
+
+def test_every_batch_of_training_and_validation_is_made_first(tmp_path: Path) -> None:
+    sizes: list[int] = []
+
+    def darker(batch: Batch) -> Batch:
+        sizes.append(len(batch["srgb"]))
+        return {"srgb": batch["srgb"], "raw": batch["raw"] / 2}
+
+    class Darker(Patches):
+        def __getitem__(self, number: int) -> dict[str, Tensor]:
+            patch = super().__getitem__(number)
+            return {**patch, "raw": patch["raw"] / 2}
+
+    trainer(tmp_path / "made", recipe(), make_batch=darker).fit(Patches(24), Patches(3))
+    assert sizes == ([2] * 6 + [1] * 3) * 2  # six steps and a validation, twice
+    trainer(tmp_path / "read", recipe()).fit(Darker(24), Darker(3))
+    assert_bit_equal(tmp_path / "made", tmp_path / "read")
+    records = [(tmp_path / name / "metrics.jsonl").read_text() for name in ("made", "read")]
+    assert records[0] == records[1]
+
+
+class Stopping(Dataset[dict[str, Tensor]]):
+    """A data set that sends a signal at one item."""
+
+    def __init__(self, whole: Dataset[Any], signal_at: int) -> None:
+        self.whole, self.signal_at = whole, signal_at
+
+    def __getitem__(self, number: int) -> dict[str, Tensor]:
+        if number == self.signal_at:
+            os.kill(os.getpid(), signal.SIGTERM)
+        return self.whole[number]
+
+
+@pytest.mark.parametrize("kind", ["SrgbDenoiser", "RawDenoiser"])
+def test_denoisers_resume_bit_equal_with_pairs_made_on_the_fly(tmp_path: Path, tiny_isp: CycleISP, kind: str) -> None:
+    """Both cameras, noise reduction, JPEG and all: nothing of it may depend on what happened before."""
+    for seed in range(2):
+        write_png(tmp_path / "photos" / f"{seed}.png", random_picture(40, 52, seed=seed))
+    synthesis = Synthesis(
+        noise=["dnd", "sidd"],
+        learned_share=0.5,
+        clean_target="cycle",
+        binned_share=0.3,
+        noise_reduction_share=0.5,
+        luma_blur=(0.2, 0.5),
+        chroma_blur=(0.5, 1.0),
+        jpeg_share=0.5,
+    )
+
+    def patches(length: int) -> DenoisingPatches:
+        data = DenoiserData(patch_size=16, scale=(0.5, 2.0), brightness=(0.5, 1.5))
+        return DenoisingPatches(PhotoStore([tmp_path / "photos"]), data, synthesis, 7, length)
+
+    def run(name: str) -> Trainer:
+        space: Literal["raw", "srgb"] = "raw" if kind == "RawDenoiser" else "srgb"
+        camera = LearnedCamera(tiny_isp, "cycle")
+        pairs = TrainingPairs(space, camera, blur_sigma=1.0, frame_average=True, device=torch.device("cpu"))
+        return trainer(tmp_path / name, recipe(), kind, make_batch=pairs)
+
+    assert run("whole").fit(patches(24), patches(2))
+    stopped = run("parts")
+    assert not stopped.fit(Stopping(patches(24), signal_at=10), patches(2))
+    assert 5 <= stopped.step < 12
+    torch.rand(100)
+    assert run("parts").fit(patches(24), patches(2))
+    assert_bit_equal(tmp_path / "whole", tmp_path / "parts")
+    records = [json.loads(line) for line in (tmp_path / "whole" / "metrics.jsonl").read_text().splitlines()]
+    assert [record["step"] for record in records] == [6, 12]
+    assert all(np.isfinite(record["psnr_clean"]) for record in records)
 
 
 def test_loader_processes_change_nothing(tmp_path: Path) -> None:

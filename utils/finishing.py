@@ -1,0 +1,71 @@
+"""What a camera does to a noisy picture after developing it: noise reduction and JPEG."""
+
+import cv2
+import numpy as np
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from utils.padding import reflect_pad
+
+WIDEST_BLUR = 2.0  # pixels
+BLUR_RADIUS = 6  # pixels: three sigma of the widest blur
+
+# Luma and two colour differences (BT.601, as in JPEG) of RGB, and back.
+_RGB2YCC = torch.tensor(
+    [[0.299, 0.587, 0.114], [-0.168736, -0.331264, 0.5], [0.5, -0.418688, -0.081312]], dtype=torch.float32
+)
+
+
+def smooth_noise(noise: Tensor, luma_sigma: Tensor, chroma_sigma: Tensor) -> Tensor:
+    """Noise (B, 3, H, W) as noise reduction leaves it: finer than a Gaussian of `sigma` pixels is gone.
+
+    Cameras smooth colour noise more than luma noise. They spare edges; blurring the noise alone, not the picture, has
+    that effect.
+
+    Args:
+        noise: sRGB, noisy - clean.
+        luma_sigma: (B,) in pixels, 0 for none.
+        chroma_sigma: (B,) likewise, for both colour differences.
+    """
+    to_ycc = _RGB2YCC.to(noise)
+    ycc = torch.einsum("ij,bjhw->bihw", to_ycc, noise)
+    smoothed = _blur(ycc, torch.stack([luma_sigma, chroma_sigma, chroma_sigma], dim=1))
+    return torch.einsum("ij,bjhw->bihw", torch.linalg.inv(to_ycc), smoothed)
+
+
+def _blur(planes: Tensor, sigma: Tensor) -> Tensor:
+    """Gaussian blur of (B, C, H, W), each plane with its own sigma (B, C) in pixels."""
+    batch, channels, height, width = planes.shape
+    offsets = torch.arange(-BLUR_RADIUS, BLUR_RADIUS + 1, device=planes.device)
+    taps = torch.exp(-0.5 * (offsets / sigma.reshape(-1, 1).clamp(min=1e-3)) ** 2)
+    taps = taps / taps.sum(dim=1, keepdim=True)
+    padded = reflect_pad(planes.reshape(1, -1, height, width), (BLUR_RADIUS,) * 4)
+    groups = batch * channels
+    rows = F.conv2d(padded, taps.view(groups, 1, -1, 1), groups=groups)
+    return F.conv2d(rows, taps.view(groups, 1, 1, -1), groups=groups).view(planes.shape)
+
+
+def jpeg(images: Tensor, qualities: list[int], subsampled: list[bool]) -> Tensor:
+    """What JPEG leaves of images: each is compressed and read again.
+
+    Args:
+        images: (B, 3, H, W) sRGB in [0, 1].
+        qualities: one an image, 1 to 100 as OpenCV counts; 0 leaves the image as it is, without rounding.
+        subsampled: one an image; whether colour differences are stored at half resolution (4:2:0).
+
+    Returns:
+        (B, 3, H, W) on the device of `images`.
+    """
+    results = []
+    for image, quality, half in zip(images, qualities, subsampled, strict=True):
+        if quality == 0:
+            results.append(image)
+            continue
+        bgr = (image.clamp(0, 1) * 255).round().byte().permute(1, 2, 0).cpu().numpy()[..., ::-1]
+        sampling = cv2.IMWRITE_JPEG_SAMPLING_FACTOR_420 if half else cv2.IMWRITE_JPEG_SAMPLING_FACTOR_444
+        options = [cv2.IMWRITE_JPEG_QUALITY, quality, cv2.IMWRITE_JPEG_SAMPLING_FACTOR, sampling]
+        _, content = cv2.imencode(".jpg", np.ascontiguousarray(bgr), options)
+        decoded = np.asarray(cv2.imdecode(content, cv2.IMREAD_COLOR))[..., ::-1].copy()
+        results.append(torch.from_numpy(decoded).permute(2, 0, 1).to(image) / 255)
+    return torch.stack(results)

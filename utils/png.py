@@ -1,0 +1,48 @@
+"""PNG with everything that belongs to a photo: 8 or 16 bits, EXIF and colour profile."""
+
+import struct
+import zlib
+from dataclasses import dataclass
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+COMPRESSION = 3  # zlib level: noise hardly shrinks further, higher levels only take longer
+_AFTER_HEADER = 33  # signature, and IHDR with its length, type and checksum
+
+
+@dataclass(frozen=True)
+class PhotoMetadata:
+    """What a photo's file says besides its pixels; None where it says nothing.
+
+    Attributes:
+        exif: TIFF structure without the `Exif` prefix; its orientation is upright.
+        icc_profile: as in the file.
+    """
+
+    exif: bytes | None = None
+    icc_profile: bytes | None = None
+
+
+def encode_png(photo: NDArray, metadata: PhotoMetadata | None = None) -> bytes:
+    """A PNG of an RGB photo (H, W, 3), uint8 or uint16.
+
+    Raises:
+        OSError: OpenCV could not encode it.
+    """
+    bgr = cv2.cvtColor(photo, cv2.COLOR_RGB2BGR)
+    encoded, content = cv2.imencode(".png", bgr, [cv2.IMWRITE_PNG_COMPRESSION, COMPRESSION])
+    if not encoded:
+        raise OSError("OpenCV could not encode the image as PNG")
+    png, metadata = np.asarray(content).tobytes(), metadata or PhotoMetadata()
+    chunks = b""
+    if metadata.icc_profile:
+        chunks += _chunk(b"iCCP", b"ICC profile\0\0" + zlib.compress(metadata.icc_profile))
+    if metadata.exif:
+        chunks += _chunk(b"eXIf", metadata.exif)
+    return png[:_AFTER_HEADER] + chunks + png[_AFTER_HEADER:]
+
+
+def _chunk(kind: bytes, content: bytes) -> bytes:
+    return struct.pack(">I", len(content)) + kind + content + struct.pack(">I", zlib.crc32(kind + content))
