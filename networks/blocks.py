@@ -4,7 +4,9 @@ Source: CycleISP (arXiv 2003.07761), Sec. 3.1. One PReLU with C slopes is shared
 released weights, so blocks receive it from the network that owns them.
 """
 
+import torch
 from torch import Tensor, cat, nn
+from torch.utils.checkpoint import checkpoint
 
 
 def conv3x3(in_channels: int, out_channels: int) -> nn.Conv2d:
@@ -82,9 +84,15 @@ class RRG(nn.Module):
         super().__init__()
         self.blocks = nn.Sequential(*(DAB(width, reduction, activation) for _ in range(num_blocks)))
         self.conv = conv3x3(width, width)
+        self.computed_again = False  # what lies inside a block, for its gradient: see `save_memory`
 
     def forward(self, features: Tensor) -> Tensor:
-        return features + self.conv(self.blocks(features))
+        if not (self.computed_again and torch.is_grad_enabled()):
+            return features + self.conv(self.blocks(features))
+        deep = features
+        for block in self.blocks:
+            deep = checkpoint(block, deep, use_reentrant=False)
+        return features + self.conv(deep)
 
 
 class DeepFeatures(nn.Module):
@@ -94,6 +102,7 @@ class DeepFeatures(nn.Module):
         super().__init__()
         self.groups = nn.Sequential(*(RRG(width, num_blocks, reduction, activation) for _ in range(num_groups)))
         self.conv = conv3x3(width, width)
+        self.whole = False  # True: never by strips (networks/strips.py), so that hooks of the blocks are called
 
     def forward(self, features: Tensor) -> Tensor:
         return self.conv(self.groups(features))
@@ -109,3 +118,13 @@ def check_image(name: str, image: Tensor, channels: int, multiple: int = 1) -> N
             f"{name}: sides must be positive multiples of {multiple}, got {height}x{width}; "
             "pad with utils.padding.pad_to_multiple and crop afterwards"
         )
+
+
+def save_memory(network: nn.Module) -> None:
+    """Train with less memory: only the blocks' inputs are kept, what lies inside is computed again for the gradient.
+
+    The gradients are the same; a step takes about a third longer.
+    """
+    for module in network.modules():
+        if isinstance(module, RRG):
+            module.computed_again = True

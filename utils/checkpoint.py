@@ -1,22 +1,28 @@
-"""Weight files: ours (safetensors that describe themselves) and the released CycleISP layout (.pth).
+"""Weight files: ours (safetensors that describe themselves) and those in the released CycleISP layout (.pth).
 
 Nothing here ever runs code from a file: safetensors holds none, and .pth is read with `weights_only=True`.
+
+    python -m utils.checkpoint convert SRC DST    a released .pth into safetensors, or back
 """
 
 import hashlib
 import json
 import pickle
-import re
 from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 import safetensors
 import safetensors.torch
 import torch
 from torch import Tensor, nn
 
+from utils import released_layout
 from utils.errors import UserError
 from utils.files import written_aside
+
+RELEASED_SUFFIXES = (".pth", ".pt")
+METADATA_KEYS = ("network", "sizes", "recipe", "step", "version", "training", "validation", "source")
 
 
 class WeightsError(UserError):
@@ -40,30 +46,54 @@ def save_weights(path: Path, network: nn.Module, metadata: Mapping[str, object])
 
     A parameter that several blocks share is stored once. `metadata` values are stored as JSON in the file's header.
     """
-    header = {key: json.dumps(value) for key, value in metadata.items()}
     with written_aside(path) as aside:
-        safetensors.torch.save_model(network, str(aside), metadata=header)
+        safetensors.torch.save_model(network, str(aside), metadata=_header(metadata))
         aside.chmod(0o644)  # safetensors makes files that only their owner can read
 
 
-def read_metadata(path: Path) -> dict[str, object]:
-    """The metadata that `save_weights` stored.
+def save_tensors(path: Path, tensors: Mapping[str, Tensor], metadata: Mapping[str, object]) -> None:
+    """As `save_weights`, from tensors by our names; the shared PReLU comes once, as `activation.weight`."""
+    with written_aside(path) as aside:
+        contiguous = {name: tensor.contiguous() for name, tensor in tensors.items()}
+        safetensors.torch.save_file(contiguous, str(aside), metadata=_header(metadata))
+        aside.chmod(0o644)
+
+
+def read_tensors(path: Path) -> dict[str, Tensor]:
+    """The tensors of a safetensors file by our names; a shared one under one of its names.
 
     Raises:
         WeightsError: missing, truncated or not a safetensors file.
     """
+    _read_header(path)  # speaks clearly where the file is damaged
+    return safetensors.torch.load_file(path)
+
+
+def _header(metadata: Mapping[str, object]) -> dict[str, str]:
+    return {key: json.dumps(value) for key, value in metadata.items()}
+
+
+def read_metadata(path: Path) -> dict[str, Any]:
+    """What a file says of itself, by METADATA_KEYS; nothing where it is one of the authors' `.pth`.
+
+    Raises:
+        WeightsError: missing, truncated or no weight file; code in the pickle.
+    """
+    if path.suffix in RELEASED_SUFFIXES:
+        content = _read_pickle(path)
+        return {key: content[key] for key in METADATA_KEYS if key in content}
+    # save_model adds plain strings of its own for the tensors that share memory
+    return {key: json.loads(text) for key, text in _read_header(path).items() if key in METADATA_KEYS}
+
+
+def _read_header(path: Path) -> dict[str, str]:
     try:
         with safetensors.safe_open(path, framework="pt") as file:
-            header = file.metadata() or {}
+            return file.metadata() or {}
     except FileNotFoundError:
         raise WeightsError(f"{path}: no such weight file") from None
     except (OSError, safetensors.SafetensorError) as error:
         raise WeightsError(f"{path}: not a whole safetensors file ({error}); get it again") from None
-    # save_model adds plain strings of its own for the tensors that share memory
-    return {key: json.loads(text) for key, text in header.items() if key in METADATA_KEYS}
-
-
-METADATA_KEYS = ("network", "sizes", "recipe", "step", "version", "training", "validation")
 
 
 def load_weights(network: nn.Module, path: Path | str) -> None:
@@ -71,9 +101,7 @@ def load_weights(network: nn.Module, path: Path | str) -> None:
 
     Args:
         network: any of networks/, built with the sizes of the file.
-        path: `.safetensors` of ours, or `.pth` of the released CycleISP (a dict with `state_dict`; names may begin with
-            `module.`; a PReLU that all blocks share appears under every block's name; RAW2RGB holds a 1x1 convolution
-            that is never used; the colour branch holds its fixed blur).
+        path: `.safetensors` of ours, or `.pth` in the layout of the released CycleISP (`utils/released_layout.py`).
 
     Raises:
         WeightsError: missing or damaged file, another network's weights, code in the pickle.
@@ -82,13 +110,12 @@ def load_weights(network: nn.Module, path: Path | str) -> None:
     if not path.is_file():
         raise WeightsError(f"{path}: no such weight file")
     if path.suffix == ".safetensors":
-        read_metadata(path)  # speaks clearly where the file is damaged
-        state = safetensors.torch.load_file(path)
+        state = read_tensors(path)
         # A shared parameter is stored under one of its names.
         aliases = _aliases(network)
         state = {alias: tensor for name, tensor in state.items() for alias in aliases.get(name, [name])}
-    elif path.suffix in (".pth", ".pt"):
-        state = from_released_names(_read_pickle(path), network, path)
+    elif path.suffix in RELEASED_SUFFIXES:
+        state = _state_for(network, path)
     else:
         raise WeightsError(f"{path}: expected .safetensors or .pth, got {path.suffix or 'no suffix'}")
     _check_fits(network, state, path)
@@ -121,99 +148,58 @@ def _check_fits(network: nn.Module, state: Mapping[str, Tensor], path: Path) -> 
             )
 
 
-# ---------------------------------------------------------------- the released layout
+# ---------------------------------------------------------------- files in the released layout
 
 
-def _read_pickle(path: Path) -> dict[str, Tensor]:
+def read_released(path: Path) -> dict[str, Tensor]:
+    """The state dict of a `.pth`, by the released names without `module.`; no code in it runs.
+
+    Raises:
+        WeightsError: missing or damaged file, code in the pickle, or no state dict.
+    """
+    content = _read_pickle(path)
+    state = content.get("state_dict", content)
+    if not isinstance(state, dict) or not all(isinstance(tensor, Tensor) for tensor in state.values()):
+        raise WeightsError(f"{path}: expected a dict with `state_dict`, got {type(state).__name__} of other things")
+    return released_layout.plain_names({str(name): tensor for name, tensor in state.items()})
+
+
+def write_released(path: Path, state: Mapping[str, Tensor], metadata: Mapping[str, object]) -> None:
+    """Write a released state dict as `.pth`, with plain metadata beside it, aside first and renamed when whole."""
+    with written_aside(path) as aside:
+        torch.save({"state_dict": dict(state), **metadata}, aside)
+
+
+def _read_pickle(path: Path) -> dict[str, Any]:
     try:
         content = torch.load(path, map_location="cpu", weights_only=True)
+    except FileNotFoundError:
+        raise WeightsError(f"{path}: no such weight file") from None
     except pickle.UnpicklingError as error:
         raise WeightsError(f"{path}: refused, holds more than tensors or is damaged ({_first_line(error)})") from None
-    except (RuntimeError, EOFError, OSError, ValueError, KeyError) as error:
+    except Exception as error:  # damaged bytes lead the unpickler anywhere
         raise WeightsError(f"{path}: not a whole PyTorch file ({_first_line(error)}); get it again") from None
-    state = content.get("state_dict", content) if isinstance(content, dict) else None
-    if not isinstance(state, dict) or not all(isinstance(tensor, Tensor) for tensor in state.values()):
+    if not isinstance(content, dict):
         raise WeightsError(f"{path}: expected a dict with `state_dict`, got {type(content).__name__}")
-    return {str(name): tensor for name, tensor in state.items()}
+    return content
 
 
 def _first_line(error: Exception) -> str:
     return (str(error).splitlines() or [type(error).__name__])[0]
 
 
-# Released name -> ours, applied in order; N stands for the number of groups or blocks, known from the network.
-_IN_BLOCK = [
-    (r"SA\.spatial\.conv", "spatial_attention.conv"),
-    (r"CA\.conv_du\.0", "channel_attention.squeeze"),
-    (r"CA\.conv_du\.2", "channel_attention.excite"),
-    (r"body\.0", "conv1"),
-    (r"body\.1", "activation"),
-    (r"body\.2", "conv2"),
-    (r"conv1x1", "fuse"),
-]
-_OUTSIDE = [
-    (r"head\.0", "head"),
-    (r"tail\.0", "tail"),
-    (r"tail\.1", "activation"),
-    (r"tail_rgb\.0", "to_rgb"),
-]
-_NEVER_USED = re.compile(r"conv1x1\.0\.(weight|bias)")  # RAW2RGB stores it, its forward pass ignores it
-
-
-def _our_name(released: str, num_groups: int, num_blocks: int) -> str:
-    match = re.fullmatch(r"body\.(\d+)\.body\.(\d+)\.(.+)", released)
-    if match and int(match[2]) < num_blocks:
-        group, block, rest = match.groups()
-        for old, new in _IN_BLOCK:
-            rest, count = re.subn(rf"^{old}\.", f"{new}.", rest)
-            if count:
-                break
-        return f"deep.groups.{group}.blocks.{block}.{rest}"
-    if match:
-        return f"deep.groups.{match[1]}.conv.{match[3]}"
-    match = re.fullmatch(r"body\.(\d+)\.(weight|bias)", released)
-    if match:
-        return f"deep.conv.{match[2]}" if int(match[1]) == num_groups else f"activation.{match[2]}"
-    for old, new in _OUTSIDE:
-        released, count = re.subn(rf"^{old}\.", f"{new}.", released)
-        if count:
-            break
-    return released
-
-
-def from_released_names(state: Mapping[str, Tensor], network: nn.Module, path: Path) -> dict[str, Tensor]:
-    """Translate a released state dict to the names of `network`.
-
-    Where the copies of the shared PReLU differ, the last one in the file is in force everywhere, as it is when PyTorch
-    loads such a file into modules that share a tensor. The unused convolution is dropped; the stored blur must equal
-    the network's own.
-
-    Raises:
-        WeightsError: the stored blur differs, or `network` is none of networks/.
-    """
-    deep = getattr(network, "deep", None)
-    if deep is None:
+def _state_for(network: nn.Module, path: Path) -> dict[str, Tensor]:
+    """A released file by the names of `network`."""
+    if not hasattr(network, "deep"):
         raise WeightsError(f"{path}: released files hold one branch each; {type(network).__name__} is none")
-    num_groups, num_blocks = len(deep.groups), len(deep.groups[0].blocks)
-    ours: dict[str, Tensor] = {}
-    slopes: Tensor | None = None
-    for full_name, tensor in state.items():
-        released = full_name.removeprefix("module.")
-        if _NEVER_USED.fullmatch(released):
-            continue
-        if released == "blur.weight":
-            _check_blur(network, tensor, path)
-            continue
-        name = _our_name(released, num_groups, num_blocks)
-        if name.endswith("activation.weight"):
-            slopes = tensor
-        ours[name] = tensor
-    if slopes is not None:
-        for name in network.state_dict():
-            if name.endswith("activation.weight") and name in ours:
-                ours[name] = slopes
-        ours["activation.weight"] = slopes
-    return ours
+    released = read_released(path)
+    blur = released.get(released_layout.BLUR)
+    if blur is not None:
+        _check_blur(network, blur, path)
+    try:
+        return released_layout.from_released(released)
+    except released_layout.LayoutError as error:
+        raise WeightsError(f"{path}: {error}") from None
 
 
 def _check_blur(network: nn.Module, stored: Tensor, path: Path) -> None:
@@ -226,3 +212,10 @@ def _check_blur(network: nn.Module, stored: Tensor, path: Path) -> None:
             f"{path}: its blur of {tuple(stored.shape)} is not the network's {tuple(own.shape)}; "
             "build ColorCorrection with blur='released'"
         )
+
+
+if __name__ == "__main__":
+    from utils.cli import run_script
+    from utils.conversion import main  # builds on this module
+
+    run_script(main)

@@ -9,7 +9,16 @@ from torch import nn
 
 from networks import CycleISP, Rgb2Raw, SrgbDenoiser
 from networks.pretrained import build, find_weights, load_network
-from utils.checkpoint import WeightsError, load_weights, read_metadata, save_weights
+from utils.checkpoint import (
+    WeightsError,
+    load_weights,
+    read_metadata,
+    read_released,
+    read_tensors,
+    save_tensors,
+    save_weights,
+    write_released,
+)
 
 SIZES = {"rgb2raw": {"width": 8, "num_groups": 1, "num_blocks": 2, "reduction": 4, "unshuffle": 2}}
 
@@ -74,6 +83,28 @@ def test_a_truncated_file_is_refused(tmp_path: Path, keep: float, suffix: str) -
     path.write_bytes(content[: int(keep * len(content)) if 0 < keep < 1 else int(keep)])
     with pytest.raises(WeightsError, match=rf"a\.{suffix}.*(get it again|damaged)"):
         load_weights(network, path)
+
+
+def test_the_older_format_of_pytorch_is_read(tmp_path: Path) -> None:
+    """The one of 2020, when the released files were made."""
+    path = tmp_path / "old.pth"
+    state = {"module.head.0.weight": torch.arange(6.0).reshape(2, 3)}
+    torch.save({"state_dict": state, "epoch": 3}, path, _use_new_zipfile_serialization=False)
+    assert torch.equal(read_released(path)["head.0.weight"], state["module.head.0.weight"])
+    assert read_metadata(path) == {}
+    path.write_bytes(path.read_bytes()[:-8])
+    with pytest.raises(WeightsError, match=r"old\.pth: .*(get it again|damaged)"):
+        read_released(path)
+
+
+def test_metadata_and_tensors_of_either_kind_of_file(tmp_path: Path) -> None:
+    tensors, said = {"a": torch.rand(2, 3)}, {"network": "Rgb2Raw", "sizes": SIZES, "source": {"file": "x.pth"}}
+    save_tensors(tmp_path / "a.safetensors", tensors, said)
+    write_released(tmp_path / "a.pth", tensors, {**said, "epoch": 3})
+    for path, read in ((tmp_path / "a.safetensors", read_tensors), (tmp_path / "a.pth", read_released)):
+        assert read_metadata(path) == said
+        assert torch.equal(read(path)["a"], tensors["a"])
+        assert path.stat().st_mode & 0o777 == 0o644
 
 
 class _Exploit:
