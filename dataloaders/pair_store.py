@@ -24,6 +24,7 @@ from numpy.typing import NDArray
 from utils.errors import UserError
 from utils.files import write_bytes
 from utils.png import encode_png
+from utils.settings import claim_folder
 
 Record = dict[str, Any]
 
@@ -60,27 +61,11 @@ class PairStore:
         self._lock = FileLock(folder / ".lock")
         self._part = folder / f"manifest.rank{rank}.jsonl"
         with self._lock:
-            self._check_settings(dict(settings))
+            claim_folder(folder, settings, "pairs")
             self._records = _newest(self._read_manifests())
             # A kill may have left half a line at the end: later ones must not grow onto it.
             if self._part.is_file():
                 _rewrite(self._part, _read_records(self._part))
-
-    def _check_settings(self, settings: Record) -> None:
-        path = self.folder / "settings.json"
-        if not path.is_file():
-            write_bytes(path, json.dumps(settings, indent=1).encode())
-            return
-        try:
-            before = json.loads(path.read_text())
-        except ValueError:
-            before = None
-        if not isinstance(before, dict):
-            raise UserError(f"{path}: not the JSON that was written there; give another --output")
-        changed = sorted(key for key in before.keys() | settings.keys() if before.get(key) != settings.get(key))
-        if changed:
-            was = ", ".join(f"{key}={before.get(key)}" for key in changed)
-            raise UserError(f"{self.folder}: holds pairs made with {was}; give another --output, or the same settings")
 
     def _read_manifests(self) -> Iterator[Record]:
         for path in sorted(self.folder.glob("manifest*.jsonl")):
@@ -125,7 +110,8 @@ class PairStore:
                     file.create_dataset(key, data=plane, compression="gzip", compression_opts=1, shuffle=True)
             file.attrs["pattern"] = "RGGB"
             for key in ("shot_noise", "read_noise", "seed", "weights_sha256", "version"):
-                file.attrs[key] = record[key]
+                if record[key] is not None:
+                    file.attrs[key] = record[key]
         write_bytes(path, content.getvalue())
 
     def merge(self) -> list[Record]:

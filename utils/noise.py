@@ -7,7 +7,9 @@ owns, so a noisy image can be made again.
 
 import math
 import re
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any, Protocol
 
 import torch
 from torch import Tensor
@@ -23,8 +25,55 @@ class NoiseLevels:
     read_noise: Tensor
 
 
+PlaneFactors = float | tuple[float, ...] | None  # of all planes, or of R, G_r, G_b, B; None where unknown
+
+
 @dataclass(frozen=True)
-class NoiseProfile:
+class NoisyRaw:
+    """A RAW image with noise, and what is known of the noise.
+
+    Attributes:
+        image: (4, H, W) packed RGGB, linear, not clipped.
+        shot_noise, read_noise: variances on the [0, 1] scale.
+        origin: where noise that was not drawn was taken from; JSON values.
+    """
+
+    image: Tensor
+    shot_noise: PlaneFactors
+    read_noise: PlaneFactors
+    origin: Mapping[str, Any] = field(default_factory=dict)
+
+
+class NoiseModel(Protocol):
+    """Whatever can put noise on clean RAW."""
+
+    @property
+    def settings(self) -> Mapping[str, Any]:
+        """What its noise depends on besides its name; JSON values."""
+
+    def add(self, clean: Tensor, seed: int) -> NoisyRaw:
+        """Put noise on one image (4, H, W), packed RGGB in [0, 1], on the CPU; a function of image and seed alone."""
+
+
+class ShotReadNoise:
+    """A noise model that draws shot and read noise; what comes from `sample` are the levels."""
+
+    @property
+    def settings(self) -> Mapping[str, Any]:
+        return {}
+
+    def sample(self, count: int, generator: torch.Generator) -> NoiseLevels:
+        raise NotImplementedError
+
+    def add(self, clean: Tensor, seed: int) -> NoisyRaw:
+        generator = torch.Generator().manual_seed(seed)
+        levels = self.sample(1, generator)
+        noisy = add_shot_read_noise(clean[None], levels.shot_noise, levels.read_noise, generator)[0]
+        return NoisyRaw(noisy, float(levels.shot_noise), float(levels.read_noise))
+
+
+@dataclass(frozen=True)
+class NoiseProfile(ShotReadNoise):
     """A camera family's distribution of noise levels.
 
     log(shot) is uniform between `shot_range`; log(read) = slope * log(shot) + intercept + N(0, spread^2).
@@ -55,7 +104,7 @@ class NoiseProfile:
 
 
 @dataclass(frozen=True)
-class FixedNoise:
+class FixedNoise(ShotReadNoise):
     """The same explicit `shot_noise` and `read_noise` (variances) for every image."""
 
     shot_noise: float
@@ -117,13 +166,13 @@ def noise_level_function(signal: Tensor, shot_noise: Tensor, read_noise: Tensor)
 
     Args:
         signal: (B, C, H, W) linear RAW in [0, 1]; negative values, which noise makes, count as 0.
-        shot_noise: (B,) variance per unit of signal.
-        read_noise: (B,) variance of the signal-free part.
+        shot_noise: (B,) variance per unit of signal, or (B, C) where it differs between the planes.
+        read_noise: likewise, variance of the signal-free part.
 
     Returns:
         (B, C, H, W), never negative.
     """
-    shot_noise, read_noise = (factor.view(-1, 1, 1, 1) for factor in (shot_noise, read_noise))
+    shot_noise, read_noise = (factor.reshape(len(factor), -1, 1, 1) for factor in (shot_noise, read_noise))
     return shot_noise * signal.clamp(min=0) + read_noise
 
 

@@ -80,6 +80,30 @@ def test_noise_level_function_by_hand() -> None:
     torch.testing.assert_close(variance[1, 3, 0], torch.tensor([0.0, 0.05, 0.1]))
 
 
+def test_each_plane_may_have_its_own_level() -> None:
+    """SIDD's noise level functions differ between colours."""
+    signal = torch.rand(2, 4, 5, 6, generator=generator())
+    shot = 0.01 * torch.arange(1, 9).view(2, 4).float()
+    read = 0.001 * torch.arange(8, 0, -1).view(2, 4).float()
+    variance = noise_level_function(signal, shot, read)
+    for image in range(2):
+        for plane in range(4):
+            by_hand = shot[image, plane] * signal[image, plane] + read[image, plane]
+            torch.testing.assert_close(variance[image, plane], by_hand)
+    noise = add_shot_read_noise(torch.full((2, 4, 100, 100), 0.25), shot, read, generator()) - 0.25
+    expected = 0.25 * shot + read
+    assert ((noise.var(dim=(2, 3)) / expected) - 1).abs().max() <= SIGMAS * math.sqrt(2 / (100 * 100 - 1))
+
+
+def test_one_level_an_image_is_the_same_for_every_plane() -> None:
+    signal = torch.rand(3, 4, 5, 6, generator=generator())
+    shot, read = torch.tensor([0.01, 0.02, 0.03]), torch.tensor([1e-3, 0.0, 1e-4])
+    by_plane = noise_level_function(signal, shot[:, None].expand(3, 4), read[:, None].expand(3, 4))
+    assert noise_level_function(signal, shot, read).equal(by_plane)
+    mixed = noise_level_function(signal, shot, read[:, None].expand(3, 4))  # one for all planes, and one for each
+    assert mixed.equal(by_plane)
+
+
 def test_negative_signal_counts_as_black() -> None:
     signal = torch.tensor([-0.5, -1e-6, 0.0]).view(1, 1, 1, 3)
     variance = noise_level_function(signal, *levels(0.1, 0.003))
