@@ -31,7 +31,9 @@ def parse_args() -> argparse.Namespace:
         default="auto",
         help="of RAW files: auto (the file's NoiseProfile, else an estimate), or variances as shot=0.01,read=0.0005",
     )
-    parser.add_argument("--tile", type=int, default=1024, help="side of the tiles of large images (default 1024)")
+    parser.add_argument(
+        "--tile", type=int, help="cut large images into tiles of this side; default: exact on a CPU, 1024 on a GPU"
+    )
     parser.add_argument("--device", choices=("auto", "cpu", "cuda", "mps"), default="auto")
     parser.add_argument("--overwrite", action="store_true", help="make results again that are there")
     return parser.parse_args()
@@ -39,7 +41,7 @@ def parse_args() -> argparse.Namespace:
 
 def main() -> int:
     args = parse_args()
-    if args.tile < 1:
+    if args.tile is not None and args.tile < 1:
         raise UserError(f"--tile {args.tile}: expected the side of a tile in pixels, at least 1")
     noise = None if args.noise == "auto" else parse_noise(args.noise)
     if noise is not None and not isinstance(noise, FixedNoise):

@@ -48,7 +48,7 @@ def main() -> int:
     fabric = start(recipe, args.device)
     training, validation = open_denoising_data(recipe, args.space, args.photos, args.pairs, args.validation)
     kind, sizes = {"raw": "RawDenoiser", "srgb": "SrgbDenoiser"}[args.space], recipe.network.model_dump()
-    network = build(kind, sizes)
+    network = build(kind, sizes, recipe.train.save_memory)
     if args.start:
         load_weights(network, find_weights(args.start))
     make_batch = None  # stored pairs are used as they are
@@ -57,7 +57,7 @@ def main() -> int:
     trainer = Trainer(
         fabric=fabric,
         network=network,
-        objective=DenoiserObjective(),
+        objective=DenoiserObjective(recipe.loss.relative),
         recipe=recipe,
         metadata={"network": kind, "sizes": sizes},
         run_dir=args.run_dir,

@@ -27,7 +27,7 @@ def main() -> int:
     sizes = recipe.network.model_dump(include={"rgb2raw"})
     trainer = Trainer(
         fabric=fabric,
-        network=build("Rgb2Raw", sizes),
+        network=build("Rgb2Raw", sizes, recipe.train.save_memory),
         objective=Rgb2RawObjective(recipe.loss.log_epsilon),
         recipe=recipe,
         metadata={"network": "Rgb2Raw", "sizes": sizes},

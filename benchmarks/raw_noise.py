@@ -33,7 +33,7 @@ from utils.devices import pick_device
 from utils.metrics import psnr
 from utils.noise import PROFILES, FixedNoise, noise_from_seeds
 from utils.progress import progress_bar
-from utils.variance_stabilization import stabilize, unstabilize
+from utils.variance_stabilization import stabilize, unbiased_inverse
 
 Denoise = Callable[[Tensor, FixedNoise], Tensor]  # (1, 4, H/2, W/2) in [0, 1] and its noise level -> the same shape
 
@@ -47,11 +47,11 @@ def by_bm3d(noisy: Tensor, level: FixedNoise) -> Tensor:
     import bm3d  # not for commercial use, so it is no requirement of this project
 
     planes = []
-    for plane in noisy[0].double().numpy():
-        stabilized = stabilize(plane, level.shot_noise, level.read_noise)
+    for plane in noisy[0].double():
+        stabilized = stabilize(plane, level.shot_noise, level.read_noise).numpy()
         low, span = stabilized.min(), max(float(np.ptp(stabilized)), 1.0)
         denoised = bm3d.bm3d((stabilized - low) / span, 1 / span) * span + low
-        planes.append(unstabilize(denoised, level.shot_noise, level.read_noise))
+        planes.append(unbiased_inverse(denoised, level.shot_noise, level.read_noise))
     return torch.from_numpy(np.stack(planes)).float()[None]
 
 

@@ -42,6 +42,8 @@ def open_denoising_data(
             raise UserError("noise awgn is for sRGB and stands alone; RAW noise has the profiles dnd and sidd")
         if pairs is not None:
             raise UserError("noise awgn is made from --photos; --pairs bring their own noise")
+    if space == "srgb" and (recipe.network.stabilized or recipe.loss.relative):
+        raise UserError("network.stabilized and loss.relative need the noise level, which only RAW comes with")
     if validation and space == "raw":
         raise UserError("--validation takes sRGB pairs; RAW is validated on synthetic noise")
     data = recipe.data

@@ -3,7 +3,12 @@
 import torch
 from torch import Tensor, cat, nn
 
-from networks.blocks import DeepFeatures, check_image, conv3x3
+from networks import strips
+from networks.blocks import DAB, RRG, DeepFeatures, check_image, conv3x3
+from utils.variance_stabilization import destabilize, read_noise_level, stabilize
+
+STABLE_DEVIATION = 0.1  # of the noise that a stabilized RawDenoiser works on
+_LEAST_READ_NOISE = 1e-10  # below that of any camera; without any noise there would be nothing to measure RAW in
 
 
 class _Denoiser(nn.Module):
@@ -39,23 +44,31 @@ class _Denoiser(nn.Module):
         return self.multiple * sum(module.kernel_size[0] // 2 for module in convolutions)
 
     def correction(self, planes: Tensor) -> Tensor:
-        deep = self.activation(self.deep(self.head(self.stem(planes))))
-        return self.shuffle(self.tail(deep))
+        return self.shuffle(strips.run(self.head, self.deep, self._finish, self.stem(planes)))
+
+    def _finish(self, deep: Tensor) -> Tensor:
+        return self.tail(self.activation(deep))
 
 
 def _initialize(denoiser: _Denoiser) -> None:
-    """Weights that keep the variance of what they are given (ours), and a quiet last layer.
+    """Weights that keep the variance of what they are given, whatever the depth, and a quiet last layer (ours).
 
     PyTorch's own shrink it in every convolution; from them the first hundreds of steps teach nothing
-    (docs/experiments.md). Networks of few blocks begin close to the identity; each skip adds variance, so the paper's
-    32 blocks begin with a correction as strong as the picture.
+    (docs/experiments.md). What each of n skips in a row adds is scaled by 1 / sqrt(n), else the paper's 32 blocks would
+    begin with a correction five times as strong as the picture.
     """
     for module in denoiser.modules():
         if isinstance(module, nn.Conv2d):
             nn.init.kaiming_normal_(module.weight, nonlinearity="linear")
             if module.bias is not None:
                 nn.init.zeros_(module.bias)
+    groups = [module for module in denoiser.modules() if isinstance(module, RRG)]
     with torch.no_grad():
+        for group in groups:
+            group.conv.weight /= len(groups) ** 0.5
+            for block in group.blocks:
+                assert isinstance(block, DAB)
+                block.fuse.weight /= len(group.blocks) ** 0.5
         denoiser.tail.weight *= 0.1
 
 
@@ -98,6 +111,8 @@ class RawDenoiser(_Denoiser):
         reduction: bottleneck of the channel attention.
         unshuffle: 1 as the paper; 2 or 4 work at that part of the packed resolution behind a pixel-unshuffle stem
             (ours).
+        stabilized: False as the paper; True works behind a variance-stabilising transform, where noise of every level
+            has one strength (ours).
 
     Raises:
         ValueError: on call, if either has not four planes, they differ in shape, or sides are no multiples of
@@ -105,12 +120,25 @@ class RawDenoiser(_Denoiser):
     """
 
     def __init__(
-        self, width: int = 64, num_groups: int = 4, num_blocks: int = 8, reduction: int = 16, unshuffle: int = 1
+        self,
+        width: int = 64,
+        num_groups: int = 4,
+        num_blocks: int = 8,
+        reduction: int = 16,
+        unshuffle: int = 1,
+        stabilized: bool = False,
     ) -> None:
         super().__init__(8, 4, width, num_groups, num_blocks, reduction, unshuffle)
+        self.stabilized = stabilized
 
     def forward(self, noisy: Tensor, variance: Tensor) -> Tensor:
         check_image("noisy packed RAW", noisy, channels=4, multiple=self.multiple)
         if variance.shape != noisy.shape:
             raise ValueError(f"variance map: expected {tuple(noisy.shape)} as the RAW, got {tuple(variance.shape)}")
-        return noisy + self.correction(cat([noisy, variance], dim=1))
+        if not self.stabilized:
+            return noisy + self.correction(cat([noisy, variance], dim=1))
+        shot_noise, read_noise = read_noise_level(noisy, variance)
+        read_noise = read_noise.clamp(min=_LEAST_READ_NOISE)
+        stable = STABLE_DEVIATION * stabilize(noisy, shot_noise, read_noise)
+        denoised = stable + self.correction(cat([stable, variance.sqrt()], dim=1))
+        return destabilize(denoised / STABLE_DEVIATION, shot_noise, read_noise)

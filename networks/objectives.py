@@ -15,6 +15,7 @@ from utils.losses import raw_log_l1_loss
 
 Batch = Mapping[str, Tensor]
 Outputs = dict[str, Tensor]
+_LEAST_DEVIATION = 1e-4  # below that of any camera's noise; images without noise must not divide by 0
 
 
 @dataclass(frozen=True)
@@ -76,11 +77,21 @@ class JointObjective:
 
 @dataclass(frozen=True)
 class DenoiserObjective:
-    """A denoiser: L1 to the clean image. With RAW comes the noise variance at every pixel."""
+    """A denoiser: L1 to the clean image. With RAW comes the noise variance at every pixel.
+
+    Attributes:
+        relative: RAW only; divide the L1 of each image by the deviation of its noise, so that a clean picture counts as
+            much as a noisy one (ours; the paper does not).
+    """
+
+    relative: bool = False
 
     def outputs(self, network: nn.Module, batch: Batch) -> Outputs:
         inputs = [batch["noisy"]] + ([batch["variance"]] if "variance" in batch else [])
         return {"clean": network(*inputs)}
 
     def loss(self, outputs: Outputs, batch: Batch) -> Tensor:
-        return F.l1_loss(outputs["clean"], batch["clean"])
+        if not self.relative:
+            return F.l1_loss(outputs["clean"], batch["clean"])
+        deviations = batch["variance"].mean(dim=(1, 2, 3), keepdim=True).sqrt().clamp(min=_LEAST_DEVIATION)
+        return ((outputs["clean"] - batch["clean"]).abs() / deviations).mean()

@@ -4,6 +4,7 @@ from typing import Literal
 
 from torch import Tensor, nn
 
+from networks import strips
 from networks.blocks import DeepFeatures, check_image, conv3x3
 from networks.blur import GaussianBlur
 from networks.companding import LinearDemosaic, compand
@@ -51,15 +52,21 @@ class ColorCorrection(nn.Module):
         self.blur = GaussianBlur(BLUR_SIGMA, BLUR_RADIUS[blur])
         self.stem = nn.PixelUnshuffle(unshuffle)
         self.head = conv3x3(3 * unshuffle**2, width)
-        self.pool = nn.MaxPool2d(2 // unshuffle)
+        self.scale = 2 // unshuffle
+        self.pool = nn.MaxPool2d(self.scale)
         self.deep = DeepFeatures(width, num_groups, num_blocks, reduction, self.activation)
         self.tail = conv3x3(width, width)
 
     def forward(self, srgb: Tensor) -> Tensor:
         check_image("reference photo", srgb, channels=3, multiple=2)
-        shallow = self.pool(self.head(self.stem(self.blur(srgb))))  # (B, width, H/2, W/2)
-        deep = self.activation(self.deep(shallow))  # (B, width, H/2, W/2)
-        return self.tail(deep).sigmoid()  # (B, width, H/2, W/2)
+        planes = self.stem(self.blur(srgb))  # (B, 3 u^2, H/u, W/u)
+        return strips.run(self._begin, self.deep, self._finish, planes, scale=self.scale)
+
+    def _begin(self, planes: Tensor) -> Tensor:
+        return self.pool(self.head(planes))  # (B, width, H/2, W/2)
+
+    def _finish(self, deep: Tensor) -> Tensor:
+        return self.tail(self.activation(deep)).sigmoid()  # (B, width, H/2, W/2)
 
 
 class Raw2Rgb(nn.Module):
@@ -97,9 +104,11 @@ class Raw2Rgb(nn.Module):
         if tuple(color_map.shape) != expected:
             raise ValueError(f"colour map: expected {expected} to fit the RAW, got {tuple(color_map.shape)}")
         planes = packed_raw if self.demosaic is None else compand(packed_raw)
-        deep = self.deep(self.head(planes))  # (B, width, H/2, W/2)
-        corrected = self.activation(deep * color_map + deep)  # colour attention
-        colors = self.to_rgb(self.activation(self.tail(corrected)))  # (B, 12, H/2, W/2)
+        colors = strips.run(self.head, self.deep, self._finish, planes, aligned=[color_map])  # (B, 12, H/2, W/2)
         if self.demosaic is not None:
             colors = colors + self.demosaic(planes)
         return self.shuffle(colors)  # (B, 3, H, W)
+
+    def _finish(self, deep: Tensor, color_map: Tensor) -> Tensor:
+        corrected = self.activation(deep * color_map + deep)  # colour attention
+        return self.to_rgb(self.activation(self.tail(corrected)))

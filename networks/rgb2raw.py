@@ -2,6 +2,7 @@
 
 from torch import Tensor, nn
 
+from networks import strips
 from networks.blocks import DeepFeatures, check_image, conv3x3
 from networks.companding import expand
 from utils import bayer
@@ -50,7 +51,9 @@ class Rgb2Raw(nn.Module):
     def camera_rgb(self, srgb: Tensor) -> Tensor:
         """Camera colours at every pixel, (B, 3, H, W), before Bayer sampling."""
         check_image("sRGB photo", srgb, channels=3, multiple=self.multiple)
-        shallow = self.head(self.stem(srgb))  # (B, width, H/u, W/u)
-        deep = self.activation(self.deep(shallow))  # (B, width, H/u, W/u)
-        colors = self.shuffle(self.tail(deep))  # (B, 3, H, W)
+        planes = self.stem(srgb)  # (B, 3 u^2, H/u, W/u)
+        colors = self.shuffle(strips.run(self.head, self.deep, self._finish, planes))  # (B, 3, H, W)
         return expand(srgb + colors) if self.companded else colors
+
+    def _finish(self, deep: Tensor) -> Tensor:
+        return self.tail(self.activation(deep))

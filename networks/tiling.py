@@ -1,7 +1,8 @@
-"""Denoising images of any size in bounded memory: tile by tile, with the channel attention of the whole image.
+"""Denoising one image of any size in bounded memory.
 
-A tile is cut out with a halo as wide as the network can see, so all but one thing in it is as in the whole image: the
-channel attention, which pools over everything it is given. Therefore a large image is passed twice. The first pass
+On a CPU the networks themselves work by strips, exactly (networks/strips.py). On a GPU, or where a tile is asked for,
+the image is cut: a tile has a halo as wide as the network can see, so all but one thing in it is as in the whole image,
+the channel attention, which pools over everything it is given. Therefore a large image is passed twice. The first pass
 collects every block's pooled means, tile by tile; the second gives every tile their average over the image. So no seam
 can show between tiles. The result still differs a little from one pass over the whole image, since the first pass's
 means of later blocks were taken behind tile-wise attention of earlier ones: docs/denoise.md has the figures.
@@ -18,6 +19,7 @@ from networks.denoiser import RawDenoiser, SrgbDenoiser
 from utils.padding import pad_to_multiple
 
 Window = tuple[slice, slice]
+GPU_TILE = 1024  # pixels
 
 
 class TiledDenoiser:
@@ -26,16 +28,18 @@ class TiledDenoiser:
     Args:
         network: on the device to compute on, in evaluation mode.
         tile: side of a tile without its halo, in pixels of the network's input; images up to twice the halo larger
-            pass whole.
+            pass whole. None passes every image whole on a CPU, and takes GPU_TILE elsewhere.
 
     Raises:
         ValueError: on call, for images with NaN, another number of channels, or no pixel.
     """
 
-    def __init__(self, network: SrgbDenoiser | RawDenoiser, tile: int = 1024) -> None:
+    def __init__(self, network: SrgbDenoiser | RawDenoiser, tile: int | None = None) -> None:
         self.network, self.halo = network, network.halo
-        self.tile = max(1, tile // network.multiple) * network.multiple
         self.device = next(network.parameters()).device
+        if tile is None and self.device.type != "cpu":
+            tile = GPU_TILE
+        self.tile = tile and max(1, tile // network.multiple) * network.multiple
 
     @torch.inference_mode()
     def __call__(self, noisy: Tensor, variance: Tensor | None = None) -> Tensor:
@@ -58,16 +62,17 @@ class TiledDenoiser:
                 raise ValueError(f"expected one image (1, C, H, W) with pixels, got {tuple(image.shape)}")
         height, width = noisy.shape[2:]
         padded = [pad_to_multiple(image, self.network.multiple) for image in inputs]
-        if max(padded[0].shape[2:]) <= self.tile + 2 * self.halo:
+        if self.tile is None or max(padded[0].shape[2:]) <= self.tile + 2 * self.halo:
             denoised = self._run(padded, (slice(None), slice(None)))
         else:
-            denoised = self._tiled(padded)
+            with _plain_modules(self.network):
+                denoised = self._tiled(padded, self.tile)
         return denoised[..., :height, :width].clamp(0, 1)
 
-    def _tiled(self, inputs: list[Tensor]) -> Tensor:
+    def _tiled(self, inputs: list[Tensor], tile: int) -> Tensor:
         pools = [module for module in self.network.modules() if isinstance(module, GlobalMean)]
         padded_height, padded_width = inputs[0].shape[2:]
-        windows = list(tiles(padded_height, padded_width, self.tile))
+        windows = list(tiles(padded_height, padded_width, tile))
         totals = [torch.zeros(()) for _ in pools]
         for window in windows:
             grown = _grown(window, self.halo)
@@ -112,6 +117,16 @@ def _inside(window: Window, grown: Window, multiple: int = 1) -> Window:
 
 def _length(part: slice) -> int:
     return part.stop - part.start
+
+
+@contextmanager
+def _plain_modules(network: SrgbDenoiser | RawDenoiser) -> Iterator[None]:
+    """Inside, the network calls its pools one by one, which the two passes look into and replace."""
+    before, network.deep.whole = network.deep.whole, True
+    try:
+        yield
+    finally:
+        network.deep.whole = before
 
 
 @contextmanager

@@ -30,8 +30,8 @@ class TrainingPairs:
         space: which pair to make.
         learned: the camera of patches whose `learned` is true; None if there are none.
         blur_sigma: Gaussian blur in pixels that takes a photo's own noise away, 5x5 taps; 0 for none.
-        frame_average: whether the sRGB target is what averaging many frames would give (`utils.noise.clipped_mean`)
-            instead of the picture without noise. The two differ in the dark.
+        frame_average: how far the sRGB target goes from the picture without noise, 0, to what averaging many frames
+            would give, 1 (`utils.noise.clipped_mean`). The two differ in the dark.
         device: to compute on.
     """
 
@@ -40,7 +40,7 @@ class TrainingPairs:
         space: Literal["raw", "srgb"],
         learned: LearnedCamera | None,
         blur_sigma: float,
-        frame_average: bool,
+        frame_average: float,
         device: torch.device,
     ) -> None:
         self.learned, self.frame_average = learned, frame_average
@@ -103,7 +103,7 @@ class TrainingPairs:
         if not self.frame_average:
             return clean, noisy
         variance = noise_level_function(clean, batch["shot_noise"], batch["read_noise"])
-        return clipped_mean(clean, variance), noisy
+        return torch.lerp(clean, clipped_mean(clean, variance), self.frame_average), noisy
 
     def _expose(self, batch: Batch) -> Tensor:
         if not batch["learned"].all():

@@ -38,7 +38,7 @@ Batch = Mapping[str, Tensor]
 log = logging.getLogger(__name__)
 
 # Keys of Training that may differ when a run is resumed: they do not change what is learned.
-HOUSEKEEPING = frozenset({"workers", "log_every", "checkpoint_every", "validate_every"})
+HOUSEKEEPING = frozenset({"save_memory", "workers", "log_every", "checkpoint_every", "validate_every"})
 
 
 class TrainingError(UserError):

@@ -320,6 +320,19 @@ def test_choices_that_exclude_each_other_say_what_to_do(
     assert words in str(refused.value)
 
 
+@pytest.mark.parametrize("source", ["photos", "pairs"])
+@pytest.mark.parametrize("changes", [{"network": {"stabilized": True}}, {"loss": {"relative": True}}], ids=str)
+def test_what_needs_the_noise_level_is_for_raw(
+    folders: dict[str, Path], source: str, changes: dict[str, dict[str, bool]]
+) -> None:
+    whole = DenoiserRecipe.model_validate({**recipe().model_dump(), **changes})
+    photos, pairs = ([str(folders["photos"])], None) if source == "photos" else ([], folders["pairs"])
+    with pytest.raises(UserError, match=r"network\.stabilized and loss\.relative need the noise level, which only RAW"):
+        open_denoising_data(whole, "srgb", photos, pairs, [])
+    training, _ = open_denoising_data(whole, "raw", [str(folders["photos"])], None, [])
+    assert len(training) == 20  # type: ignore[arg-type]
+
+
 def test_missing_and_bad_folders_are_named(folders: dict[str, Path], tmp_path: Path) -> None:
     nowhere = tmp_path / "nowhere"
     with pytest.raises(UserError, match="nowhere: no such file or folder"):

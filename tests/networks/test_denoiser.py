@@ -98,3 +98,15 @@ def test_convolutions_keep_the_variance_of_what_they_are_given() -> None:
             assert abs(gain - 1) <= 5 * (2 / (module.weight.numel() - 1)) ** 0.5, name
         if isinstance(module, nn.Conv2d) and module.bias is not None:
             assert not module.bias.any(), name
+
+
+@pytest.mark.parametrize("kind", [SrgbDenoiser, RawDenoiser])
+def test_the_paper_size_begins_near_the_noisy_image(kind: type[SrgbDenoiser] | type[RawDenoiser]) -> None:
+    """32 blocks, each of which adds something: the sum must not outweigh the picture."""
+    torch.manual_seed(0)
+    network = kind().eval()
+    noisy = torch.rand(1, 3 if kind is SrgbDenoiser else 4, 24, 24, generator=torch.Generator().manual_seed(1))
+    inputs = [noisy] if kind is SrgbDenoiser else [noisy, 0.01 * noisy]
+    with torch.no_grad():
+        correction = network(*inputs) - noisy
+    assert 0.01 < correction.std() / noisy.std() < 0.5

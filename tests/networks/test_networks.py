@@ -6,7 +6,16 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from networks import ColorCorrection, CycleISP, GuidedRaw2Rgb, Raw2Rgb, RawDenoiser, Rgb2Raw, SrgbDenoiser
+from networks import (
+    ColorCorrection,
+    CycleISP,
+    GuidedRaw2Rgb,
+    Raw2Rgb,
+    RawDenoiser,
+    Rgb2Raw,
+    SrgbDenoiser,
+    pretrained,
+)
 from networks.blocks import DAB
 from networks.blur import gaussian_taps
 from networks.companding import LinearDemosaic, compand, expand
@@ -157,3 +166,17 @@ def test_one_batch_can_be_learned_by_heart() -> None:
         optimizer.step()
         first, last = (loss.item() if step == 0 else first), loss.item()
     assert last < first / 4
+
+
+@pytest.mark.parametrize("kind", ["SrgbDenoiser", "Rgb2Raw"])
+def test_saving_memory_changes_no_gradient(kind: str) -> None:
+    """Blocks computed again for their gradient give the same one, bit for bit on a CPU."""
+    sizes = {"denoiser": SMALL, "rgb2raw": SMALL}
+    gradients = []
+    for save_memory in (False, True):
+        torch.manual_seed(0)
+        network = pretrained.build(kind, sizes, save_memory)
+        network(torch.rand(2, 3, 16, 16, generator=torch.Generator().manual_seed(1))).square().mean().backward()
+        gradients.append([parameter.grad for parameter in network.parameters()])
+    for plain, again in zip(*gradients, strict=True):
+        assert plain is not None and torch.equal(plain, again)

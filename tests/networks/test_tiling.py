@@ -49,7 +49,7 @@ def whole(network: nn.Module, *inputs: Tensor) -> Tensor:
     multiple = network.multiple
     height, width = inputs[0].shape[2:]
     padded = [pad_to_multiple(image, multiple) for image in inputs]  # type: ignore[arg-type]
-    with torch.no_grad():
+    with torch.no_grad(), tiling._plain_modules(network):  # type: ignore[arg-type]
         return network(*padded)[..., :height, :width].clamp(0, 1)
 
 
@@ -58,7 +58,8 @@ def constant_means(network: nn.Module) -> Iterator[None]:
     """Inside, channel attention sees the same everywhere."""
     pools = [module for module in network.modules() if isinstance(module, GlobalMean)]
     handles = [pool.register_forward_hook(lambda _pool, _inputs, out: torch.full_like(out, 0.2)) for pool in pools]
-    yield
+    with tiling._plain_modules(network):  # type: ignore[arg-type]
+        yield
     for handle in handles:
         handle.remove()
 
@@ -180,6 +181,11 @@ def test_raw_with_its_variance() -> None:
     assert denoised.shape == raw.shape
     torch.testing.assert_close(denoised, whole(network, raw, variance), atol=1e-3, rtol=0)
     assert (tiled(raw, 0.1 * variance) - denoised).abs().max() > 0.01  # the map is used, tile by tile
+
+
+def test_without_a_tile_a_cpu_gives_the_whole_image_exactly() -> None:
+    network, image = srgb_denoiser(unshuffle=2), photo(70, 131)
+    torch.testing.assert_close(TiledDenoiser(network)(image), whole(network, image), atol=1e-5, rtol=0)
 
 
 def test_a_tile_is_at_least_one_block_of_the_network() -> None:

@@ -1,0 +1,286 @@
+"""The trunk of every network without autograd: exact, in place, and in the memory that there is.
+
+Two identities make it fast (docs/performance.md has the figures):
+
+- A 1x1 convolution over [s * u, c * u] is s * (W1 u) + (W2 diag(c)) u: nothing is concatenated, spatial attention is a
+  factor a pixel, channel attention a matrix an image.
+- The mean of u = conv2(h) that channel attention needs follows from sums of h: a convolution is linear, so its mean is
+  its weights times the means of h under each of its nine taps. So c is known before u is computed, and u is made strip
+  by strip, used while it is in the cache, and never stored.
+
+Features lie row by row with channels innermost, one image at a time. A map too large for FEATURE_MEMORY is kept on disk
+and hidden features are computed twice instead of stored: a photo of any size gives what a pass over the whole of it
+gives.
+"""
+
+import tempfile
+from collections.abc import Callable, Sequence
+from typing import Protocol
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from networks.blocks import DAB, RRG, DeepFeatures
+
+FEATURE_MEMORY = 6_300_000_000  # bytes of feature maps to keep in memory
+STRIP_BYTES = 2_000_000  # of features in a strip: small enough for the cache
+FEWEST_ROWS = 8  # of a strip, of which one is computed twice
+
+Rows = tuple[int, int]  # first, and one behind the last
+Begin = Callable[[Tensor], Tensor]  # rows of planes -> rows of shallow features
+Finish = Callable[..., Tensor]  # rows of deep features, and the same rows of what is aligned -> rows of the result
+
+
+def run(
+    begin: Begin, deep: DeepFeatures, finish: Finish, planes: Tensor, aligned: Sequence[Tensor] = (), scale: int = 1
+) -> Tensor:
+    """finish(deep(begin(planes)), *aligned), by strips where no gradient is asked for and the processor is a CPU.
+
+    Args:
+        begin: from planes to shallow features, no row looking further than the neighbouring ones.
+        deep: the trunk.
+        finish: from deep features to the result, no row looking further than the neighbouring ones.
+        planes: (B, C, H, W).
+        aligned: further images (B, C', H/scale, W/scale) that `finish` needs.
+        scale: rows of planes for a row of features.
+
+    Returns:
+        (B, C'', H/scale, W/scale)
+    """
+    exact = planes.device.type == "cpu" and planes.dtype == torch.float32 and not torch.is_autocast_enabled("cpu")
+    if torch.is_grad_enabled() or deep.whole or not exact:
+        return finish(deep(begin(planes)), *aligned)
+    images = zip(*(tensor.split(1) for tensor in (planes, *aligned)), strict=True)
+    return torch.cat([_one_image(begin, deep, finish, image, others, scale) for image, *others in images])
+
+
+# ---------------------------------------------------------------- where features lie
+
+
+class _Map(Protocol):
+    """Features (H, W, C) with a row of zeros above and below, as a convolution pads them."""
+
+    height: int
+
+    def rows(self, first: int, end: int) -> Tensor:
+        """(1, C, end - first, W), channels innermost; -1 <= first, end <= H + 1. To be read."""
+
+    def values(self, first: int, end: int) -> Tensor:
+        """((end - first) * W, C) to change; `store` afterwards."""
+
+    def store(self, first: int, values: Tensor) -> None: ...
+
+
+class _InMemory:
+    def __init__(self, height: int, width: int, channels: int) -> None:
+        self.height, self._width, self._channels = height, width, channels
+        self._data = torch.empty(height + 2, width, channels)
+        self._data[0] = self._data[-1] = 0
+
+    def rows(self, first: int, end: int) -> Tensor:
+        return self._data[first + 1 : end + 1][None].permute(0, 3, 1, 2)
+
+    def values(self, first: int, end: int) -> Tensor:
+        return self._data[first + 1 : end + 1].view(-1, self._channels)
+
+    def store(self, first: int, values: Tensor) -> None:
+        rows = self._data[first + 1 :].view(-1, self._channels)[: len(values)]
+        if rows.data_ptr() != values.data_ptr():
+            rows.copy_(values)
+
+
+class _OnDisk:
+    """Read and written, not mapped: mapped pages would count as this process's memory."""
+
+    def __init__(self, height: int, width: int, channels: int) -> None:
+        self.height, self._width, self._channels = height, width, channels
+        self._file = tempfile.TemporaryFile(buffering=0)  # noqa: SIM115  it lives, and ends, with the map
+        self._row = 4 * width * channels
+
+    def rows(self, first: int, end: int) -> Tensor:
+        padded = torch.zeros(end - first, self._width, self._channels)
+        top, bottom = max(first, 0), min(end, self.height)
+        if top < bottom:
+            padded[top - first : bottom - first] = self.values(top, bottom).view(-1, self._width, self._channels)
+        return padded[None].permute(0, 3, 1, 2)
+
+    def values(self, first: int, end: int) -> Tensor:
+        content = torch.empty((end - first) * self._width, self._channels)
+        view = memoryview(content.numpy().data).cast("B")
+        self._file.seek(first * self._row)
+        done = 0
+        while done < len(view):
+            count = self._file.readinto(view[done:])
+            if not count:
+                raise OSError(f"the temporary file of features ends early, in {tempfile.gettempdir()}")
+            done += count
+        return content
+
+    def store(self, first: int, values: Tensor) -> None:
+        view = memoryview(values.contiguous().numpy().data).cast("B")
+        self._file.seek(first * self._row)
+        while view:
+            view = view[self._file.write(view) :]
+
+
+def _maps(height: int, width: int, channels: int) -> tuple[_Map, _Map | None, _Map]:
+    """Places for the features, for hidden ones (None: compute them again), and for what a group adds at its end."""
+    size = 4 * height * width * channels
+    fit = FEATURE_MEMORY // size
+    features = (_InMemory if fit >= 1 else _OnDisk)(height, width, channels)
+    group = (_InMemory if fit >= 2 else _OnDisk)(height, width, channels)
+    return features, _InMemory(height, width, channels) if fit >= 3 else None, group
+
+
+def _strips(height: int, width: int, channels: int) -> list[Rows]:
+    count = max(FEWEST_ROWS, STRIP_BYTES // (4 * width * channels))
+    return [(first, min(first + count, height)) for first in range(0, height, count)]
+
+
+# ---------------------------------------------------------------- the trunk
+
+
+def _one_image(
+    begin: Begin, deep: DeepFeatures, finish: Finish, planes: Tensor, aligned: Sequence[Tensor], scale: int
+) -> Tensor:
+    height, width = (side // scale for side in planes.shape[2:])
+    channels = deep.conv.in_channels
+    strips = _strips(height, width, channels)
+    features, hidden, group_input = _maps(height, width, channels)
+    for first, end in strips:
+        top, bottom = max(first - 1, 0), min(end + 1, height)
+        shallow = begin(planes[:, :, top * scale : bottom * scale])
+        features.store(first, _as_values(shallow[:, :, first - top : end - top]))
+    for group in deep.groups:
+        assert isinstance(group, RRG)
+        for first, end in strips:
+            group_input.store(first, features.values(first, end))
+        for block in group.blocks:
+            assert isinstance(block, DAB)
+            _dual_attention(block, features, hidden, strips)
+        _close_group(group.conv, features, group_input, strips)
+    results = []
+    for first, end in strips:
+        top, bottom = max(first - 1, 0), min(end + 1, height)
+        others = (image[:, :, top:bottom] for image in aligned)
+        rows = finish(_convolve(deep.conv, features.rows(top - 1, bottom + 1)), *others)
+        results.append(rows[:, :, first - top : end - top])
+    return torch.cat(results, dim=2)
+
+
+def _as_values(rows: Tensor) -> Tensor:
+    """(1, C, n, W) -> (n * W, C)."""
+    return rows.permute(0, 2, 3, 1).reshape(-1, rows.shape[1])
+
+
+def _convolve(conv: nn.Conv2d, rows: Tensor) -> Tensor:
+    """A 3x3 convolution of rows that have their neighbours above and below; columns are padded with zeros."""
+    return F.conv2d(rows, conv.weight, conv.bias, padding=(0, 1))
+
+
+def _close_group(conv: nn.Conv2d, features: _Map, group_input: _Map, strips: list[Rows]) -> None:
+    """features = group_input + conv(features), in place: the row above a strip is remembered as it was."""
+    above = features.rows(-1, 0).clone()
+    for first, end in strips:
+        rows = torch.cat([above, features.rows(first, end + 1)], dim=2).contiguous(memory_format=torch.channels_last)
+        above = rows[:, :, -2:-1].clone()
+        features.store(first, _as_values(_convolve(conv, rows)).add_(group_input.values(first, end)))
+
+
+def _dual_attention(block: DAB, features: _Map, hidden: _Map | None, strips: list[Rows]) -> None:
+    """features = DAB(features), in place."""
+    channels = block.conv1.in_channels
+    width = features.rows(0, 1).shape[3]
+    sums = _TapSums(channels)
+    for first, end in strips:
+        rows = _hidden(block, features.rows(first - 1, end + 1))
+        sums.add(rows, first == 0, end == features.height)
+        if hidden is not None:
+            hidden.store(first, _as_values(rows))
+    mean = sums.mean_of(block.conv2, features.height * width)
+    attention = block.channel_attention
+    weights = attention.excite(attention.squeeze(mean.view(1, -1, 1, 1)).relu()).sigmoid().flatten()
+    fuse = block.fuse.weight[:, :, 0, 0]
+    spatial, channel = fuse[:, :channels].t().contiguous(), (fuse[:, channels:] * weights).t().contiguous()
+
+    before = features.rows(-1, 1)[:, :, :0]  # rows of the features as they were, above those that still are
+    above = torch.zeros(1, 2, 1, width)  # the pooled row above the strip
+    for first, end in strips:
+        bottom = min(end + 1, features.height)  # one row more, for the spatial attention of the last one
+        if hidden is not None:
+            rows = hidden.rows(first - 1, bottom + 1)
+        else:
+            rows, before = _hidden_again(block, features, before, first, end, bottom)
+        u = _convolve(block.conv2, rows)
+        pooled = torch.cat([above, torch.cat([u.amax(1, keepdim=True), u.mean(1, keepdim=True)], dim=1)], dim=2)
+        above = pooled[:, :, end - first : end - first + 1]
+        if bottom == end:  # the image's last strip
+            pooled = F.pad(pooled, (0, 0, 0, 1))
+        where = _convolve(block.spatial_attention.conv, pooled).sigmoid_().view(-1, 1)
+        u = _as_values(u[:, :, : end - first])
+        values = features.values(first, end)
+        assert block.fuse.bias is not None
+        values.add_(block.fuse.bias).addmm_(u, channel).addmm_(u.mul_(where), spatial)
+        features.store(first, values)
+
+
+def _hidden(block: DAB, rows: Tensor) -> Tensor:
+    return F.prelu(_convolve(block.conv1, rows), block.activation.weight)
+
+
+def _hidden_again(
+    block: DAB, features: _Map, before: Tensor, first: int, end: int, bottom: int
+) -> tuple[Tensor, Tensor]:
+    """Hidden rows first - 1 to bottom + 1 from the features as they were, and what the next strip needs of those.
+
+    Args:
+        before: the last two rows above `first` as they were before this block changed them; none at the image's top.
+    """
+    height = features.height
+    top, last = max(first - 1, 0), min(bottom + 1, height)  # hidden rows inside the image
+    below = features.rows(first if first else -1, last + 1)
+    old = torch.cat([before, below], dim=2).contiguous(memory_format=torch.channels_last)
+    rows = _hidden(block, old)
+    assert rows.shape[2] == last - top
+    kept = end - 2 - (first - 2 if first else -1)  # old row number of row end - 2
+    rows = F.pad(rows, (0, 0, int(first == 0), int(bottom == height)))
+    return rows.contiguous(memory_format=torch.channels_last), old[:, :, kept : kept + 2].clone()
+
+
+class _TapSums:
+    """Sums of hidden features (1, C, H, W) under each of the nine taps of a 3x3 convolution padded with zeros.
+
+    Under the tap that looks up, the last row is never seen; under the one that looks left, the last column: so the sums
+    are the total less a border row, less a border column, plus the corner where both meet.
+    """
+
+    def __init__(self, channels: int) -> None:
+        self._total = torch.zeros(channels, dtype=torch.float64)
+        self._columns = torch.zeros(2, channels, dtype=torch.float64)  # first, last
+        self._rows = torch.zeros(2, channels, dtype=torch.float64)
+        self._corners = torch.zeros(2, 2, channels, dtype=torch.float64)  # row, column
+
+    def add(self, rows: Tensor, first: bool, last: bool) -> None:
+        """Count a strip; `first` and `last` say whether it holds the image's first and last row."""
+        values = rows[0].permute(1, 2, 0)  # (n, W, C)
+        self._total += values.sum(dim=1).double().sum(dim=0)
+        self._columns += values[:, [0, -1]].double().sum(dim=0)
+        for index, present in enumerate((first, last)):
+            if present:
+                border = values[0 if index == 0 else -1]
+                self._rows[index] = border.double().sum(dim=0)
+                self._corners[index] = border[[0, -1]].double()
+
+    def mean_of(self, conv: nn.Conv2d, count: int) -> Tensor:
+        """Mean over the image of the convolution's output, (C,)."""
+        sums = self._total.expand(3, 3, -1).clone()
+        for row, border_row in ((0, 1), (2, 0)):  # a tap that looks up misses the last row
+            sums[row] -= self._rows[border_row]
+        for column, border_column in ((0, 1), (2, 0)):
+            sums[:, column] -= self._columns[border_column]
+            for row, border_row in ((0, 1), (2, 0)):
+                sums[row, column] += self._corners[border_row, border_column]
+        mean = torch.einsum("oiyx,yxi->o", conv.weight.double(), sums) / count
+        assert conv.bias is not None
+        return (mean + conv.bias.double()).float()

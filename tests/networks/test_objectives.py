@@ -1,0 +1,77 @@
+"""What denoisers learn: L1, and L1 in units of each image's noise."""
+
+import pytest
+import torch
+from torch import Tensor, nn
+
+from networks.objectives import DenoiserObjective
+
+
+class Halved(nn.Module):
+    """Half of the noisy image, plus the variance if there is one."""
+
+    def forward(self, noisy: Tensor, variance: Tensor | None = None) -> Tensor:
+        return noisy / 2 + (0 if variance is None else variance)
+
+
+def batch(*deviations: float, error: float = 0.1) -> dict[str, Tensor]:
+    """One image for each deviation of noise, all off by `error`."""
+    clean = torch.full((len(deviations), 4, 6, 8), 0.4)
+    variance = torch.tensor(deviations).square().view(-1, 1, 1, 1).expand_as(clean)
+    return {"clean": clean, "noisy": clean + error, "variance": variance}
+
+
+def test_outputs_are_of_the_noisy_image_and_its_variance_if_there_is_one() -> None:
+    whole = batch(0.1, 0.2)
+    for relative in (False, True):
+        objective = DenoiserObjective(relative)
+        outputs = objective.outputs(Halved(), whole)
+        assert outputs.keys() == {"clean"}
+        torch.testing.assert_close(outputs["clean"], whole["noisy"] / 2 + whole["variance"])
+    del whole["variance"]
+    torch.testing.assert_close(DenoiserObjective().outputs(Halved(), whole)["clean"], whole["noisy"] / 2)
+
+
+def test_plain_is_l1_whatever_the_noise() -> None:
+    for deviations in ((0.1, 0.1), (0.01, 0.5)):
+        whole = batch(*deviations)
+        assert DenoiserObjective().loss({"clean": whole["noisy"]}, whole).item() == pytest.approx(0.1)
+
+
+def test_relative_is_l1_in_deviations_of_each_images_noise() -> None:
+    """Errors of 0.1 at deviations 0.1 and 0.02 are 1 and 5 of them: 3 on average."""
+    whole = batch(0.1, 0.02)
+    assert DenoiserObjective(True).loss({"clean": whole["noisy"]}, whole).item() == pytest.approx(3)
+    for image, expected in enumerate((1, 5)):
+        one = {key: value[[image]] for key, value in whole.items()}
+        assert DenoiserObjective(True).loss({"clean": one["noisy"]}, one).item() == pytest.approx(expected)
+
+
+def test_an_images_deviation_is_the_root_of_its_mean_variance() -> None:
+    whole = batch(1.0)
+    variance = torch.rand(1, 4, 6, 8, generator=torch.Generator().manual_seed(0))
+    loss = DenoiserObjective(True).loss({"clean": whole["noisy"]}, {**whole, "variance": variance})
+    assert loss.item() == pytest.approx(0.1 / variance.mean().sqrt().item())
+
+
+def test_a_quiet_image_counts_as_much_as_a_noisy_one() -> None:
+    """Results off by half their noise's deviation: the same loss, the same size of step against the deviation."""
+    losses, gradients = [], []
+    for deviation in (1e-3, 0.1):
+        whole = batch(deviation, error=deviation / 2)
+        output = whole["noisy"].requires_grad_()
+        loss = DenoiserObjective(True).loss({"clean": output}, whole)
+        (gradient,) = torch.autograd.grad(loss, output)
+        losses.append(loss.item())
+        gradients.append(gradient.abs().mean().item() * deviation)
+    assert losses == pytest.approx([0.5, 0.5], rel=1e-4)
+    assert gradients[0] == pytest.approx(gradients[1], rel=1e-4)
+
+
+def test_images_without_noise_leave_loss_and_gradient_finite() -> None:
+    whole = batch(0.0, 0.1)
+    for error in (0.0, 0.1):
+        output = (whole["clean"] + error).requires_grad_()
+        loss = DenoiserObjective(True).loss({"clean": output}, whole)
+        (gradient,) = torch.autograd.grad(loss, output)
+        assert loss.isfinite() and gradient.isfinite().all()

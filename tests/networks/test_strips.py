@@ -1,0 +1,158 @@
+"""Strips give what a pass over the whole image gives: every network, any size, wherever features are kept."""
+
+from collections.abc import Callable, Iterator
+
+import pytest
+import torch
+from torch import Tensor, nn
+
+from networks import ColorCorrection, Raw2Rgb, RawDenoiser, Rgb2Raw, SrgbDenoiser, strips
+from networks.blocks import DeepFeatures
+
+SMALL = {"width": 8, "num_groups": 2, "num_blocks": 2, "reduction": 2}
+Memory = Callable[[int, int], None]
+Call = Callable[[nn.Module, int, int, int], Tensor]  # network, images, and the sides of their features
+
+CASES: dict[str, tuple[Callable[[], nn.Module], Call]] = {
+    "srgb denoiser": (lambda: SrgbDenoiser(**SMALL), lambda net, b, h, w: net(_image(b, 3, h, w))),
+    "srgb denoiser, unshuffled": (
+        lambda: SrgbDenoiser(**SMALL, unshuffle=2),
+        lambda net, b, h, w: net(_image(b, 3, 2 * h, 2 * w)),
+    ),
+    "raw denoiser": (
+        lambda: RawDenoiser(**SMALL),
+        lambda net, b, h, w: net(_image(b, 4, h, w), 0.01 * _image(b, 4, h, w) + 1e-4),
+    ),
+    "raw denoiser, stabilized": (
+        lambda: RawDenoiser(**SMALL, stabilized=True),
+        lambda net, b, h, w: net(_image(b, 4, h, w), 0.01 * _image(b, 4, h, w) + 1e-4),
+    ),
+    "rgb2raw": (lambda: Rgb2Raw(**SMALL), lambda net, b, h, w: net(_image(b, 3, 2 * h, 2 * w))),
+    "rgb2raw, unshuffled and companded": (
+        lambda: Rgb2Raw(**SMALL, unshuffle=2, companded=True),
+        lambda net, b, h, w: net(_image(b, 3, 2 * h, 2 * w)),
+    ),
+    "colour branch": (lambda: ColorCorrection(**SMALL), lambda net, b, h, w: net(_image(b, 3, 2 * h, 2 * w))),
+    "raw2rgb": (
+        lambda: Raw2Rgb(**SMALL),
+        lambda net, b, h, w: net(_image(b, 4, h, w), _image(b, 8, h, w, seed=1)),
+    ),
+}
+SIZES = [(24, 30), (1, 1), (1, 7), (9, 2), (8, 8), (17, 12)]
+
+
+def _image(*shape: int, seed: int = 0) -> Tensor:
+    return torch.rand(shape, generator=torch.Generator().manual_seed(seed))
+
+
+def network(make: Callable[[], nn.Module]) -> nn.Module:
+    """With strong biases, slopes and attention: whatever is left out must show."""
+    torch.manual_seed(0)
+    built = make().eval().requires_grad_(False)
+    for name, parameter in built.named_parameters():
+        if parameter.ndim == 1:
+            parameter.normal_(0, 0.3)
+        elif "attention" in name:
+            parameter.normal_(0, 1)
+    return built
+
+
+def whole(net: nn.Module, call: Call, *sizes: int) -> Tensor:
+    """The plain modules, as they are trained."""
+    trunks = [module for module in net.modules() if isinstance(module, DeepFeatures)]
+    for trunk in trunks:
+        trunk.whole = True
+    with torch.inference_mode():
+        result = call(net, *sizes)
+    for trunk in trunks:
+        trunk.whole = False
+    return result
+
+
+def by_strips(net: nn.Module, call: Call, *sizes: int) -> Tensor:
+    with torch.inference_mode():
+        return call(net, *sizes)
+
+
+@pytest.fixture(params=["kept", "hidden again", "group on disk", "all on disk"])
+def memory(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> Iterator[Memory]:
+    """Sets how many maps of width 8 and these sides fit into memory."""
+    fit = {"kept": 3, "hidden again": 2, "group on disk": 1, "all on disk": 0}[request.param]
+
+    def limit(height: int, width: int) -> None:
+        monkeypatch.setattr(strips, "FEATURE_MEMORY", fit * 4 * 8 * height * width)
+
+    yield limit
+
+
+def check(case: str, size: tuple[int, int], rows: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(strips, "STRIP_BYTES", 1)
+    monkeypatch.setattr(strips, "FEWEST_ROWS", rows)
+    make, call = CASES[case]
+    net = network(make)
+    expected = whole(net, call, 2, *size)
+    spread = max(expected.std().item(), 1e-2)  # one pixel has none
+    assert (by_strips(net, call, 2, *size) - expected).abs().max().item() < 1e-4 * spread
+
+
+@pytest.mark.parametrize("case", CASES)
+def test_strips_equal_the_whole(case: str, memory: Memory, monkeypatch: pytest.MonkeyPatch) -> None:
+    memory(17, 12)
+    check(case, (17, 12), 5, monkeypatch)
+
+
+@pytest.mark.parametrize("size", SIZES, ids=str)
+@pytest.mark.parametrize("rows", [2, 8, 1000])
+def test_any_size_in_any_strips(
+    size: tuple[int, int], rows: int, memory: Memory, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    memory(*size)
+    check("srgb denoiser", size, rows, monkeypatch)
+
+
+def test_strips_of_one_row(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(strips, "STRIP_BYTES", 1)
+    monkeypatch.setattr(strips, "FEWEST_ROWS", 1)
+    make, call = CASES["srgb denoiser"]
+    net = network(make)
+    for fit in (0, 1, 2, 3):
+        monkeypatch.setattr(strips, "FEATURE_MEMORY", fit * 4 * 8 * 12 * 10)
+        assert torch.allclose(by_strips(net, call, 1, 12, 10), whole(net, call, 1, 12, 10), atol=1e-5)
+
+
+def test_the_input_is_left_alone() -> None:
+    net = network(CASES["srgb denoiser"][0])
+    noisy = _image(1, 3, 16, 16)
+    before = noisy.clone()
+    with torch.inference_mode():
+        net(noisy)
+    assert torch.equal(noisy, before)
+
+
+def test_gradients_pass_the_plain_modules() -> None:
+    """With autograd the trunk is not changed in place: every parameter gets its gradient."""
+    torch.manual_seed(0)
+    net = SrgbDenoiser(**SMALL)
+    net(_image(1, 3, 12, 12)).square().mean().backward()
+    assert all(parameter.grad is not None for parameter in net.parameters())
+
+
+def test_the_pooled_mean_is_that_of_the_convolution() -> None:
+    """Of an image with a strong border, where padding shows, counted in strips."""
+    conv = nn.Conv2d(4, 5, 3, padding=1)
+    hidden = torch.randn(1, 4, 9, 7, generator=torch.Generator().manual_seed(3))
+    hidden[:, :, 0] += 5
+    hidden[:, :, :, -1] -= 7
+    sums = strips._TapSums(4)
+    for first, end in ((0, 4), (4, 8), (8, 9)):
+        sums.add(hidden[:, :, first:end], first == 0, end == 9)
+    with torch.no_grad():
+        assert torch.allclose(sums.mean_of(conv, 63), conv(hidden).mean(dim=(0, 2, 3)), atol=1e-5)
+
+
+def test_features_on_disk_leave_no_file(monkeypatch: pytest.MonkeyPatch, tmp_path: object) -> None:
+    monkeypatch.setattr("tempfile.tempdir", str(tmp_path))
+    monkeypatch.setattr(strips, "FEATURE_MEMORY", 0)
+    make, call = CASES["srgb denoiser"]
+    by_strips(network(make), call, 1, 12, 10)
+    assert not list(tmp_path.iterdir())  # type: ignore[attr-defined]
