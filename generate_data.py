@@ -15,13 +15,13 @@ from dataloaders.pair_factory import PairFactory
 from dataloaders.pair_preview import write_preview
 from dataloaders.pair_store import PairStore
 from dataloaders.photos import find_sources
+from dataloaders.residuals import open_noise
 from networks.learned_camera import LearnedCamera
 from networks.pretrained import load_cycleisp
 from networks.synthesis import PairSynthesizer
 from utils.cli import recipe_from_arguments, run_script
 from utils.config import GenerationRecipe
 from utils.devices import autocast_type, pick_device
-from utils.noise import parse_noise
 from utils.version import code_version
 
 
@@ -33,7 +33,9 @@ def parse_args() -> argparse.Namespace:
     parser.add_argument("--input", nargs="+", help="photos, camera RAW files, or folders of them")
     parser.add_argument("--output", help="folder to fill")
     parser.add_argument("--space", choices=("raw", "srgb", "both"), help="what to write (default both)")
-    parser.add_argument("--noise", help="dnd, sidd, upi_released, or shot=0.01,read=0.0005 (default dnd)")
+    parser.add_argument("--noise", help="dnd, sidd, upi_released, shot=0.01,read=0.0005, or residual (default dnd)")
+    parser.add_argument("--residual-source", metavar="DIR", help="SIDD scenes or RAW frames to take real noise from")
+    parser.add_argument("--residual-match", type=int, metavar="N", help="best of N crops in brightness (default 8)")
     parser.add_argument("--weights", help="shipped name, file, or folder of released weights (default compact_isp)")
     parser.add_argument("--clean-target", choices=("input", "cycle", "residual"), help="see docs/generate_data.md")
     parser.add_argument("--blur", type=float, help="sigma that removes a photo's own noise, 0 for none (default 1)")
@@ -54,13 +56,13 @@ def main() -> int:
     recipe = recipe_from_arguments(GenerationRecipe, parse_args())
     rank, world_size = int(os.environ.get("RANK", 0)), int(os.environ.get("WORLD_SIZE", 1))
     device = pick_device(recipe.device, int(os.environ.get("LOCAL_RANK", 0)))
-    noise = parse_noise(recipe.noise)
     isp, weights_sha256 = load_cycleisp(recipe.weights)
     sources = find_sources(recipe.input, exclude=Path(recipe.output))[: recipe.limit]
+    noise = open_noise(recipe, progress=rank == 0)
     settings: dict[str, Any] = recipe.model_dump(
         include={"space", "noise", "clean_target", "blur", "seed", "variance", "precision"}
     )
-    settings["weights_sha256"] = weights_sha256
+    settings |= {"weights_sha256": weights_sha256, **noise.settings}
     store = PairStore(Path(recipe.output), settings, rank)
     synthesizer = PairSynthesizer(
         LearnedCamera(isp.to(device), recipe.clean_target, autocast_type(recipe.precision, device)),

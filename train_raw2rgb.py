@@ -20,6 +20,7 @@ def main() -> int:
     parser = training_parser(__doc__)
     add_isp_data(parser)
     parser.add_argument("--stage", choices=("raw2rgb", "joint"), default="raw2rgb")
+    parser.add_argument("--isp", metavar="WEIGHTS", help="joint stage: weights of an earlier joint stage to start from")
     parser.add_argument("--rgb2raw", metavar="WEIGHTS", help="joint stage: trained RGB2RAW to start from")
     parser.add_argument("--raw2rgb", metavar="WEIGHTS", help="joint stage: likewise RAW2RGB and colour branch")
     args = parse_training(parser)
@@ -37,7 +38,9 @@ def main() -> int:
         kind, branches = "GuidedRaw2Rgb", {"raw2rgb", "color_correction"}
         objective = Raw2RgbObjective()
     sizes = recipe.network.model_dump(include=branches)
-    network = build(kind, sizes)
+    network = build(kind, sizes, recipe.train.save_memory)
+    if args.stage == "joint" and args.isp:
+        load_weights(network, args.isp)
     if args.stage == "joint" and args.rgb2raw:
         load_weights(network.get_submodule("rgb2raw"), args.rgb2raw)
     if args.stage == "joint" and args.raw2rgb:

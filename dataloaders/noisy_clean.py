@@ -16,6 +16,7 @@ from dataloaders.pair_store import read_manifest, read_raw_pair
 from dataloaders.photos import PHOTO_SUFFIXES, PhotoError, as_float, read_photo
 from utils import bayer
 from utils.errors import UserError
+from utils.noise import PlaneFactors
 
 Pair = dict[str, Tensor]
 
@@ -149,6 +150,11 @@ class StoredPairs(Dataset[Pair]):
             raise UserError(
                 f"{folder}: its pairs have no {space} part; make them with generate_data.py --space {space}"
             )
+        if space == "raw" and any(record["shot_noise"] is None for record in records):
+            raise UserError(
+                f"{folder}: holds pairs of real noise without noise level, which a RAW denoiser is told; make them "
+                "anew with a noise_level_functions.csv in --residual-source, or train in sRGB"
+            )
         self._records = [record for record in records if min(record["height"], record["width"]) // 2 * 2 >= self._size]
         if not self._records:
             raise UserError(
@@ -168,14 +174,14 @@ class StoredPairs(Dataset[Pair]):
         if self._space == "raw":
             noisy, clean = bayer.augment(noisy[window], clean[window], flip_rows, flip_columns, transpose)
             noisy, clean = bayer.pack(noisy), bayer.pack(clean)
-            shot_noise, read_noise = levels
+            shot_noise, read_noise = (torch.tensor(factors).view(-1, 1, 1) for factors in levels)
             return {"noisy": noisy, "clean": clean, "variance": shot_noise * noisy + read_noise}
         dims = [-2] * flip_rows + [-1] * flip_columns
         turned = [image[window].flip(dims) for image in (noisy, clean)]
         turned = [image.transpose(-2, -1) if transpose else image for image in turned]
         return {"noisy": turned[0].contiguous(), "clean": turned[1].contiguous()}
 
-    def _read(self, record: dict[str, Any]) -> tuple[Tensor, Tensor, tuple[float, float]]:
+    def _read(self, record: dict[str, Any]) -> tuple[Tensor, Tensor, tuple[PlaneFactors, PlaneFactors]]:
         """Noisy and clean, as mosaics (1, H, W) or photos (3, H, W) in [0, 1], and the noise level of RAW."""
         files = record["files"]
         levels = record["shot_noise"], record["read_noise"]

@@ -195,7 +195,8 @@ class PairFactory:
         depth = item.photo.dtype
         variance = None
         if self.keep_variance:
-            variance = (pair.shot_noise * pair.noisy_raw + pair.read_noise).numpy()  # as the denoiser will see it
+            shot_noise, read_noise = (torch.tensor(x).view(-1, 1, 1) for x in (pair.shot_noise, pair.read_noise))
+            variance = (shot_noise * pair.noisy_raw + read_noise).numpy()  # as the denoiser will see it
         files = PairFiles(
             clean_raw=to_integers(pair.clean_raw, np.dtype(np.uint16)) if self.keep_raw else None,
             noisy_raw=to_integers(pair.noisy_raw, np.dtype(np.uint16)) if self.keep_raw else None,
@@ -215,6 +216,7 @@ class PairFactory:
             "pair_seed": pair_seed(self.settings["seed"], item.source_sha256),
             "shot_noise": pair.shot_noise,
             "read_noise": pair.read_noise,
+            **pair.noise_origin,
         }
         self.store.write(item.source.name, files, record)
 

@@ -33,7 +33,7 @@ def write_preview(folder: Path, records: Sequence[Record], count: int = 6) -> Pa
 
 def _row(folder: Path, record: Record) -> list[Captioned]:
     files, name = record["files"], record["name"]
-    level = f"shot {record['shot_noise']:.1e}, read {record['read_noise']:.1e}"
+    level = _describe_noise(record)
     row: list[Captioned] = []
     if "srgb_clean" in files:
         clean, noisy = (_read_png(folder / files[f"srgb_{kind}"]) for kind in ("clean", "noisy"))
@@ -50,6 +50,12 @@ def _row(folder: Path, record: Record) -> list[Captioned]:
         row += [("noisy RAW, white-balanced" if "srgb_clean" in files else f"noisy RAW, {level}", raw_noisy)]
     row += [("4 x (noisy - clean)", difference_picture(clean, noisy))]
     return row
+
+
+def _describe_noise(record: Record) -> str:
+    if "residual" in record:
+        return "real noise"
+    return f"shot {record['shot_noise']:.1e}, read {record['read_noise']:.1e}"
 
 
 def _read_png(path: Path) -> NDArray:

@@ -4,7 +4,8 @@
 
 makes LibRaw's rendering of every file and stores, for fast random access, `NAME.mosaic.npy` (H, W) uint16 (linear RGGB
 times 65535), `NAME.srgb.npy` (H, W, 3) uint8, and last `NAME.json`, which marks the pair as whole. Files that cannot be
-used are listed with the reason in `report.tsv`. Run again, it goes on where it stopped.
+used are listed with the reason in `report.tsv`. Run again, it goes on where it stopped. The clean frames of SIDD-Medium
+serve as well: `<scene>/NNNN_GT_RAW_010.MAT` with `NNNN_GT_SRGB_010.PNG`.
 """
 
 import argparse
@@ -16,11 +17,14 @@ from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor, as_completed
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from dataloaders.photos import Source, find_sources
+from dataloaders.photos import PhotoError, Source, find_sources
+from dataloaders.sidd import parse_scene
+from dataloaders.sidd_frames import SiddFrame, find_sidd_frames
 from utils import bayer
 from utils.errors import UserError
 from utils.files import write_bytes, written_aside
@@ -39,17 +43,19 @@ class Report:
 
 
 def prepare(inputs: Sequence[Path | str], store: Path, workers: int | None = None) -> Report:
-    """Fill `store` with one pair for each camera file in `inputs` (files or folders, searched recursively).
+    """Fill `store` with one pair for each camera file, or clean frame of SIDD, in `inputs`.
 
     Pairs that are already there and whose file has not changed are kept. Bad files never stop the rest.
 
     Args:
+        inputs: files or folders, searched recursively.
+        store: the folder to fill.
         workers: files read at a time; None takes one a processor.
 
     Raises:
         RawFileError: `inputs` hold no camera file at all.
     """
-    sources = [source for source in find_sources(inputs) if source.is_raw]
+    sources = _find(inputs)
     if not sources:
         raise RawFileError(
             f"{', '.join(map(str, inputs))}: no camera RAW file; looked for {' '.join(sorted(RAW_SUFFIXES))}"
@@ -68,7 +74,7 @@ def prepare(inputs: Sequence[Path | str], store: Path, workers: int | None = Non
             try:
                 job.result()
                 ready.append(source.name)
-            except (RawFileError, ValueError, OSError) as error:
+            except (UserError, ValueError, OSError) as error:
                 skipped.append((source.path, str(error)))
     lines = [f"ready\t{name}\t" for name in sorted(ready)] + [
         f"skipped\t{path}\t{why}" for path, why in sorted(skipped)
@@ -77,38 +83,66 @@ def prepare(inputs: Sequence[Path | str], store: Path, workers: int | None = Non
     return Report(sorted(ready), sorted(skipped))
 
 
-def _identity(path: Path) -> dict[str, object]:
-    status = path.stat()
-    return {"layout": LAYOUT, "file": path.name, "bytes": status.st_size, "modified_ns": status.st_mtime_ns}
+def _find(inputs: Sequence[Path | str]) -> list[Source]:
+    frames: list[Source] = list(find_sidd_frames(inputs))
+    try:
+        found = find_sources(inputs)
+    except PhotoError:
+        others = [item for item in inputs if not any(frame.path.is_relative_to(item) for frame in frames)]
+        if not frames:
+            raise
+        found = find_sources(others)  # SIDD's RAW set holds neither photos nor camera files
+    return [*(source for source in found if source.is_raw), *frames]
+
+
+def _identity(source: Source) -> dict[str, object]:
+    status = source.path.stat()
+    identity = {"layout": LAYOUT, "file": source.path.name, "bytes": status.st_size, "modified_ns": status.st_mtime_ns}
+    if isinstance(source, SiddFrame) and source.photo is not None:
+        status = source.photo.stat()
+        identity |= {"photo_bytes": status.st_size, "photo_modified_ns": status.st_mtime_ns}
+    return identity
 
 
 def _is_ready(source: Source, store: Path) -> bool:
     if not all((store / f"{source.name}.{kind}.npy").is_file() for kind in ("mosaic", "srgb")):
         return False
     try:
-        return json.loads((store / f"{source.name}.json").read_text())["source"] == _identity(source.path)
+        return json.loads((store / f"{source.name}.json").read_text())["source"] == _identity(source)
     except (OSError, ValueError, KeyError):
         return False
 
 
 def _prepare_one(source: Source, store: Path) -> None:
-    image = read_raw(source.path)
-    rendered = render_with_libraw(source.path)
-    height, width = image.mosaic.shape
-    rows, columns = bayer.rggb_window(height, width, image.pattern)
-    mosaic = np.round(image.mosaic[rows, columns] * 65535).astype(np.uint16)
+    linear, rendered, record = _read_frame(source) if isinstance(source, SiddFrame) else _read_camera_file(source)
+    height, width = linear.shape
+    rows, columns = bayer.rggb_window(height, width, record["pattern_in_file"])
+    mosaic = np.round(linear[rows, columns] * 65535).astype(np.uint16)
     target = store / source.name
     target.parent.mkdir(parents=True, exist_ok=True)
     _save_array(target.with_name(f"{target.name}.mosaic.npy"), mosaic)
     _save_array(target.with_name(f"{target.name}.srgb.npy"), rendered[rows, columns])
+    content = json.dumps({"source": _identity(source), **record}, indent=1)
+    write_bytes(target.with_name(f"{target.name}.json"), content.encode())
+
+
+def _read_camera_file(source: Source) -> tuple[NDArray[np.float32], NDArray[np.uint8], dict[str, Any]]:
+    """Mosaic (H, W), photo (H, W, 3), and what is noted of a camera file."""
+    image = read_raw(source.path)
     record = {
-        "source": _identity(source.path),
         "pattern_in_file": image.pattern,
         "white_balance": image.white_balance.tolist(),
         "cam2rgb": None if image.cam2rgb is None else image.cam2rgb.tolist(),
         "iso": image.iso,
     }
-    write_bytes(target.with_name(f"{target.name}.json"), json.dumps(record, indent=1).encode())
+    return image.mosaic, render_with_libraw(source.path), record
+
+
+def _read_frame(source: SiddFrame) -> tuple[NDArray[np.float32], NDArray[np.uint8], dict[str, Any]]:
+    """The same of a frame of SIDD, which says nothing of its colours."""
+    mosaic, pattern, photo = source.read()
+    iso = parse_scene(source.path.parent.absolute().name).iso
+    return mosaic, photo, {"pattern_in_file": pattern, "white_balance": None, "cam2rgb": None, "iso": iso}
 
 
 def _save_array(path: Path, array: NDArray) -> None:

@@ -1,6 +1,6 @@
 """The main job: a clean photo becomes a realistic noisy/clean pair, in RAW and in sRGB (CycleISP, Sec. 4).
 
-sRGB --RGB2RAW--> clean RAW --shot and read noise--> noisy RAW --RAW2RGB--> noisy sRGB
+sRGB --RGB2RAW--> clean RAW --noise--> noisy RAW --RAW2RGB--> noisy sRGB
 """
 
 from collections.abc import Sequence
@@ -10,7 +10,7 @@ from torch import Tensor
 
 from networks.blur import GaussianBlur
 from networks.learned_camera import LearnedCamera
-from utils.noise import FixedNoise, NoiseProfile, add_shot_read_noise
+from utils.noise import NoiseModel
 from utils.pairs import NoisyCleanPair
 
 
@@ -19,7 +19,7 @@ class PairSynthesizer:
 
     Args:
         camera: trained networks, and which sRGB target to make.
-        noise: where noise levels come from.
+        noise: puts noise on clean RAW.
         blur_sigma: Gaussian blur in pixels that takes a photo's own noise away, 5x5 taps; 0 for none. Paper: 1.
         with_srgb: whether to make the sRGB pair; without it RAW2RGB is not run.
     """
@@ -27,7 +27,7 @@ class PairSynthesizer:
     def __init__(
         self,
         camera: LearnedCamera,
-        noise: NoiseProfile | FixedNoise,
+        noise: NoiseModel,
         blur_sigma: float = 1.0,
         with_srgb: bool = True,
     ) -> None:
@@ -41,7 +41,7 @@ class PairSynthesizer:
 
         Args:
             photos: (B, 3, H, W) sRGB in [0, 1], any size from 2x2.
-            seeds: one an image; noise level and noise depend on it alone, not on the device or on the batch.
+            seeds: one an image; its noise depends on it, not on the device or on the batch.
             clean_raw: (B, 4, H/2, W/2) the photos' own RAW, packed RGGB, where it is known; skips RGB2RAW and blur.
         """
         if self.device.type == "cpu":  # a batch gains nothing here, and alone every photo's sums are always the same
@@ -51,20 +51,13 @@ class PairSynthesizer:
         return self._batch(photos, seeds, clean_raw)
 
     def _batch(self, photos: Tensor, seeds: Sequence[int], clean_raw: Tensor | None) -> list[NoisyCleanPair]:
-        generators = [torch.Generator().manual_seed(seed) for seed in seeds]
-        drawn = [self.noise.sample(1, generator) for generator in generators]
         photos = photos.to(self.device)
         height, width = photos.shape[2:]
         if self.blur is not None and clean_raw is None:
             photos = self.blur(photos)
         raw = self.camera.expose(photos) if clean_raw is None else clean_raw.to(self.device).clamp(0, 1)
-        noisy_raw = torch.cat(
-            [
-                add_shot_read_noise(one[None].cpu(), level.shot_noise, level.read_noise, generator)
-                for one, level, generator in zip(raw, drawn, generators, strict=True)
-            ]
-        )
-        noisy_raw = noisy_raw.to(self.device).clamp(0, 1)
+        noisy = [self.noise.add(one.cpu(), seed) for one, seed in zip(raw, seeds, strict=True)]
+        noisy_raw = torch.stack([one.image for one in noisy]).to(self.device).clamp(0, 1)
         clean_srgb = noisy_srgb = None
         if self.with_srgb:
             clean_srgb, noisy_srgb = self.camera.develop(photos, raw, noisy_raw)
@@ -75,8 +68,9 @@ class PairSynthesizer:
                 noisy_raw=noisy_raw[index, :, :rows, :columns].cpu(),
                 clean_srgb=None if clean_srgb is None else clean_srgb[index].cpu(),
                 noisy_srgb=None if noisy_srgb is None else noisy_srgb[index].cpu(),
-                shot_noise=float(drawn[index].shot_noise),
-                read_noise=float(drawn[index].read_noise),
+                shot_noise=noisy[index].shot_noise,
+                read_noise=noisy[index].read_noise,
+                noise_origin=noisy[index].origin,
             )
             for index in range(len(photos))
         ]

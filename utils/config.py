@@ -132,6 +132,7 @@ class Training(Section):
     gradient_clip: Annotated[float, Field(ge=0)] = 0.0  # largest gradient norm, 0 for none
     ema_decay: Annotated[float, Field(ge=0, lt=1)] = 0.0  # 0 for none
     precision: Literal["auto", "float32", "bf16", "fp16"] = "auto"  # auto: bf16 on CUDA that has it, else float32
+    save_memory: bool = False  # keep only the blocks' inputs and compute the rest again: a third slower, same result
     workers: NotNegative = 2  # loader processes
     log_every: Positive = 20
     checkpoint_every: Positive = 500
@@ -165,6 +166,7 @@ class DenoiserSizes(Section):
 
 class DenoiserNetwork(Section):
     denoiser: DenoiserSizes = DenoiserSizes()
+    stabilized: bool = False  # RAW: work behind a variance-stabilising transform
 
 
 class DenoiserData(Section):
@@ -187,7 +189,7 @@ class Synthesis(Section):
     learned_share: Share = 1.0  # of patches that pass CycleISP; the others pass classical cameras
     clean_target: Literal["input", "cycle", "residual"] = "input"  # of CycleISP, see docs/generate_data.md
     blur: Annotated[float, Field(ge=0, le=5)] = 1.0  # sigma in pixels that takes a photo's own noise away
-    frame_average: bool = False  # sRGB: the target is the average of many frames, each clipped to black and white
+    frame_average: Share = 0.0  # sRGB: how far the target goes to the average of many frames, each clipped to [0, 1]
     demosaicking: Span = (0.0, 1.0)  # classical cameras: 0 bilinear, 1 gradient-corrected (Malvar et al.)
     color_matrix: Span = (1.0, 1.0)  # classical cameras: 1 the sensor's matrix, 0 none; its noise couples the channels
     contrast: Span = (0.0, 0.0)  # classical cameras: part of an S-shaped tone curve in the display curve
@@ -199,12 +201,19 @@ class Synthesis(Section):
     jpeg_quality: Qualities = (80.0, 98.0)
 
 
+class DenoiserLoss(Section):
+    """L1."""
+
+    relative: bool = False  # RAW: of every image in units of its noise's deviation
+
+
 class DenoiserRecipe(TrainingRecipe):
     """One experiment with a denoiser: train_denoiser.py."""
 
     network: DenoiserNetwork = DenoiserNetwork()
     data: DenoiserData = DenoiserData()
     synthesis: Synthesis = Synthesis()
+    loss: DenoiserLoss = DenoiserLoss()
 
 
 Recipe = TypeVar("Recipe", bound=Section)
@@ -282,6 +291,8 @@ class GenerationRecipe(Section):
     output: str
     space: Literal["raw", "srgb", "both"] = "both"
     noise: str = "dnd"
+    residual_source: str | None = None  # of real noise, with noise: residual
+    residual_match: Positive = 8  # real noise comes from the best of so many random crops; paper: 1
     weights: str = "compact_isp"
     clean_target: Literal["input", "cycle", "residual"] = "input"
     blur: Annotated[float, Field(ge=0, le=5)] = 1.0  # sigma in pixels; paper

@@ -37,7 +37,8 @@ class RawImage:
     """One camera file.
 
     Attributes:
-        mosaic: (H, W) float32, linear: black level subtracted, divided by (white - black), clipped to [0, 1].
+        mosaic: (H, W) float32, linear: black level subtracted, divided by (white - black), clipped to [0, 1] unless
+            read without clipping.
         pattern: Bayer tile at the mosaic's top-left pixel.
         black_level: (4,) sensor units, for the colours R, G, B and second G as LibRaw numbers them.
         white_level: sensor units at which the sensor saturates.
@@ -126,10 +127,14 @@ def _noise_profile(path: Path) -> NDArray[np.float64] | None:
     return None
 
 
-def read_raw(path: Path | str) -> RawImage:
+def read_raw(path: Path | str, clip: bool = True) -> RawImage:
     """Read a camera file into a linear Bayer mosaic.
 
     The visible area of the sensor is kept, odd borders included; `bayer.rggb_window` cuts it to whole RGGB tiles.
+
+    Args:
+        path: of the file.
+        clip: whether to clip to [0, 1]; clipped at black, noise in the dark loses its lower half.
 
     Raises:
         RawFileError: missing or damaged file, no Bayer sensor, senseless levels.
@@ -141,7 +146,7 @@ def read_raw(path: Path | str) -> RawImage:
         mosaic = (raw.raw_image_visible - black_map) / (white - black_map)
         iso = getattr(getattr(raw, "other", None), "iso_speed", 0)
         return RawImage(
-            mosaic=np.clip(mosaic, 0, 1).astype(np.float32),
+            mosaic=(np.clip(mosaic, 0, 1) if clip else mosaic).astype(np.float32),
             pattern=_pattern(raw, path),
             black_level=black,
             white_level=white,

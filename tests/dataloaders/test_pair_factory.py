@@ -4,7 +4,7 @@ import errno
 import hashlib
 import itertools
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -33,6 +33,7 @@ class FakePair:
     noisy_srgb: Tensor | None
     shot_noise: float = 0.01
     read_noise: float = 0.0005
+    noise_origin: dict[str, Any] = field(default_factory=dict)
 
 
 class FakeSynthesizer:
