@@ -14,7 +14,6 @@ photos that the plain forward has not the memory for.
 import argparse
 import json
 import math
-import resource
 import statistics
 import subprocess
 import sys
@@ -201,9 +200,16 @@ def print_own_peak(name: str, height: int, width: int, kind: str, device: torch.
             forward()
             print(torch.cuda.max_memory_allocated(device) - before)
         else:
-            before = 1024 * resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+            Path("/proc/self/clear_refs").write_text("5")  # the peak begins anew
+            before = resident_bytes("VmRSS")
             forward()
-            print(1024 * resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before)
+            print(resident_bytes("VmHWM") - before)
+
+
+def resident_bytes(name: str) -> int:
+    """A figure of Linux about this process: VmRSS, its memory now, or VmHWM, the most it had."""
+    lines = Path("/proc/self/status").read_text().splitlines()
+    return 1024 * next(int(line.split()[1]) for line in lines if line.startswith(f"{name}:"))
 
 
 def plot(rows: list[Row], path: Path) -> None:

@@ -24,7 +24,7 @@ from torch import Tensor, nn
 from networks.blocks import DAB, RRG, DeepFeatures
 
 FEATURE_MEMORY = 6_300_000_000  # bytes of feature maps to keep in memory
-STRIP_BYTES = 2_000_000  # of features in a strip: small enough for the cache
+STRIP_BYTES = 8_000_000  # of features in a strip: small enough for the cache
 FEWEST_ROWS = 8  # of a strip, of which one is computed twice
 
 Rows = tuple[int, int]  # first, and one behind the last

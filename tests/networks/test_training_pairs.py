@@ -65,7 +65,7 @@ def flat(level: float, size: int, **changes: object) -> Patch:
     return patch(torch.full((3, size, size), level), 3, **sensor)
 
 
-def maker(space: Space, learned: LearnedCamera | None, blur: float = 0.0, frame_average: bool = False) -> TrainingPairs:
+def maker(space: Space, learned: LearnedCamera | None, blur: float = 0.0, frame_average: float = 0.0) -> TrainingPairs:
     return TrainingPairs(space, learned, blur, frame_average=frame_average, device=CPU)
 
 
@@ -282,7 +282,7 @@ def test_an_average_of_frames_is_brighter_in_the_dark_and_the_frame_the_same(bin
     count, read = 400, 4e-3
     dark = [flat(0.1, 24, read_noise=read, shot_noise=0.0, binned=binned, demosaicking=0.0)]
     batch = default_collate(dark)
-    plain, average = (maker("srgb", None, frame_average=flag)(batch) for flag in (False, True))
+    plain, average = (maker("srgb", None, frame_average=share)(batch) for share in (0.0, 1.0))
     torch.testing.assert_close(plain["noisy"], average["noisy"], atol=1e-6, rtol=0)
     linear = torch.tensor(((0.1 + 0.055) / 1.055) ** 2.4)
     frames = noise_from_seeds(
@@ -294,9 +294,17 @@ def test_an_average_of_frames_is_brighter_in_the_dark_and_the_frame_the_same(bin
     assert (plain["clean"] - 0.1).abs().max() < 1e-5 and mean > 1.5 * linear
 
 
+def test_part_of_the_way_to_an_average_of_frames() -> None:
+    """The share is of the way in linear light, before the display curve."""
+    batch = default_collate([flat(0.1, 24, read_noise=4e-3, shot_noise=0.0, demosaicking=0.0)])
+    none, part, all_ = (maker("srgb", None, frame_average=share)(batch)["clean"] for share in (0.0, 0.25, 1.0))
+    none, part, all_ = (((clean.double() + 0.055) / 1.055) ** 2.4 for clean in (none, part, all_))
+    torch.testing.assert_close(part, none + 0.25 * (all_ - none), atol=1e-5, rtol=0)
+
+
 def test_an_average_of_frames_changes_no_raw_pair(tiny_isp: CycleISP) -> None:
     batch = default_collate(mixed_patches())
-    first, again = (maker("raw", LearnedCamera(tiny_isp), frame_average=flag)(batch) for flag in (False, True))
+    first, again = (maker("raw", LearnedCamera(tiny_isp), frame_average=share)(batch) for share in (0.0, 1.0))
     assert all(torch.equal(first[key], again[key]) for key in first)
 
 
