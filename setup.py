@@ -23,6 +23,14 @@ setup(
     packages=["networks", "dataloaders", "utils"],
     install_requires=requirements("requirements.txt"),
     extras_require={
-        "dev": ["pytest>=8", "pytest-xdist>=3.6", "hypothesis>=6", "pywavelets>=1.6", "ruff>=0.6", "mypy>=1.11", "types-PyYAML"],
+        "dev": [
+            "pytest>=8",
+            "pytest-xdist>=3.6",
+            "hypothesis>=6",
+            "pywavelets>=1.6",
+            "ruff>=0.6",
+            "mypy>=1.11",
+            "types-PyYAML",
+        ],
     },
 )
