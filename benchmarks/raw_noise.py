@@ -27,7 +27,7 @@ from networks import RawDenoiser
 from networks.pretrained import load_network
 from networks.tiling import TiledDenoiser
 from utils import bayer
-from utils.cli import run_script
+from utils.cli import labelled, run_script
 from utils.config import IspRecipe, load_recipe
 from utils.devices import pick_device
 from utils.metrics import psnr
@@ -102,9 +102,9 @@ def main() -> int:
     device = pick_device(args.device)
     methods: dict[str, Denoise] = {"noisy": lambda noisy, _level: noisy}
     for item in args.denoisers:
-        label, equals, weights = item.partition("=")
-        network = load_network(weights if equals else label, RawDenoiser)
-        methods[label if equals else Path(label).stem] = by_network(TiledDenoiser(network.to(device)))
+        label, weights = labelled(item)
+        network = load_network(weights, RawDenoiser)
+        methods[label] = by_network(TiledDenoiser(network.to(device)))
     if args.bm3d:
         methods["BM3D"] = by_bm3d
     squares = open_squares(args)

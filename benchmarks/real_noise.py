@@ -28,7 +28,7 @@ from networks import SrgbDenoiser
 from networks.pretrained import find_weights, load_network
 from networks.tiling import TiledDenoiser
 from utils.checkpoint import file_sha256
-from utils.cli import run_script
+from utils.cli import labelled, run_script
 from utils.contact_sheet import contact_sheet
 from utils.devices import pick_device
 from utils.errors import UserError
@@ -82,9 +82,8 @@ def open_methods(args: argparse.Namespace) -> tuple[dict[str, Denoise], dict[str
     methods: dict[str, Denoise] = {"noisy": lambda noisy: noisy}
     folders = {name: name for name in ("noisy", "nlm", "bm3d")}
     for item in args.denoisers:
-        label, equals, weights = item.partition("=")
-        path = find_weights(weights if equals else label)
-        name = label if equals else path.stem
+        name, weights = labelled(item)
+        path = find_weights(weights)
         methods[name] = by_network(TiledDenoiser(load_network(path, SrgbDenoiser).to(device)))
         folders[name] = f"{name}-{file_sha256(path)[:8]}"
     methods["nlm"] = by_non_local_means

@@ -14,7 +14,7 @@ from utils import bayer
 from utils.dng import encode_dng
 from utils.errors import UserError
 from utils.files import write_bytes, written_aside
-from utils.noise import FixedNoise
+from utils.noise import FixedNoise, noise_level_function
 from utils.noise_estimate import estimate_noise
 from utils.png import encode_png
 from utils.progress import progress_bar
@@ -101,8 +101,8 @@ class DenoisedFiles:
         packed = bayer.pack(padded)
         shot_noise, read_noise, origin = self._noise_level(image, packed)
         log.info("%s: noise from %s, %s", source.path.name, origin, _describe(shot_noise, read_noise))
-        variance = shot_noise.view(4, 1, 1) * packed + read_noise.view(4, 1, 1)
-        denoised = bayer.unpack(self.raw(packed[None], variance[None]))[0, 0][window].numpy()
+        variance = noise_level_function(packed[None], shot_noise[None], read_noise[None])
+        denoised = bayer.unpack(self.raw(packed[None], variance))[0, 0][window].numpy()
         description = f"denoised, noise from {origin}: {_describe(shot_noise, read_noise)}"
         dng = encode_dng(denoised, image.pattern, image.white_balance, image.cam2rgb, description, image.quarter_turns)
         with written_aside(mosaic) as aside:  # LibRaw reads files only

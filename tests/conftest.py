@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from networks import pretrained
 from networks.cycleisp import CycleISP
 from tests.fabricate import random_picture, write_png
+from utils import registry
 from utils.checkpoint import save_weights
 
 _BRANCH = {"width": 8, "num_groups": 1, "num_blocks": 1, "reduction": 8}
@@ -20,6 +21,8 @@ TINY_SIZES: dict[str, dict[str, Any]] = {
     "raw2rgb": _BRANCH,
     "color_correction": {**_BRANCH, "unshuffle": 2},
 }
+
+DENOISER_SIZES = {"denoiser": {"width": 8, "num_groups": 1, "num_blocks": 1, "reduction": 4, "unshuffle": 2}}
 
 
 @pytest.fixture(scope="session")
@@ -41,6 +44,32 @@ def tiny_weights(tiny_isp: CycleISP, tmp_path_factory: pytest.TempPathFactory) -
     path = tmp_path_factory.mktemp("weights") / "tiny.safetensors"
     save_weights(path, tiny_isp, {"network": "CycleISP", "sizes": TINY_SIZES})
     return path
+
+
+@pytest.fixture(scope="session")
+def weights(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
+    """Random and identity denoisers of either space, by name: srgb, raw, srgb-identity, raw-identity."""
+    folder = tmp_path_factory.mktemp("weights")
+    paths = {}
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(3)
+        for space, kind in (("srgb", "SrgbDenoiser"), ("raw", "RawDenoiser")):
+            network = pretrained.build(kind, DENOISER_SIZES)
+            for name in (space, f"{space}-identity"):
+                paths[name] = folder / f"{name}.safetensors"
+                save_weights(paths[name], network, {"network": kind, "sizes": DENOISER_SIZES})
+                torch.nn.init.zeros_(network.tail.weight)  # type: ignore[arg-type, union-attr]
+                torch.nn.init.zeros_(network.tail.bias)  # type: ignore[arg-type, union-attr]
+    return paths
+
+
+@pytest.fixture
+def models(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A folder of weights in place of pretrained_models, its registry not yet written."""
+    folder = tmp_path / "models"
+    folder.mkdir()
+    monkeypatch.setattr(registry, "FOLDER", folder)
+    return folder
 
 
 @pytest.fixture

@@ -5,37 +5,15 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-import torch
 from PIL import Image
 
 from dataloaders.photos import read_photo
 from denoise import main
-from networks import pretrained
 from tests.dataloaders.test_denoised_files import HALF_A_LEVEL, files_of, random_mosaic
 from tests.fabricate import encode_png, random_picture, write_dng, write_png
 from tests.scripts import Outcome, call_script, start_script
 from utils import bayer
-from utils.checkpoint import save_weights
 from utils.raw_files import read_raw
-
-SIZES = {"denoiser": {"width": 8, "num_groups": 1, "num_blocks": 1, "reduction": 4, "unshuffle": 2}}
-
-
-@pytest.fixture(scope="module")
-def weights(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
-    """Random and identity denoisers of either space, by name: srgb, raw, srgb-identity, raw-identity."""
-    folder = tmp_path_factory.mktemp("weights")
-    paths = {}
-    with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(3)
-        for space, kind in (("srgb", "SrgbDenoiser"), ("raw", "RawDenoiser")):
-            network = pretrained.build(kind, SIZES)
-            for name in (space, f"{space}-identity"):
-                paths[name] = folder / f"{name}.safetensors"
-                save_weights(paths[name], network, {"network": kind, "sizes": SIZES})
-                torch.nn.init.zeros_(network.tail.weight)  # type: ignore[arg-type, union-attr]
-                torch.nn.init.zeros_(network.tail.bias)  # type: ignore[arg-type, union-attr]
-    return paths
 
 
 def denoise(*options: object) -> Outcome:

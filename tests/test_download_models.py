@@ -12,16 +12,6 @@ import torch
 from download_models import main
 from tests.scripts import Outcome, call_script
 from tests.utils.test_registry import ENTRY, write_registry
-from utils import registry
-
-
-@pytest.fixture
-def models(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """A folder of weights in place of pretrained_models, its registry not yet written."""
-    folder = tmp_path / "models"
-    folder.mkdir()
-    monkeypatch.setattr(registry, "FOLDER", folder)
-    return folder
 
 
 @pytest.fixture

@@ -12,7 +12,6 @@ from dataloaders.photos import read_photo
 from tests.dataloaders.test_noisy_clean import write_pair
 from tests.fabricate import random_picture
 from tests.scripts import Outcome, call_script, start_script
-from tests.test_denoise import weights  # noqa: F401  # a fixture
 
 Weights = dict[str, Path]
 
@@ -55,7 +54,7 @@ def refusal(result: Outcome) -> str:
     return line
 
 
-def test_table_scores_and_pictures(tmp_path: Path, pairs: Path, weights: Weights) -> None:  # noqa: F811
+def test_table_scores_and_pictures(tmp_path: Path, pairs: Path, weights: Weights) -> None:
     out = tmp_path / "out"
     denoisers = (f"nothing={weights['srgb-identity']}", weights["srgb"])
     options = ("--data", pairs, "--denoisers", *denoisers, "--output", out)
@@ -91,7 +90,7 @@ def test_table_scores_and_pictures(tmp_path: Path, pairs: Path, weights: Weights
     assert again["nlm"]["a"][0] == pytest.approx(psnr(mark, both(pairs, "a")[1]))  # the stored picture was taken
 
 
-def test_a_crop_compares_the_middle_only(tmp_path: Path, pairs: Path, weights: Weights) -> None:  # noqa: F811
+def test_a_crop_compares_the_middle_only(tmp_path: Path, pairs: Path, weights: Weights) -> None:
     options = ("--data", pairs, "--denoisers", weights["srgb"], "--output", tmp_path / "out")
     assert benchmark(*options).returncode == 0
     assert benchmark(*options, "--crop", 16).returncode == 0  # results of whole pictures are not taken for it
@@ -103,7 +102,7 @@ def test_a_crop_compares_the_middle_only(tmp_path: Path, pairs: Path, weights: W
     assert "the middle 16x16 of each picture" in (tmp_path / "out" / "table.md").read_text()
 
 
-def test_two_folders_are_two_columns(tmp_path: Path, pairs: Path, weights: Weights) -> None:  # noqa: F811
+def test_two_folders_are_two_columns(tmp_path: Path, pairs: Path, weights: Weights) -> None:
     clean = random_picture(20, 24, seed=5)
     write_pair(tmp_path / "night", "a", noisy_version(clean, 5), clean)  # a name that the other folder has, too
     options = ("--data", pairs, tmp_path / "night", "--denoisers", weights["srgb"], "--output", tmp_path / "out")
@@ -118,7 +117,7 @@ def test_two_folders_are_two_columns(tmp_path: Path, pairs: Path, weights: Weigh
 def test_names_that_would_mix_results_up_are_refused(
     tmp_path: Path,
     pairs: Path,
-    weights: Weights,  # noqa: F811
+    weights: Weights,
 ) -> None:
     """Results are stored by the names of folder and method: of two equal ones the second would get the first's."""
     write_pair(tmp_path / "other" / "scenes", "a", random_picture(30, 37, seed=7), random_picture(30, 37, seed=8))
@@ -131,7 +130,7 @@ def test_names_that_would_mix_results_up_are_refused(
     assert "two methods have one label" in refusal(benchmark(*nlm, *common))
 
 
-def test_the_benchmark_runs_from_the_shell(tmp_path: Path, pairs: Path, weights: Weights) -> None:  # noqa: F811
+def test_the_benchmark_runs_from_the_shell(tmp_path: Path, pairs: Path, weights: Weights) -> None:
     options = ("--data", pairs, "--denoisers", weights["srgb"], "--output", tmp_path / "out", "--device", "cpu")
     result = start_script("benchmarks/real_noise.py", *options)
     assert result.returncode == 0, result.stderr
@@ -142,7 +141,7 @@ def test_bad_input_is_one_line(
     tmp_path: Path,
     pairs: Path,
     tiny_weights: Path,
-    weights: Weights,  # noqa: F811
+    weights: Weights,
 ) -> None:
     write_pair(tmp_path / "deep16", "a", *(random_picture(20, 24, np.uint16, seed) for seed in (0, 1)))
     write_pair(tmp_path / "small", "a", random_picture(10, 24), random_picture(10, 24))

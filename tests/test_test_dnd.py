@@ -6,36 +6,16 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-import torch
 
 from dataloaders.photos import read_photo
-from networks import pretrained
 from test_dnd import main
 from tests.fabricate_dnd import SMALL, fake_images, write_dnd
 from tests.scripts import Outcome, call_script, start_script
-from utils.checkpoint import file_sha256, save_weights
+from utils.checkpoint import file_sha256
 from utils.dnd_submission import file_name, read_bundle
 from utils.protocols import Space
 
-SIZES = {"denoiser": {"width": 8, "num_groups": 1, "num_blocks": 1, "reduction": 4, "unshuffle": 2}}
 SPACES: tuple[Space, ...] = ("raw", "srgb")
-
-
-@pytest.fixture(scope="module")
-def weights(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
-    """Random and identity denoisers of either space, by name: raw, raw-identity, srgb, srgb-identity."""
-    folder = tmp_path_factory.mktemp("weights")
-    paths = {}
-    with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(4)
-        for space, kind in (("srgb", "SrgbDenoiser"), ("raw", "RawDenoiser")):
-            network = pretrained.build(kind, SIZES)
-            for name in (space, f"{space}-identity"):
-                paths[name] = folder / f"{name}.safetensors"
-                save_weights(paths[name], network, {"network": kind, "sizes": SIZES})
-                torch.nn.init.zeros_(network.tail.weight)  # type: ignore[arg-type, union-attr]
-                torch.nn.init.zeros_(network.tail.bias)  # type: ignore[arg-type, union-attr]
-    return paths
 
 
 @pytest.fixture(scope="module")

@@ -32,7 +32,7 @@ from tests.fabricate_sidd import (
 )
 from tests.paths import ROOT
 from tests.scripts import Outcome, call_script
-from tests.test_denoise import error_line, weights  # noqa: F401  # a fixture
+from tests.test_denoise import error_line
 from utils import protocols
 from utils.bayer import flip_to_rggb, pack
 from utils.metrics import ssim_8bit, ssim_luma_8bit, ssim_raw
@@ -134,7 +134,7 @@ def table(said: str, heading: str) -> dict[str, list[str]]:
 def test_a_denoiser_that_does_nothing_has_the_noisy_blocks_scores(
     tmp_path: Path,
     sidd: dict[Space, FakeSidd],
-    weights: Weights,  # noqa: F811
+    weights: Weights,
     space: Space,
 ) -> None:
     data, out = sidd[space], tmp_path / "deep" / "out"
@@ -189,7 +189,7 @@ def test_a_denoiser_that_does_nothing_has_the_noisy_blocks_scores(
 def test_a_real_network_and_all_its_pictures(
     tmp_path: Path,
     sidd: dict[Space, FakeSidd],
-    weights: Weights,  # noqa: F811
+    weights: Weights,
 ) -> None:
     data, out = sidd["srgb"], tmp_path / "out"
     succeeded(run("srgb", data.folder, out, "--weights", weights["srgb"], "--save-images"))
@@ -216,7 +216,7 @@ def test_a_real_network_and_all_its_pictures(
 def test_the_contact_sheet_shows_the_blocks_with_the_lowest_psnr(
     tmp_path: Path,
     sidd: dict[Space, FakeSidd],
-    weights: Weights,  # noqa: F811
+    weights: Weights,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     shown: list[Sequence[Sequence[tuple[str, NDArray]]]] = []
@@ -271,7 +271,7 @@ def colored_mosaics() -> NDArray[np.float32]:
 @pytest.mark.usefixtures("psnr_alone")
 def test_the_network_sees_true_rggb_of_every_camera_and_its_noise(
     tmp_path: Path,
-    weights: Weights,  # noqa: F811
+    weights: Weights,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     """Answers are marked in the first of the red pixels, so that blocks not turned back would show it elsewhere."""
@@ -315,7 +315,7 @@ def test_the_network_sees_true_rggb_of_every_camera_and_its_noise(
 def test_results_of_raw_are_clipped_and_not_rounded(
     tmp_path: Path,
     sidd: dict[Space, FakeSidd],
-    weights: Weights,  # noqa: F811
+    weights: Weights,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     spy = Spy(lambda noisy: 2.5 * noisy - 0.7)
@@ -334,7 +334,7 @@ def test_results_of_raw_are_clipped_and_not_rounded(
 def test_a_network_without_a_result_is_told(
     tmp_path: Path,
     sidd: dict[Space, FakeSidd],
-    weights: Weights,  # noqa: F811
+    weights: Weights,
     monkeypatch: pytest.MonkeyPatch,
     space: Space,
 ) -> None:
@@ -355,7 +355,7 @@ def test_a_network_without_a_result_is_told(
 def test_the_benchmark_becomes_a_submission_in_both_forms(
     tmp_path: Path,
     sidd: dict[Space, FakeSidd],
-    weights: Weights,  # noqa: F811
+    weights: Weights,
     space: Space,
 ) -> None:
     data, out = sidd[space], tmp_path / "out"
@@ -407,7 +407,7 @@ def results_of(output: Path) -> dict[str, bytes]:
 def test_an_interrupted_run_goes_on_to_the_same_bytes(
     tmp_path: Path,
     sidd: dict[Space, FakeSidd],
-    weights: Weights,  # noqa: F811
+    weights: Weights,
     monkeypatch: pytest.MonkeyPatch,
     space: Space,
 ) -> None:
@@ -457,7 +457,7 @@ run_script(test_sidd.main)
 def test_a_killed_run_goes_on_to_the_same_bytes(
     tmp_path: Path,
     sidd: dict[Space, FakeSidd],
-    weights: Weights,  # noqa: F811
+    weights: Weights,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     folder = sidd["srgb"].folder
@@ -483,7 +483,7 @@ def test_a_killed_run_goes_on_to_the_same_bytes(
 def test_results_of_other_weights_files_or_settings_never_mix(
     tmp_path: Path,
     sidd: dict[Space, FakeSidd],
-    weights: Weights,  # noqa: F811
+    weights: Weights,
 ) -> None:
     data, out = sidd["raw"], tmp_path / "out"
     folder = write_validation(tmp_path / "SIDD", data.noisy, data.clean)
@@ -517,7 +517,7 @@ def test_results_of_other_weights_files_or_settings_never_mix(
 # ---------------------------------------------------------------- what users can mend
 
 
-def test_missing_data_are_listed(tmp_path: Path, weights: Weights) -> None:  # noqa: F811
+def test_missing_data_are_listed(tmp_path: Path, weights: Weights) -> None:
     said = run("raw", tmp_path / "nowhere", tmp_path / "out", "--weights", weights["raw"])
     assert said.returncode == 2 and "Traceback" not in said.stderr
     for name in ("ValidationNoisyBlocksRaw.mat", "ValidationGtBlocksRaw.mat", "noise_level_functions.csv"):
@@ -530,7 +530,7 @@ def test_missing_data_are_listed(tmp_path: Path, weights: Weights) -> None:  # n
 def test_a_damaged_file_may_be_replaced_and_the_same_line_given_again(
     tmp_path: Path,
     sidd: dict[Space, FakeSidd],
-    weights: Weights,  # noqa: F811
+    weights: Weights,
 ) -> None:
     path = write_blocks(tmp_path / "SIDD" / "BenchmarkNoisyBlocksSrgb.mat", sidd["srgb"].noisy)
     whole = path.read_bytes()
@@ -551,7 +551,7 @@ def test_a_damaged_file_may_be_replaced_and_the_same_line_given_again(
 def test_bad_choices_are_one_line(
     tmp_path: Path,
     sidd: dict[Space, FakeSidd],
-    weights: Weights,  # noqa: F811
+    weights: Weights,
 ) -> None:
     data, out = sidd["raw"].folder, tmp_path / "out"
     whole = ("--data", data, "--output", out, "--device", "cpu")

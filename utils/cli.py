@@ -37,6 +37,12 @@ def recipe_from_arguments(kind: type[Recipe], args: argparse.Namespace) -> Recip
     return check_recipe(kind, {**content, **given}, str(config) if config else "command line")
 
 
+def labelled(item: str) -> tuple[str, str]:
+    """Label and value of `LABEL=VALUE` on a command line; a value alone, a name or a path, is labelled by its stem."""
+    label, equals, value = item.partition("=")
+    return (label, value) if equals else (Path(item).stem, item)
+
+
 def training_parser(description: str | None) -> argparse.ArgumentParser:
     """A parser with the options that every training script has."""
     parser = argparse.ArgumentParser(description=description, formatter_class=argparse.RawDescriptionHelpFormatter)

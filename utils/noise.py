@@ -7,6 +7,7 @@ owns, so a noisy image can be made again.
 
 import math
 import re
+from abc import ABC, abstractmethod
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, Protocol
@@ -55,15 +56,16 @@ class NoiseModel(Protocol):
         """Put noise on one image (4, H, W), packed RGGB in [0, 1], on the CPU; a function of image and seed alone."""
 
 
-class ShotReadNoise:
+class ShotReadNoise(ABC):
     """A noise model that draws shot and read noise; what comes from `sample` are the levels."""
 
     @property
     def settings(self) -> Mapping[str, Any]:
         return {}
 
+    @abstractmethod
     def sample(self, count: int, generator: torch.Generator) -> NoiseLevels:
-        raise NotImplementedError
+        """Draw `count` noise levels on the generator's device, float32."""
 
     def add(self, clean: Tensor, seed: int) -> NoisyRaw:
         generator = torch.Generator().manual_seed(seed)

@@ -15,7 +15,6 @@ from networks.pretrained import build, find_weights, load_cycleisp, load_denoise
 from tests.fabricate import random_picture, write_png
 from tests.scripts import call_script
 from tests.utils.test_registry import ENTRY, write_registry
-from utils import registry
 from utils.checkpoint import WeightsError, save_weights, write_released
 from utils.config import ColorCorrectionSizes, DenoiserSizes, Raw2RgbSizes, Rgb2RawSizes
 from utils.download import DownloadError
@@ -49,15 +48,6 @@ def same(one: nn.Module, other: nn.Module) -> bool:
     return states[0].keys() == states[1].keys() and all(
         torch.equal(states[0][key], states[1][key]) for key in states[0]
     )
-
-
-@pytest.fixture
-def models(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """A folder of weights in place of pretrained_models."""
-    folder = tmp_path / "models"
-    folder.mkdir()
-    monkeypatch.setattr(registry, "FOLDER", folder)
-    return folder
 
 
 @pytest.fixture
