@@ -6,7 +6,7 @@ from typing import Any, Literal
 
 from torch.utils.data import Dataset
 
-from dataloaders.denoising_patches import DenoisingPatches
+from dataloaders.denoising_patches import SRGB_MARGIN, DenoisingPatches
 from dataloaders.noisy_clean import StoredPairs, ValidationPairs
 from dataloaders.photos import PhotoStore
 from utils.config import DenoiserRecipe
@@ -55,7 +55,7 @@ def open_denoising_data(
         training = StoredPairs(pairs, space, data.patch_size, recipe.seed, length)
         held = StoredPairs(pairs, space, data.patch_size, VALIDATION_SEED, data.validation_patches)
     else:
-        store = PhotoStore(photos)
-        training = DenoisingPatches(store, data, recipe.synthesis, recipe.seed, length)
-        held = DenoisingPatches(store, quick, recipe.synthesis, VALIDATION_SEED, data.validation_patches)
+        store, margin = PhotoStore(photos), SRGB_MARGIN if space == "srgb" else 0
+        training = DenoisingPatches(store, data, recipe.synthesis, recipe.seed, length, margin)
+        held = DenoisingPatches(store, quick, recipe.synthesis, VALIDATION_SEED, data.validation_patches, margin)
     return training, ValidationPairs(validation, data.validation_size) if validation else held

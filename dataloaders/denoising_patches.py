@@ -20,6 +20,7 @@ from utils.config import DenoiserData, Synthesis
 from utils.noise import AWGN, FixedNoise, NoiseProfile, parse_noise
 
 Patch = dict[str, Tensor]
+SRGB_MARGIN = 8  # pixels, a JPEG block: room to cut a patch that begins anywhere in a Bayer tile and in such a block
 
 
 class DenoisingPatches(Dataset[Patch]):
@@ -31,14 +32,24 @@ class DenoisingPatches(Dataset[Patch]):
         synthesis: what to draw from.
         seed: of the whole stream. Two streams of one seed show the same photos whatever their synthesis.
         length: number of patches.
+        margin: pixels by which photos are larger than patches. The pair is cut out of them at a place below that: a
+            picture of sRGB may begin anywhere in a Bayer tile.
 
     Raises:
         NoiseError: an unknown noise in the recipe.
     """
 
-    def __init__(self, photos: PhotoStore, data: DenoiserData, synthesis: Synthesis, seed: int, length: int) -> None:
+    def __init__(
+        self,
+        photos: PhotoStore,
+        data: DenoiserData,
+        synthesis: Synthesis,
+        seed: int,
+        length: int,
+        margin: int = 0,
+    ) -> None:
         self._photos, self._data, self._synthesis = photos, data, synthesis
-        self._seed, self._length = seed, length
+        self._seed, self._length, self._margin = seed, length, margin
         self._noises: list[NoiseProfile | FixedNoise | None] = [
             None if name == AWGN else parse_noise(name) for name in synthesis.noise
         ]
@@ -49,11 +60,15 @@ class DenoisingPatches(Dataset[Patch]):
     def __getitem__(self, number: int) -> Patch:
         scene, shot = (np.random.default_rng((self._seed, number, part)) for part in range(2))
         photo = torch.from_numpy(self._photo(scene)).permute(2, 0, 1).contiguous()
-        return {"photo": photo, **self._draws(shot)}
+        patch = {"photo": photo, **self._draws(shot)}
+        if self._margin:
+            top, left = scene.integers(self._margin, size=2)
+            patch["window"] = torch.tensor([top, left, self._data.patch_size])
+        return patch
 
     def _photo(self, rng: np.random.Generator) -> NDArray[np.float32]:
-        """A clean photo (P, P, 3) in [0, 1]: another scale, light, mirrored, turned."""
-        size = self._data.patch_size
+        """A clean photo, square, (P + margin) pixels a side, in [0, 1]: another scale, light, mirrored, turned."""
+        size = self._data.patch_size + self._margin
         photo = self._photos.draw(rng, max(2, round(size * _log_uniform(rng, self._data.scale))))
         if photo.shape[0] != size:
             method = cv2.INTER_AREA if photo.shape[0] > size else cv2.INTER_CUBIC
@@ -71,12 +86,11 @@ class DenoisingPatches(Dataset[Patch]):
         if noise is None:
             return {"seed": torch.tensor(seed), "awgn_sigma": _tensor(rng.uniform(*settings.awgn_sigma) / 255)}
         levels = noise.sample(1, torch.Generator().manual_seed(seed))
-        camera = sample_camera(rng)
+        camera = sample_camera(rng, settings.light_spread)
         smoothed, compressed = rng.random() < settings.noise_reduction_share, rng.random() < settings.jpeg_share
         return {
             "seed": torch.tensor(seed),
             "shot_noise": levels.shot_noise[0],
-            "read_noise": levels.read_noise[0],
             "learned": torch.tensor(bool(rng.random() < settings.learned_share)),
             "cam2rgb": _tensor(np.eye(3) + rng.uniform(*settings.color_matrix) * (camera.cam2rgb - np.eye(3))),
             "white_balance": _tensor(camera.white_balance),
@@ -87,6 +101,7 @@ class DenoisingPatches(Dataset[Patch]):
             "chroma_blur": _tensor(rng.uniform(*settings.chroma_blur) * smoothed),
             "jpeg_quality": torch.tensor(round(rng.uniform(*settings.jpeg_quality)) if compressed else 0),
             "jpeg_subsampled": torch.tensor(bool(rng.integers(2))),
+            "read_noise": levels.read_noise[0] * _log_uniform(rng, settings.read_noise_factor),
         }
 
 

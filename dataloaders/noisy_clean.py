@@ -168,7 +168,8 @@ class StoredPairs(Dataset[Pair]):
         rng = np.random.default_rng((self._seed, number))
         record = self._records[int(rng.integers(len(self._records)))]
         noisy, clean, levels = self._read(record)
-        rows, columns = (2 * int(rng.integers((side - self._size) // 2 + 1)) for side in noisy.shape[-2:])
+        tile = 2 if self._space == "raw" else 1  # sRGB begins anywhere in a Bayer tile
+        rows, columns = (tile * int(rng.integers((side - self._size) // tile + 1)) for side in noisy.shape[-2:])
         window = (..., slice(rows, rows + self._size), slice(columns, columns + self._size))
         flip_rows, flip_columns, transpose = (bool(bit) for bit in rng.integers(2, size=3))
         if self._space == "raw":

@@ -78,19 +78,24 @@ class SimulatedCamera:
         return np.clip(balanced * gains, 0, 1).astype(np.float32)
 
 
+DAYLIGHT_SPREAD = 45.0  # mired: two thirds of the light between 4400 and 7300 K
 _SHOULDER = 0.9  # signal above which highlights are kept, Brooks et al.
 
 
-def sample_camera(rng: np.random.Generator) -> SimulatedCamera:
+def sample_camera(rng: np.random.Generator, light_spread: float = DAYLIGHT_SPREAD) -> SimulatedCamera:
     """A random camera that renders as LibRaw does without automatic brightness.
 
     The matrix is a random mixture of all known ones, as in Brooks et al. The light is daylight more often than not:
     reciprocal temperature is normal around 5500 K, 2500 to 9000 K. The gains of red and blue so fit the matrix and each
     other (ours: Brooks et al. draw them apart).
+
+    Args:
+        rng: all draws come from it.
+        light_spread: standard deviation of the light in mired, 1e6 / K; 100 and more bring lamps.
     """
     weights = rng.dirichlet(np.ones(len(XYZ2CAM)))
     mixture = sum(w * np.reshape(m, (3, 3)) / 1e4 for w, m in zip(weights, XYZ2CAM.values(), strict=True))
-    mired = np.clip(rng.normal(1e6 / 5500, 45), 1e6 / 9000, 1e6 / 2500)
+    mired = np.clip(rng.normal(1e6 / 5500, light_spread), 1e6 / 9000, 1e6 / 2500)
     xyz2cam = np.asarray(mixture)
     return SimulatedCamera(color.cam2rgb_from_xyz2cam(xyz2cam), color.white_balance_gains(xyz2cam, 1e6 / mired))
 

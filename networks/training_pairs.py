@@ -52,6 +52,11 @@ class TrainingPairs:
         """A batch with `photo` becomes pairs; a batch that holds pairs already passes as it is."""
         if "photo" not in batch:
             return dict(batch)
+        pair = self._whole(batch)
+        return _cut(pair, batch["window"].tolist()) if "window" in batch else pair
+
+    def _whole(self, batch: Batch) -> Pair:
+        """The pairs of whole photos."""
         if self.blur is not None:
             batch = {**batch, "photo": self.blur(batch["photo"])}
         if "awgn_sigma" in batch:
@@ -110,6 +115,19 @@ class TrainingPairs:
             return _classical_camera(batch).expose(batch["photo"])
         assert self.learned is not None
         return self.learned.expose(batch["photo"])
+
+
+def _cut(pair: Pair, windows: list[list[int]]) -> Pair:
+    """Every image of sRGB pairs cut to its (top, left, size)."""
+    return {
+        key: torch.stack(
+            [
+                image[:, top : top + size, left : left + size]
+                for image, (top, left, size) in zip(images, windows, strict=True)
+            ]
+        )
+        for key, images in pair.items()
+    }
 
 
 def _noisy(clean: Tensor, batch: Batch) -> Tensor:

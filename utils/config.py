@@ -189,6 +189,8 @@ class Synthesis(Section):
     learned_share: Share = 1.0  # of patches that pass CycleISP; the others pass classical cameras
     clean_target: Literal["input", "cycle", "residual"] = "input"  # of CycleISP, see docs/generate_data.md
     blur: Annotated[float, Field(ge=0, le=5)] = 1.0  # sigma in pixels that takes a photo's own noise away
+    read_noise_factor: Factors = (1.0, 1.0)  # the profile's read noise is multiplied by a factor of this span
+    light_spread: Annotated[float, Field(ge=0)] = 45.0  # classical cameras: deviation from daylight, 5500 K, in mired
     frame_average: Share = 0.0  # sRGB: how far the target goes to the average of many frames, each clipped to [0, 1]
     demosaicking: Span = (0.0, 1.0)  # classical cameras: 0 bilinear, 1 gradient-corrected (Malvar et al.)
     color_matrix: Span = (1.0, 1.0)  # classical cameras: 1 the sensor's matrix, 0 none; its noise couples the channels

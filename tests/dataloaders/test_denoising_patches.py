@@ -10,7 +10,7 @@ import torch
 from torch.utils.data import DataLoader, default_collate
 
 from dataloaders.denoising_data import open_denoising_data
-from dataloaders.denoising_patches import DenoisingPatches, Patch
+from dataloaders.denoising_patches import SRGB_MARGIN, DenoisingPatches, Patch
 from dataloaders.noisy_clean import StoredPairs, ValidationPairs
 from dataloaders.photos import PhotoError, PhotoStore
 from tests.dataloaders.test_noisy_clean import store_srgb, write_pair
@@ -100,6 +100,21 @@ def test_loader_processes_give_the_same_stream_in_batches(photos: PhotoStore, sy
     batches = list(DataLoader(patches, batch_size=3, num_workers=2))
     for first, batch in zip((0, 3), batches, strict=True):
         assert same(batch, default_collate([patches[number] for number in range(first, first + 3)]))
+
+
+def test_a_margin_is_room_for_windows_at_every_place_and_changes_no_other_draw(photos: PhotoStore) -> None:
+    patches = stream(photos)
+    roomy = DenoisingPatches(photos, DenoiserData(patch_size=16), EVERYTHING, seed=0, length=400, margin=8)
+    corners = set()
+    for number in range(400):
+        patch = roomy[number]
+        assert patch.pop("photo").shape == (3, 24, 24)
+        top, left, size = patch.pop("window").tolist()
+        assert size == 16
+        corners.add((top, left))
+        without = {key: value for key, value in patches[number].items() if key != "photo"}
+        assert same(patch, without)
+    assert corners == {(top, left) for top in range(8) for left in range(8)}
 
 
 # ---------------------------------------------------------------- photos
@@ -222,6 +237,19 @@ def test_each_profile_is_as_likely_as_the_others(photos: PhotoStore) -> None:
         assert abs(float(share.double().mean()) - expected) < 4 * (expected * (1 - expected) / 400) ** 0.5
 
 
+def test_read_noise_is_multiplied_and_nothing_else_changes(photos: PhotoStore) -> None:
+    plain = stream(photos)
+    halved = stream(photos, EVERYTHING.model_copy(update={"read_noise_factor": (0.5, 0.5)}))
+    spread = stream(photos, EVERYTHING.model_copy(update={"read_noise_factor": (0.01, 1.0)}))
+    factors = []
+    for number in range(100):
+        torch.testing.assert_close(halved[number]["read_noise"], plain[number]["read_noise"] / 2)
+        assert torch.equal(halved[number]["shot_noise"], plain[number]["shot_noise"])
+        factors.append(float(spread[number]["read_noise"] / plain[number]["read_noise"]))
+    assert 0.0099 < min(factors) < 0.02 and 0.5 < max(factors) < 1.01
+    assert abs(np.mean(np.log10(factors)) + 1) < 4 * (2 / 12**0.5) / 10  # uniform in logarithms: 4 standard errors
+
+
 def test_explicit_noise_is_taken_as_it_is(photos: PhotoStore) -> None:
     patch = stream(photos, Synthesis(noise=["shot=0.01,read=0.0005"]))[0]
     assert (float(patch["shot_noise"]), float(patch["read_noise"])) == pytest.approx((0.01, 0.0005))
@@ -274,11 +302,18 @@ def test_photos_give_a_stream_for_every_step_and_crops_of_another_seed(folders: 
     training, held = open_denoising_data(recipe(), "srgb", [str(folders["photos"])], None, [])
     assert isinstance(training, DenoisingPatches) and isinstance(held, DenoisingPatches)
     assert (len(training), len(held)) == (20, 3)
-    assert training[0]["photo"].shape == (3, 16, 16)
-    assert held[0]["photo"].shape == (3, 24, 24)
+    assert training[0]["photo"].shape == (3, 16 + SRGB_MARGIN, 16 + SRGB_MARGIN)
+    assert held[0]["photo"].shape == (3, 24 + SRGB_MARGIN, 24 + SRGB_MARGIN)
+    assert training[0]["window"][2] == 16 and held[0]["window"][2] == 24
     assert int(held[0]["seed"]) != int(training[0]["seed"])
     again, _ = open_denoising_data(recipe(), "srgb", [str(folders["photos"])], None, [])
     assert same(training[7], again[7])
+
+
+def test_raw_is_not_cut_and_keeps_its_bayer_phase(folders: dict[str, Path]) -> None:
+    training, _ = open_denoising_data(recipe(), "raw", [str(folders["photos"])], None, [])
+    assert "window" not in training[0]
+    assert training[0]["photo"].shape == (3, 16, 16)
 
 
 def test_stored_pairs_give_a_stream_and_validation_too(folders: dict[str, Path]) -> None:

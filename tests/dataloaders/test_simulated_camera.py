@@ -6,7 +6,14 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from dataloaders.simulated_camera import INVERSE_TONES, XYZ2CAM, SimulatedCamera, sample_camera, typical_camera
+from dataloaders.simulated_camera import (
+    DAYLIGHT_SPREAD,
+    INVERSE_TONES,
+    XYZ2CAM,
+    SimulatedCamera,
+    sample_camera,
+    typical_camera,
+)
 from utils import color
 
 TONES: dict[str, Callable[[NDArray], NDArray]] = {
@@ -77,6 +84,15 @@ def test_green_is_the_gain_of_reference_and_red_and_blue_are_those_of_real_light
     assert np.corrcoef(gains[:, 0], gains[:, 2])[0, 1] < -0.8
     assert np.ptp(gains[:, 0]) > 1
     assert np.ptp(gains[:, 2]) > 1
+
+
+def test_a_wide_spread_of_light_brings_lamps() -> None:
+    daylight, wide = (
+        np.array([sample_camera(np.random.default_rng(seed), spread).white_balance for seed in range(300)])
+        for spread in (DAYLIGHT_SPREAD, 100.0)
+    )
+    lamps = [np.mean(gains[:, 2] > 1.5 * gains[:, 0]) for gains in (daylight, wide)]  # blue needs far more than red
+    assert lamps[0] < 0.03 and lamps[1] > 0.07
 
 
 def test_sampled_matrices_keep_white_and_lie_about_the_known_ones() -> None:

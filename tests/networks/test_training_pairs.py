@@ -87,6 +87,43 @@ def mixed_patches(jpeg: bool = False) -> list[Patch]:
     ]
 
 
+# ---------------------------------------------------------------- where a picture begins
+
+
+def test_the_window_is_cut_out_of_the_finished_pair(tiny_isp: CycleISP) -> None:
+    patches = mixed_patches(jpeg=True)
+    whole = pairs(patches, "srgb", tiny_isp)
+    corners = [(0, 0), (1, 0), (0, 3), (4, 4), (3, 1), (2, 2)]
+    windows = [torch.tensor([top, left, 12]) for top, left in corners]
+    cut = pairs([{**one, "window": window} for one, window in zip(patches, windows, strict=True)], "srgb", tiny_isp)
+    for key, images in cut.items():
+        for image, full, (top, left) in zip(images, whole[key], corners, strict=True):
+            assert torch.equal(image, full[:, top : top + 12, left : left + 12])
+
+
+def test_windows_hide_where_the_red_photosites_were() -> None:
+    """Red is measured at one pixel of four and guessed at the others, whose noise is therefore weaker.
+
+    A network must not learn which of the four it was: real pictures begin anywhere in a Bayer tile.
+    """
+    size, count = 16, 64
+    patches = [flat(0.5, size + 2, demosaicking=0.0) | {"seed": torch.tensor(seed)} for seed in range(count)]
+    corners = np.random.default_rng(0).integers(2, size=(count, 2)).tolist()
+    windows = [torch.tensor([top, left, size]) for top, left in corners]
+    fixed = pairs([{**one, "window": torch.tensor([0, 0, size])} for one in patches], "srgb")
+    anywhere = pairs([{**one, "window": window} for one, window in zip(patches, windows, strict=True)], "srgb")
+
+    def strongest_site(made: dict[str, Tensor]) -> float:
+        """Variance of red noise at the even rows and columns over that at the odd ones."""
+        noise = (made["noisy"] - made["clean"])[:, 0, 2:-2, 2:-2]
+        return float(noise[:, ::2, ::2].var() / noise[:, 1::2, 1::2].var())
+
+    # bilinear: 1 at the site, 1/4 where four neighbours are averaged. A variance of n values is known to sqrt(2 / n):
+    # to 2 % here; which sites the corners made strong, to sqrt(3 / 64) of the difference
+    assert strongest_site(fixed) == pytest.approx(4, rel=0.1)
+    assert strongest_site(anywhere) == pytest.approx(1, abs=0.6)
+
+
 # ---------------------------------------------------------------- the same in any batch
 
 
