@@ -22,8 +22,7 @@ def main() -> int:
         print(dump_recipe(recipe), end="")
         return 0
     fabric = start(recipe, args.device)
-    length = recipe.train.steps * recipe.train.batch_size
-    training, validation = open_isp_data(recipe.data, recipe.seed, length, args.raw, args.photos, args.prepared)
+    training, validation = open_isp_data(recipe, args.raw, args.photos, args.prepared)
     sizes = recipe.network.model_dump(include={"rgb2raw"})
     trainer = Trainer(
         fabric=fabric,

@@ -13,7 +13,7 @@ from dataloaders.photos import PhotoStore
 from dataloaders.raw_pairs import RawPairStore, prepare, split_names
 from dataloaders.simulated_camera import sample_camera
 from utils import bayer
-from utils.config import IspData
+from utils.config import IspRecipe
 from utils.errors import UserError
 
 Patch = dict[str, Tensor]
@@ -115,30 +115,36 @@ class ValidationCrops(Dataset[Patch]):
 
 
 def open_isp_data(
-    recipe: IspData, seed: int, length: int, raw: Sequence[str], photos: Sequence[str], prepared: Path
+    recipe: IspRecipe, raw: Sequence[str], photos: Sequence[str], prepared: Path
 ) -> tuple[IspPatches, ValidationCrops]:
     """Training stream and validation crops from the folders of the command line.
 
     Args:
-        recipe: shares, sizes and what to hold out.
-        seed: of the training stream.
-        length: number of training patches.
+        recipe: the whole experiment.
         raw: camera files or folders; they are unpacked into `prepared` unless they are there already.
         photos: photos for simulated cameras.
 
     Raises:
         UserError: nothing usable in a folder, or a folder that the recipe needs is not given.
     """
+    data = recipe.data
     training_pairs = held_out_pairs = None
-    if raw and recipe.simulated_share < 1:
+    if raw and data.simulated_share < 1:
         report = prepare(raw, prepared)
         for path, reason in report.skipped:
             log.warning("skipped %s: %s", path, reason)
-        training_names, held_out = split_names(report.ready, recipe.holdout, recipe.holdout_count)
-        training_pairs = RawPairStore(prepared, training_names, recipe.scenes)
+        training_names, held_out = split_names(report.ready, data.holdout, data.holdout_count)
+        training_pairs = RawPairStore(prepared, training_names, data.scenes)
         held_out_pairs = RawPairStore(prepared, held_out) if held_out else training_pairs
         log.info("%d RAW files to train on, %d held out", len(training_names), len(held_out))
-    photo_store = PhotoStore(photos) if photos and recipe.simulated_share > 0 else None
-    training = IspPatches(training_pairs, photo_store, recipe.simulated_share, recipe.patch_size, seed, length)
-    validation = ValidationCrops(held_out_pairs, photo_store, recipe.validation_size, recipe.validation_patches)
+    photo_store = PhotoStore(photos) if photos and data.simulated_share > 0 else None
+    training = IspPatches(
+        training_pairs,
+        photo_store,
+        data.simulated_share,
+        data.patch_size,
+        recipe.seed,
+        length=recipe.train.steps * recipe.train.batch_size,
+    )
+    validation = ValidationCrops(held_out_pairs, photo_store, data.validation_size, data.validation_patches)
     return training, validation

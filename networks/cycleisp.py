@@ -27,18 +27,21 @@ class CycleISP(nn.Module):
         self.rgb2raw = rgb2raw
         self.guided_raw2rgb = guided_raw2rgb
 
-    def forward(self, srgb: Tensor, true_raw: Tensor | None = None) -> tuple[Tensor, ...]:
+    def forward(
+        self, srgb: Tensor, true_raw: Tensor | None = None, reference: Tensor | None = None
+    ) -> tuple[Tensor, ...]:
         """There and back without noise, nothing clipped.
 
         Args:
             srgb: (B, 3, H, W) in [0, 1].
             true_raw: (B, 4, H/2, W/2) the photo's own packed RAW, to be rendered too.
+            reference: (B, 3, H, W) in [0, 1], whose colours to produce; None for those of `srgb`.
 
         Returns:
             Packed RAW (B, 4, H/2, W/2), the photo again (B, 3, H, W), and with `true_raw` its rendering (B, 3, H, W).
         """
         packed_raw = self.rgb2raw(srgb)
-        color_map = self.guided_raw2rgb.color_correction(srgb)
+        color_map = self.guided_raw2rgb.color_correction(srgb if reference is None else reference)
         render = self.guided_raw2rgb.raw2rgb
         cycled = render(packed_raw, color_map)
         return (packed_raw, cycled) if true_raw is None else (packed_raw, cycled, render(true_raw, color_map))

@@ -2,7 +2,8 @@
 
 An objective's `outputs` bear the names of the batch keys that they should equal (or `KEY_from_...`), so the same call
 serves training, validation and pictures. Batch keys: `srgb` (B, 3, H, W), `raw` (B, 4, H/2, W/2), both in [0, 1]; of
-denoisers `noisy` and `clean`, both (B, 3, H, W) sRGB or (B, 4, H/2, W/2) RAW, and for RAW `variance`.
+denoisers `noisy` and `clean`, both (B, 3, H, W) sRGB or (B, 4, H/2, W/2) RAW, and for RAW `variance`; of colour
+matching `source` and `target_view`, both (B, 3, H, W) sRGB.
 """
 
 from collections.abc import Mapping
@@ -73,6 +74,29 @@ class JointObjective:
             true_loss = F.l1_loss(outputs["srgb_from_true_raw"], batch["srgb"])
             srgb_loss = (1 - self.true_raw_share) * srgb_loss + self.true_raw_share * true_loss
         return self.beta * raw_loss + (1 - self.beta) * srgb_loss
+
+
+@dataclass(frozen=True)
+class ColorMatchingObjective:
+    """Both branches on two views: the source through RAW, in the colours of the target view (paper, abstract).
+
+    beta * (loss of RGB2RAW) + (1 - beta) * (loss of RAW2RGB), as in joint training; RAW is one for all renderings.
+
+    Attributes:
+        log_epsilon: darkest RAW value that the log loss tells apart.
+        beta: weight of the RGB2RAW loss.
+    """
+
+    log_epsilon: float
+    beta: float
+
+    def outputs(self, network: nn.Module, batch: Batch) -> Outputs:
+        raw, srgb = network(batch["source"], reference=batch["target_view"])
+        return {"raw": raw, "srgb": srgb}
+
+    def loss(self, outputs: Outputs, batch: Batch) -> Tensor:
+        raw_loss = raw_log_l1_loss(outputs["raw"], batch["raw"], self.log_epsilon)
+        return self.beta * raw_loss + (1 - self.beta) * F.l1_loss(outputs["srgb"], batch["srgb"])
 
 
 @dataclass(frozen=True)

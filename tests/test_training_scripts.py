@@ -54,6 +54,10 @@ def test_both_branches_from_photos_then_jointly_and_again(photos: Path, tmp_path
     assert isinstance(load_network(joint / "weights.safetensors", CycleISP), CycleISP)
     again = run(*command)  # finished: nothing left to do
     assert again.returncode == 0 and "resuming" in again.stderr
+    options = ("--stage", "matching", "--isp", joint / "weights.safetensors", "--run-dir", tmp_path / "matching")
+    fourth = run("train_raw2rgb.py", *common, *options)
+    assert fourth.returncode == 0, fourth.stderr
+    assert isinstance(load_network(tmp_path / "matching" / "weights.safetensors", CycleISP), CycleISP)
 
 
 def test_camera_files_are_prepared_and_bad_ones_reported(tmp_path: Path) -> None:

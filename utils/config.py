@@ -115,6 +115,22 @@ class IspLoss(Section):
     true_raw_share: Share = 0.0  # joint stage: part of the RAW2RGB loss taken on true RAW
 
 
+class Views(Section):
+    """Colour matching: how the renderings of two views differ, and how far the views are apart.
+
+    Factors f are drawn from 1/f to f with uniform logarithm.
+    """
+
+    white_balance: Annotated[float, Field(ge=1)] = 1.6  # of linear red and of linear blue
+    exposure: Annotated[float, Field(ge=1)] = 1.3  # of linear light
+    gamma: Annotated[float, Field(ge=1)] = 1.4  # of display-encoded values
+    contrast: Span = (0.0, 0.8)  # part of an S-shaped tone curve
+    saturation: Span = (0.4, 1.6)
+    hue: Annotated[float, Field(ge=0, le=180)] = 20.0  # largest turn in degrees
+    unchanged_share: Share = 0.1  # of renderings that leave the photo as it is
+    shift: Share = 0.25  # largest distance of the views, of the patch
+
+
 class Training(Section):
     """The loop."""
 
@@ -151,6 +167,7 @@ class IspRecipe(TrainingRecipe):
 
     network: IspSizes = IspSizes()
     data: IspData = IspData()
+    views: Views = Views()
     loss: IspLoss = IspLoss()
 
 

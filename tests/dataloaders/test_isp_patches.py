@@ -1,6 +1,7 @@
 """Training patches: number n is a function of (seed, n), and photo and RAW show the same thing."""
 
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -12,7 +13,7 @@ from dataloaders.isp_patches import IspPatches, Patch, ValidationCrops, open_isp
 from dataloaders.photos import PhotoStore
 from dataloaders.raw_pairs import RawPairStore
 from tests.fabricate import random_picture, write_dng, write_png
-from utils.config import IspData
+from utils.config import IspRecipe
 from utils.errors import UserError
 
 
@@ -226,11 +227,16 @@ def dng_folder(folder: Path, names: str) -> Path:
     return folder
 
 
+def recipe(**data: Any) -> IspRecipe:
+    data = {"patch_size": 16, **data}
+    return IspRecipe.model_validate({"data": data, "train": {"steps": 5, "batch_size": 2}})
+
+
 def test_open_trains_on_all_but_the_held_out_files(tmp_path: Path) -> None:
-    recipe = IspData(patch_size=16, holdout=["b"], validation_patches=3, validation_size=16)
     folder = dng_folder(tmp_path / "raw", "abc")
     (folder / "d.dng").write_bytes(b"garbage")
-    training, validation = open_isp_data(recipe, 0, 10, [str(folder)], [], tmp_path / "prepared")
+    held = recipe(holdout=["b"], validation_patches=3, validation_size=16)
+    training, validation = open_isp_data(held, [str(folder)], [], tmp_path / "prepared")
     assert (len(training), len(validation)) == (10, 3)
     assert training[0]["srgb"].shape == (3, 16, 16)
     held_out = RawPairStore(tmp_path / "prepared", ["b"])
@@ -240,11 +246,8 @@ def test_open_trains_on_all_but_the_held_out_files(tmp_path: Path) -> None:
 def test_open_says_which_folder_is_missing(tmp_path: Path, photos: PhotoStore) -> None:
     folder = [str(photos.sources[0].path.parent)]
     with pytest.raises(UserError, match="--photos"):
-        open_isp_data(
-            IspData(patch_size=16, simulated_share=0.5),
-            *(0, 1, [str(dng_folder(tmp_path / "raw", "a"))], [], tmp_path / "prepared"),
-        )
+        open_isp_data(recipe(simulated_share=0.5), [str(dng_folder(tmp_path / "raw", "a"))], [], tmp_path / "prepared")
     with pytest.raises(UserError, match="--raw"):
-        open_isp_data(IspData(patch_size=16, simulated_share=0.5), 0, 1, [], folder, tmp_path / "prepared")
+        open_isp_data(recipe(simulated_share=0.5), [], folder, tmp_path / "prepared")
     with pytest.raises(UserError):
-        open_isp_data(IspData(patch_size=16), 0, 1, [str(tmp_path / "nowhere")], [], tmp_path / "prepared")
+        open_isp_data(recipe(), [str(tmp_path / "nowhere")], [], tmp_path / "prepared")
