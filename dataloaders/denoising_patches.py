@@ -102,6 +102,7 @@ class DenoisingPatches(Dataset[Patch]):
             "jpeg_quality": torch.tensor(round(rng.uniform(*settings.jpeg_quality)) if compressed else 0),
             "jpeg_subsampled": torch.tensor(bool(rng.integers(2))),
             "read_noise": levels.read_noise[0] * _log_uniform(rng, settings.read_noise_factor),
+            "sharpening": _tensor(_log_uniform(rng, settings.sharpening) if smoothed else 1.0),
         }
 
 

@@ -216,6 +216,7 @@ class Synthesis(Section):
     noise_reduction_share: Share = 0.0  # of patches whose noise the camera has smoothed
     luma_blur: BlurSpan = (0.0, 0.0)  # by a Gaussian of this sigma in pixels
     chroma_blur: BlurSpan = (0.0, 0.0)
+    sharpening: Factors = (1.0, 1.0)  # which multiplies the noise that noise reduction has left
     jpeg_share: Share = 0.0  # of patches that the camera stores as JPEG
     jpeg_quality: Qualities = (80.0, 98.0)
 

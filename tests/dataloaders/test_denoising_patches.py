@@ -30,6 +30,7 @@ EVERYTHING = Synthesis(
     noise_reduction_share=0.5,
     luma_blur=(0.2, 0.9),
     chroma_blur=(0.5, 2.0),
+    sharpening=(1.0, 2.5),
     jpeg_share=0.5,
     jpeg_quality=(80, 98),
 )
@@ -182,7 +183,7 @@ def test_brightness_and_its_span(tmp_path: Path) -> None:
 def test_draws_have_the_documented_keys_shapes_and_types(photos: PhotoStore) -> None:
     patch = stream(photos)[0]
     scalars = {
-        *("shot_noise", "read_noise", "demosaicking", "contrast", "luma_blur", "chroma_blur"),
+        *("shot_noise", "read_noise", "demosaicking", "contrast", "luma_blur", "chroma_blur", "sharpening"),
     }
     flags, integers = {"learned", "binned", "jpeg_subsampled"}, {"seed", "jpeg_quality"}
     assert patch.keys() == {"photo", "cam2rgb", "white_balance"} | scalars | flags | integers
@@ -207,6 +208,9 @@ def test_draws_fill_their_spans_and_never_leave_them(photos: PhotoStore) -> None
         assert low <= smoothed.min() and smoothed.max() <= high
         assert abs(len(smoothed) / 400 - 0.5) < 0.1
     assert torch.equal(drawn["luma_blur"] > 0, drawn["chroma_blur"] > 0)
+    sharpened = drawn["sharpening"]
+    assert (sharpened[drawn["luma_blur"] == 0] == 1).all()
+    assert sharpened.min() >= 1 and 2.2 < sharpened.max() <= 2.5
     qualities = drawn["jpeg_quality"][drawn["jpeg_quality"] > 0]
     assert 80 <= qualities.min() < 83 and 95 < qualities.max() <= 98
     assert abs(len(qualities) / 400 - 0.5) < 0.1

@@ -47,6 +47,7 @@ def patch(image: Tensor, seed: int = 0, **changes: object) -> Patch:
         "binned": False,
         "luma_blur": 0.0,
         "chroma_blur": 0.0,
+        "sharpening": 1.0,
         "jpeg_quality": 0,
         "jpeg_subsampled": False,
     }
@@ -297,6 +298,9 @@ def test_noise_reduction_blurs_the_noise_and_not_the_picture() -> None:
     by_hand = noises[0][0].permute(1, 2, 0).double().numpy()
     by_hand = cv2.sepFilter2D(by_hand, -1, taps / taps.sum(), taps / taps.sum(), borderType=cv2.BORDER_REFLECT_101)
     np.testing.assert_allclose(noises[1][0].permute(1, 2, 0).numpy(), by_hand, atol=1e-5)  # one sigma for all planes
+    sharp = pairs([patch(image, luma_blur=2.0, chroma_blur=2.0, sharpening=1.5, **draws)], "srgb")
+    assert torch.equal(sharp["clean"], plain["clean"])
+    torch.testing.assert_close(sharp["noisy"] - sharp["clean"], 1.5 * noises[1], atol=1e-5, rtol=0)
 
 
 @pytest.mark.parametrize("clean_target", ["input", "cycle", "residual"])
