@@ -1,0 +1,91 @@
+"""Colour matching: a source view takes the colours of a target view through RAW (CycleISP, abstract).
+
+On reduced copies the target view is brought onto the source, and the networks render the source in its colours: RGB2RAW
+takes it to RAW, RAW2RGB brings it back with the colour branch looking at the target. A smooth lookup table over the
+colour cube is fitted to what both views show, and to the rendering where the target shows nothing, and applied to the
+photo itself. So detail, depth and size are the photo's own, equal colours stay equal, and nothing of the target's
+picture shines through at depth edges (ours; the paper shows the rendering).
+"""
+
+import logging
+
+import cv2
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from skimage.exposure import match_histograms
+from torch import Tensor
+
+from networks.cycleisp import CycleISP
+from utils.alignment import align
+from utils.color_lut import ColorLut, fit_color_lut
+
+WORKING_SIZE = 512  # pixels of the longer side that the networks see
+RENDERED_SHARE = 0.02  # weight of a rendered colour beside one that the target view shows
+LEAST_SEEN = 0.05  # of the source that the target view must show, too, to be taken for a view of the same scene
+log = logging.getLogger(__name__)
+
+
+class ColorMatcher:
+    """Finds the transformation of colours from one view to another.
+
+    Args:
+        isp: trained with `train_raw2rgb.py --stage matching`, on the device to compute on.
+        working_size: longest side in pixels of what the networks see.
+    """
+
+    def __init__(self, isp: CycleISP, working_size: int = WORKING_SIZE) -> None:
+        self.isp, self.working_size = isp.eval(), working_size
+        self.device = next(isp.parameters()).device
+
+    def render(self, source: NDArray, target: NDArray) -> NDArray[np.float32]:
+        """The networks' own rendering of the source in the target's colours, at the source's size.
+
+        Args:
+            source: (H, W, 3) sRGB in [0, 1], even sides.
+            target: the other view, (H', W', 3).
+
+        Returns:
+            (H, W, 3) in [0, 1].
+        """
+        aligned, _ = align(_resize(target, source.shape[0], source.shape[1]), source)
+        return self._render(source, aligned)
+
+    def lut(self, source: NDArray, target: NDArray) -> ColorLut:
+        """The lookup table that gives colours of the source view the look of the target view.
+
+        Views that have nothing in common are matched by their histograms (scikit-image), which a warning says.
+
+        Args:
+            source, target: (H, W, 3) sRGB in [0, 1], any sizes from 2x2.
+        """
+        scale = min(1.0, self.working_size / max(source.shape[:2]))
+        rows, columns = (max(2, 2 * round(side * scale / 2)) for side in source.shape[:2])
+        small = _resize(source, rows, columns)
+        target = _resize(target, rows, columns)
+        aligned, seen = align(target, small)
+        if seen.mean() >= LEAST_SEEN:
+            rendered = self._render(small, aligned)
+        else:
+            log.warning("the views have too little in common to compare their places; their histograms are matched")
+            rendered = match_histograms(small, target, channel_axis=-1)
+        wanted = np.where(seen[..., None], aligned, rendered)
+        weights = np.where(seen, 1.0, RENDERED_SHARE)
+        return fit_color_lut(small.reshape(-1, 3), wanted.reshape(-1, 3), weights.ravel())
+
+    @torch.inference_mode()
+    def _render(self, source: NDArray, aligned: NDArray) -> NDArray[np.float32]:
+        raw = self.isp.rgb2raw(self._batch(source)).clamp(0, 1)
+        rendered = self.isp.guided_raw2rgb(raw, self._batch(aligned))
+        return rendered[0].clamp(0, 1).permute(1, 2, 0).cpu().numpy()
+
+    def _batch(self, photo: NDArray) -> Tensor:
+        return torch.from_numpy(np.ascontiguousarray(photo)).permute(2, 0, 1)[None].to(self.device)
+
+
+def _resize(photo: NDArray, rows: int, columns: int) -> NDArray[np.float32]:
+    photo = np.asarray(photo, dtype=np.float32)
+    if photo.shape[:2] == (rows, columns):
+        return photo
+    method = cv2.INTER_AREA if rows * columns < photo.shape[0] * photo.shape[1] else cv2.INTER_LINEAR
+    return np.clip(cv2.resize(photo, (columns, rows), interpolation=method), 0, 1)

@@ -1,0 +1,77 @@
+"""Bringing one view of a scene onto another, so that both show the same things at the same pixels."""
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+from skimage.exposure import match_histograms
+
+_SMALLEST = 32  # pixels of a side; below that there is nothing to hold on to
+_AGREEMENT = 1.5  # pixels by which the way there and back may miss its start
+_DISTINCT = 0.8  # a feature's best match is this much nearer than its second best (Lowe, IJCV 2004)
+_FEWEST_MATCHES = 12
+_INLIER = 8.0  # pixels: depth moves things apart, the flow mends it
+
+
+def align(view: NDArray, reference: NDArray) -> tuple[NDArray[np.float32], NDArray[np.bool_]]:
+    """A view as seen from the place of `reference`: SIFT features for the whole, dense optical flow for the rest.
+
+    The flow is OpenCV's DIS (Kroeger et al., ECCV 2016). The views' colours may differ: brightness alone is compared,
+    the histogram of one brought to that of the other.
+
+    Args:
+        view, reference: (H, W, 3) display-encoded in [0, 1].
+
+    Returns:
+        The view warped to the reference, (H, W, 3), and where that can be trusted, (H, W): the flow there and back
+        returns to its start and stays in the picture. Nowhere, if the views have too little in common.
+    """
+    height, width = reference.shape[:2]
+    view = np.ascontiguousarray(view, dtype=np.float32)
+    if min(height, width) < _SMALLEST:
+        return view, np.zeros((height, width), dtype=bool)
+    gray_reference = _gray(reference)
+    gray_view = np.rint(match_histograms(_gray(view), gray_reference)).astype(np.uint8)
+    rough = _similarity(gray_reference, gray_view)
+    if rough is None:
+        return view, np.zeros((height, width), dtype=bool)
+    places = np.stack(np.meshgrid(np.arange(width), np.arange(height)), axis=-1).astype(np.float32)
+    roughly = places @ rough[:, :2].T + rough[:, 2]  # where in the view the reference's pixels are
+    brought = _look_up(gray_view, roughly)
+    there, back = _flow(gray_reference, brought), _flow(brought, gray_reference)
+    missed = there + _look_up(back, places + there)
+    target = _look_up(roughly, places + there)
+    inside = ((target >= 0) & (target <= (width - 1, height - 1))).all(axis=-1)
+    return _look_up(view, target), inside & (np.linalg.norm(missed, axis=-1) < _AGREEMENT)
+
+
+def _gray(photo: NDArray) -> NDArray[np.uint8]:
+    return cv2.cvtColor(np.rint(np.clip(photo, 0, 1) * 255).astype(np.uint8), cv2.COLOR_RGB2GRAY)
+
+
+def _similarity(reference: NDArray[np.uint8], view: NDArray[np.uint8]) -> NDArray[np.float32] | None:
+    """(2, 3) shift, turn and scale that take places of the reference to places of the view; None without features."""
+    sift = cv2.SIFT.create()
+    (here, of_reference), (there, of_view) = (sift.detectAndCompute(gray, None) for gray in (reference, view))
+    if of_reference is None or of_view is None or len(of_view) < 2:
+        return None
+    pairs = cv2.BFMatcher().knnMatch(of_reference, of_view, k=2)
+    good = [first for first, second in pairs if first.distance < _DISTINCT * second.distance]
+    if len(good) < _FEWEST_MATCHES:
+        return None
+    source = np.array([here[match.queryIdx].pt for match in good])
+    target = np.array([there[match.trainIdx].pt for match in good])
+    cv2.setRNGSeed(0)
+    matrix, inliers = cv2.estimateAffinePartial2D(source, target, method=cv2.RANSAC, ransacReprojThreshold=_INLIER)
+    if matrix is None or inliers.sum() < _FEWEST_MATCHES:
+        return None
+    return matrix.astype(np.float32)
+
+
+def _flow(first: NDArray[np.uint8], second: NDArray[np.uint8]) -> NDArray[np.float32]:
+    """(H, W, 2) how far the pixels of `first` have moved in `second`; x before y."""
+    return cv2.DISOpticalFlow.create(cv2.DISOPTICAL_FLOW_PRESET_MEDIUM).calc(first, second, None)  # type: ignore[call-overload]
+
+
+def _look_up(picture: NDArray, places: NDArray[np.float32]) -> NDArray:
+    """The picture's values at places (H, W, 2), x before y; beyond its border those at the border."""
+    return cv2.remap(picture, places, None, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)  # type: ignore[call-overload]
