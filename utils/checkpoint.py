@@ -3,6 +3,7 @@
 Nothing here ever runs code from a file: safetensors holds none, and .pth is read with `weights_only=True`.
 
     python -m utils.checkpoint convert SRC DST    a released .pth into safetensors, or back
+    python -m utils.checkpoint halve SRC DST      safetensors in float16, half the size; loaded as float32 all the same
 """
 
 import hashlib

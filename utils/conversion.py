@@ -1,4 +1,4 @@
-"""Weights from the released layout into safetensors and back:  python -m utils.checkpoint convert SRC DST."""
+"""Weights from the released layout into safetensors and back, and into half the bytes: python -m utils.checkpoint."""
 
 import argparse
 from pathlib import Path
@@ -88,6 +88,35 @@ def _to_released(source: Path, destination: Path) -> tuple[str, dict[str, Any], 
     return kind, sizes, _count(_each_once(tensors))
 
 
+def halve(source: Path, destination: Path) -> str:
+    """Store weights in float16 for shipping. They are loaded into float32 networks as any others.
+
+    Args:
+        source: `.safetensors` of ours.
+        destination: `.safetensors`, must not exist.
+
+    Returns:
+        A line that says how large the change is.
+
+    Raises:
+        WeightsError: a file that cannot be used, or values that float16 has not.
+    """
+    if source.suffix != ".safetensors" or destination.suffix != ".safetensors":
+        raise WeightsError(f"{source} to {destination}: expected two .safetensors")
+    if destination.exists():
+        raise WeightsError(f"{destination}: exists; give another destination, or remove it")
+    tensors = read_tensors(source)
+    halved = {name: tensor.half() for name, tensor in tensors.items()}
+    for name, tensor in halved.items():
+        if not tensor.isfinite().all():
+            largest = float(tensors[name].abs().max())
+            raise WeightsError(f"{source}: {name} holds {largest:g}, float16 ends at 65504; ship it in float32")
+    save_tensors(destination, halved, read_metadata(source))
+    pairs = [(tensors[name], tensor.float()) for name, tensor in halved.items()]
+    change = max(float((before - after).abs().max() / before.abs().max().clamp(min=1e-12)) for before, after in pairs)
+    return f"{destination}: {destination.stat().st_size} bytes, values changed by at most {change:.1e} of the largest\n"
+
+
 def _origin(source: Path) -> dict[str, str]:
     return {"file": source.name, "sha256": file_sha256(source)}
 
@@ -120,15 +149,20 @@ def _card(source: Path, destination: Path, kind: str, sizes: dict[str, Any], cou
 def main() -> int:
     """The command line of `python -m utils.checkpoint`."""
     parser = argparse.ArgumentParser(prog="python -m utils.checkpoint", description=__doc__)
-    commands = parser.add_subparsers(required=True, metavar="convert")
-    command = commands.add_parser("convert", help="a released .pth into safetensors, or back")
-    command.add_argument("source", type=Path, metavar="SRC")
-    command.add_argument("destination", type=Path, metavar="DST")
-    command.add_argument(
+    commands = parser.add_subparsers(required=True, metavar="convert|halve", dest="command")
+    converting = commands.add_parser("convert", help="a released .pth into safetensors, or back")
+    halving = commands.add_parser("halve", help="safetensors in float16, half the size")
+    for command in (converting, halving):
+        command.add_argument("source", type=Path, metavar="SRC")
+        command.add_argument("destination", type=Path, metavar="DST")
+    converting.add_argument(
         "--network",
         choices=sorted(released_layout.BRANCHES),
         help="what a .pth holds; needed where sizes other than the paper's leave two possibilities",
     )
     args = parser.parse_args()
-    print(convert(args.source, args.destination, args.network), end="")
+    if args.command == "halve":
+        print(halve(args.source, args.destination), end="")
+    else:
+        print(convert(args.source, args.destination, args.network), end="")
     return 0

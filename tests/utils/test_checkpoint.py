@@ -19,6 +19,7 @@ from utils.checkpoint import (
     save_weights,
     write_released,
 )
+from utils.conversion import halve
 
 SIZES = {"rgb2raw": {"width": 8, "num_groups": 1, "num_blocks": 2, "reduction": 4, "unshuffle": 2}}
 
@@ -135,3 +136,33 @@ def test_a_dict_of_something_else_is_refused(tmp_path: Path) -> None:
     torch.save({"state_dict": {"a": 1}}, path)
     with pytest.raises(WeightsError, match="expected a dict with `state_dict`"):
         load_weights(Rgb2Raw(), path)
+
+
+# ---------------------------------------------------------------- half the bytes
+
+
+def test_halved_weights_are_half_as_large_and_nearly_the_same(tmp_path: Path) -> None:
+    network, path = saved(tmp_path / "whole.safetensors")
+    said = halve(path, tmp_path / "half.safetensors")
+    assert (tmp_path / "half.safetensors").stat().st_size < 0.6 * path.stat().st_size
+    assert "of the largest" in said
+    assert read_metadata(tmp_path / "half.safetensors") == read_metadata(path)
+    other, _ = saved(tmp_path / "other.safetensors", seed=1)
+    load_weights(other, tmp_path / "half.safetensors")
+    for mine, theirs in zip(network.parameters(), other.parameters(), strict=True):
+        assert theirs.dtype == torch.float32
+        assert (mine - theirs).abs().max() <= mine.abs().max() * 2**-11 + 1e-7  # float16 has 11 bits
+
+
+def test_what_cannot_be_halved_is_refused(tmp_path: Path) -> None:
+    network, path = saved(tmp_path / "whole.safetensors")
+    with pytest.raises(WeightsError, match="expected two"):
+        halve(path, tmp_path / "half.pth")
+    with pytest.raises(WeightsError, match="exists"):
+        halve(path, path)
+    with torch.no_grad():
+        next(network.parameters()).fill_(1e6)
+    save_weights(path, network, {})
+    with pytest.raises(WeightsError, match="float16 ends at 65504"):
+        halve(path, tmp_path / "half.safetensors")
+    assert not (tmp_path / "half.safetensors").exists()
