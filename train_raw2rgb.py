@@ -18,6 +18,7 @@ from networks.pretrained import build, find_weights
 from utils.checkpoint import load_weights
 from utils.cli import add_isp_data, parse_training, run_script, training_parser
 from utils.config import IspLoss, IspRecipe, dump_recipe, load_recipe
+from utils.errors import UserError
 from utils.trainer import Objective, Trainer, start
 
 NETWORKS = {"raw2rgb": "GuidedRaw2Rgb", "joint": "CycleISP", "matching": "CycleISP"}
@@ -56,6 +57,8 @@ def main() -> int:
     if args.dry_run:
         print(dump_recipe(recipe), end="")
         return 0
+    if args.stage == "raw2rgb" and any(getattr(args, option) for option in PARTS):
+        raise UserError("--isp, --rgb2raw and --raw2rgb start the stages joint and matching; give --stage")
     fabric = start(recipe, args.device)
     open_data = open_view_data if args.stage == "matching" else open_isp_data
     training, validation = open_data(recipe, args.raw, args.photos, args.prepared)

@@ -127,21 +127,26 @@ class MatchedFiles:
         """
         summary, film = Summary(), _Film(pairs, self.estimate, self.smooth)
         for number, pair in enumerate(progress_bar(iterable=pairs, desc="matching", unit="image")):
-            cube = pair.output.with_suffix(".cube")
-            if not self.overwrite and pair.output.is_file() and (cube.is_file() or not self.luts):
+            wanted = [pair.output, pair.output.with_suffix(".cube")] if self.luts else [pair.output]
+            missing = [path for path in wanted if self.overwrite or not path.is_file()]
+            if not missing:
                 summary.kept += 1
                 continue
             try:
                 lut = film.lut(number)
                 photo, metadata = film.read_source(pair.source)
-                picture = encode_png(lut.apply(photo), metadata)
+                made = {
+                    path: lut.to_cube(path.stem).encode()
+                    if path.suffix == ".cube"
+                    else encode_png(lut.apply(photo), metadata)
+                    for path in missing
+                }
             except (UserError, ValueError, MemoryError, OSError) as error:
                 log.warning("skipped %s", summary.skip(pair.source, error))
                 continue
             try:
-                if self.luts:
-                    write_bytes(cube, lut.to_cube(pair.output.stem).encode())
-                write_bytes(pair.output, picture)
+                for path, content in made.items():
+                    write_bytes(path, content)
             except OSError as error:
                 raise UserError(f"{pair.output}: cannot be written ({error.strerror}); give another --output") from None
             summary.made += 1
@@ -181,7 +186,13 @@ class _Film:
             found = " and ".join(map(str, pair.targets)) or "none"
             return f"{pair.source}: expected one target of its name, found {found}; see to it, or name one for all"
         try:
-            source, target = as_float(self.read_source(pair.source)[0]), as_float(self.read_target(pair.targets[0])[0])
+            (photo, said), (target_photo, target_said) = (
+                self.read_source(pair.source),
+                self.read_target(pair.targets[0]),
+            )
+            if said.icc_profile != target_said.icc_profile:
+                log.warning("%s and its target have different colour profiles; convert both to one first", pair.source)
+            source, target = as_float(photo), as_float(target_photo)
             (height, width), (target_height, target_width) = source.shape[:2], target.shape[:2]
             ratio = width * target_height / (height * target_width)
             if max(ratio, 1 / ratio) > ALIKE:

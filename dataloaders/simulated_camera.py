@@ -91,7 +91,8 @@ def sample_camera(rng: np.random.Generator, light_spread: float = DAYLIGHT_SPREA
 
     Args:
         rng: all draws come from it.
-        light_spread: standard deviation of the light in mired, 1e6 / K; 100 and more bring lamps.
+        light_spread: standard deviation of the light in mired, 1e6 / K. With 100 a quarter of the lights are lamps
+            below 4000 K, and, what lies beyond being clipped, a quarter has exactly 9000 K.
     """
     weights = rng.dirichlet(np.ones(len(XYZ2CAM)))
     mixture = sum(w * np.reshape(m, (3, 3)) / 1e4 for w, m in zip(weights, XYZ2CAM.values(), strict=True))

@@ -9,12 +9,12 @@ import torch
 from torch import Tensor
 from torch.utils.data import Dataset
 
+from dataloaders.denoising_data import VALIDATION_SEED
 from dataloaders.isp_patches import open_isp_data
 from utils.color_change import ColorChange
 from utils.config import IspRecipe, Views
 
 Patch = dict[str, Tensor]
-_VALIDATION_SEED = 2**31 - 1
 
 
 class ViewPatches(Dataset[Patch]):
@@ -87,4 +87,4 @@ def open_view_data(
         update={"patch_size": data.patch_size + room, "validation_size": data.validation_size + room}
     )
     training, held = open_isp_data(recipe.model_copy(update={"data": larger}), raw, photos, prepared)
-    return ViewPatches(training, views, room, recipe.seed), ViewPatches(held, views, room, _VALIDATION_SEED)
+    return ViewPatches(training, views, room, recipe.seed), ViewPatches(held, views, room, VALIDATION_SEED)

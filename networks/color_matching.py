@@ -48,7 +48,7 @@ class ColorMatcher:
         Returns:
             (H, W, 3) in [0, 1].
         """
-        aligned, _ = align(_resize(target, source.shape[0], source.shape[1]), source)
+        aligned, _ = align(_reduce(target, max(source.shape[:2])), source)
         return self._render(source, aligned)
 
     def lut(self, source: NDArray, target: NDArray) -> ColorLut:
@@ -59,16 +59,13 @@ class ColorMatcher:
         Args:
             source, target: (H, W, 3) sRGB in [0, 1], any sizes from 2x2.
         """
-        scale = min(1.0, self.working_size / max(source.shape[:2]))
-        rows, columns = (max(2, 2 * round(side * scale / 2)) for side in source.shape[:2])
-        small = _resize(source, rows, columns)
-        target = _resize(target, rows, columns)
+        small, target = _reduce(source, self.working_size, even=True), _reduce(target, self.working_size)
         aligned, seen = align(target, small)
         if seen.mean() >= LEAST_SEEN:
             rendered = self._render(small, aligned)
         else:
             log.warning("the views have too little in common to compare their places; their histograms are matched")
-            rendered = match_histograms(small, target, channel_axis=-1)
+            rendered, seen = match_histograms(small, target, channel_axis=-1), np.zeros_like(seen)
         wanted = np.where(seen[..., None], aligned, rendered)
         weights = np.where(seen, 1.0, RENDERED_SHARE)
         return fit_color_lut(small.reshape(-1, 3), wanted.reshape(-1, 3), weights.ravel())
@@ -83,8 +80,12 @@ class ColorMatcher:
         return torch.from_numpy(np.ascontiguousarray(photo)).permute(2, 0, 1)[None].to(self.device)
 
 
-def _resize(photo: NDArray, rows: int, columns: int) -> NDArray[np.float32]:
+def _reduce(photo: NDArray, longest: int, even: bool = False) -> NDArray[np.float32]:
+    """The photo with a longer side of at most `longest` pixels; with `even` sides if asked for."""
     photo = np.asarray(photo, dtype=np.float32)
+    scale = min(1.0, longest / max(photo.shape[:2]))
+    step = 2 if even else 1
+    rows, columns = (max(step, step * round(side * scale / step)) for side in photo.shape[:2])
     if photo.shape[:2] == (rows, columns):
         return photo
     method = cv2.INTER_AREA if rows * columns < photo.shape[0] * photo.shape[1] else cv2.INTER_LINEAR

@@ -10,6 +10,7 @@ _AGREEMENT = 1.5  # pixels by which the way there and back may miss its start
 _DISTINCT = 0.8  # a feature's best match is this much nearer than its second best (Lowe, IJCV 2004)
 _FEWEST_MATCHES = 12
 _INLIER = 8.0  # pixels: depth moves things apart, the flow mends it
+_LARGEST_ZOOM = 4.0  # and 1 / 4; beyond it is no view of the same scene
 
 
 def align(view: NDArray, reference: NDArray) -> tuple[NDArray[np.float32], NDArray[np.bool_]]:
@@ -19,28 +20,32 @@ def align(view: NDArray, reference: NDArray) -> tuple[NDArray[np.float32], NDArr
     the histogram of one brought to that of the other.
 
     Args:
-        view, reference: (H, W, 3) display-encoded in [0, 1].
+        view: (H', W', 3) display-encoded in [0, 1].
+        reference: (H, W, 3) likewise.
 
     Returns:
         The view warped to the reference, (H, W, 3), and where that can be trusted, (H, W): the flow there and back
-        returns to its start and stays in the picture. Nowhere, if the views have too little in common.
+        returns to its start and stays in the picture. Nowhere, if the views have too little in common; the view is then
+        just brought to the reference's size.
     """
     height, width = reference.shape[:2]
     view = np.ascontiguousarray(view, dtype=np.float32)
-    if min(height, width) < _SMALLEST:
-        return view, np.zeros((height, width), dtype=bool)
+    resized = np.asarray(cv2.resize(view, (width, height), interpolation=cv2.INTER_LINEAR), dtype=np.float32)
+    unaligned = resized, np.zeros((height, width), dtype=bool)
+    if min(*view.shape[:2], height, width) < _SMALLEST:
+        return unaligned
     gray_reference = _gray(reference)
     gray_view = np.rint(match_histograms(_gray(view), gray_reference)).astype(np.uint8)
     rough = _similarity(gray_reference, gray_view)
     if rough is None:
-        return view, np.zeros((height, width), dtype=bool)
+        return unaligned
     places = np.stack(np.meshgrid(np.arange(width), np.arange(height)), axis=-1).astype(np.float32)
     roughly = places @ rough[:, :2].T + rough[:, 2]  # where in the view the reference's pixels are
     brought = _look_up(gray_view, roughly)
     there, back = _flow(gray_reference, brought), _flow(brought, gray_reference)
     missed = there + _look_up(back, places + there)
     target = _look_up(roughly, places + there)
-    inside = ((target >= 0) & (target <= (width - 1, height - 1))).all(axis=-1)
+    inside = ((target >= 0) & (target <= (view.shape[1] - 1, view.shape[0] - 1))).all(axis=-1)
     return _look_up(view, target), inside & (np.linalg.norm(missed, axis=-1) < _AGREEMENT)
 
 
@@ -55,7 +60,12 @@ def _similarity(reference: NDArray[np.uint8], view: NDArray[np.uint8]) -> NDArra
     if of_reference is None or of_view is None or len(of_view) < 2:
         return None
     pairs = cv2.BFMatcher().knnMatch(of_reference, of_view, k=2)
-    good = [first for first, second in pairs if first.distance < _DISTINCT * second.distance]
+    nearest: dict[int, cv2.DMatch] = {}  # one a feature of the view: many that share one would shrink all to a point
+    for first, second in pairs:
+        if first.distance < _DISTINCT * second.distance:
+            known = nearest.get(first.trainIdx)
+            nearest[first.trainIdx] = first if known is None or first.distance < known.distance else known
+    good = list(nearest.values())
     if len(good) < _FEWEST_MATCHES:
         return None
     source = np.array([here[match.queryIdx].pt for match in good])
@@ -63,6 +73,9 @@ def _similarity(reference: NDArray[np.uint8], view: NDArray[np.uint8]) -> NDArra
     cv2.setRNGSeed(0)
     matrix, inliers = cv2.estimateAffinePartial2D(source, target, method=cv2.RANSAC, ransacReprojThreshold=_INLIER)
     if matrix is None or inliers.sum() < _FEWEST_MATCHES:
+        return None
+    zoom = float(np.hypot(matrix[0, 0], matrix[1, 0]))
+    if not 1 / _LARGEST_ZOOM < zoom < _LARGEST_ZOOM:
         return None
     return matrix.astype(np.float32)
 

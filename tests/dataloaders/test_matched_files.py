@@ -264,9 +264,9 @@ def test_what_is_there_is_kept_and_what_is_missing_made(tmp_path: Path, paint: P
     summary = match(source, target, output, estimate)
     assert (summary.made, summary.kept, estimate.means) == (1, 2, [0.5])
     assert (output / "1.png").read_bytes() == b"mine"
-    assert match(source, target, output, luts=True).made == 3  # picture and table belong together
-    (output / "0.cube").unlink()
-    assert match(source, target, output, luts=True).made == 1
+    (output / "0.cube").write_bytes(b"mine, too")
+    assert match(source, target, output, luts=True).made == 2  # the tables that were missing
+    assert (output / "0.cube").read_bytes() == b"mine, too" and (output / "1.png").read_bytes() == b"mine"
     assert match(source, target, output, luts=True).kept == 3
     assert match(source, target, output, overwrite=True).made == 3
 

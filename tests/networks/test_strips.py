@@ -156,3 +156,13 @@ def test_features_on_disk_leave_no_file(monkeypatch: pytest.MonkeyPatch, tmp_pat
     make, call = CASES["srgb denoiser"]
     by_strips(network(make), call, 1, 12, 10)
     assert not list(tmp_path.iterdir())  # type: ignore[attr-defined]
+
+
+@pytest.mark.parametrize("name", ["srgb denoiser", "rgb2raw"])
+def test_without_onednns_packed_products_the_result_is_the_same(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    make, call = CASES[name]
+    net = network(make)
+    usual = by_strips(net, call, 2, 17, 12)
+    monkeypatch.setattr(torch.backends.mkldnn, "is_available", lambda: False)
+    without = by_strips(net, call, 2, 17, 12)
+    assert (usual - without).abs().max() < 1e-4 * usual.std()
