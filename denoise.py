@@ -52,11 +52,7 @@ def main() -> int:
         network and TiledDenoiser(network.to(device), args.tile)
         for network in load_denoisers(args.weights, {source.is_raw for source in sources})
     )
-    summary = DenoisedFiles(args.output, srgb, raw, noise, args.overwrite).run(sources)
-    for _, reason in summary.skipped:
-        print(f"skipped {reason}")
-    print(f"{summary.made} denoised, {summary.kept} kept from before, {len(summary.skipped)} skipped; {args.output}")
-    return 1 if summary.skipped else 0
+    return DenoisedFiles(args.output, srgb, raw, noise, args.overwrite).run(sources).report("denoised", args.output)
 
 
 if __name__ == "__main__":

@@ -84,12 +84,10 @@ def main() -> int:
         summary = factory.run(sources[rank::world_size], progress=rank == 0)
     finally:
         records = store.merge()
-    for _, reason in summary.skipped:
-        print(f"skipped {reason}")
-    print(f"{summary.made} pairs made, {summary.kept} kept from before, {len(summary.skipped)} skipped; {store.folder}")
+    status = summary.report("pairs made", store.folder)
     if recipe.preview and rank == 0 and records:
         print(f"contact sheet: {write_preview(store.folder, records)}")
-    return 1 if summary.skipped else 0
+    return status
 
 
 if __name__ == "__main__":

@@ -54,11 +54,7 @@ def main() -> int:
     pairs = find_view_pairs(args.source, args.target, args.output)
     device = pick_device(args.device)
     matcher = ColorMatcher(load_network(args.weights, CycleISP).to(device), args.working_size)
-    summary = MatchedFiles(matcher.lut, args.smooth, args.luts, args.overwrite).run(pairs)
-    for _, reason in summary.skipped:
-        print(f"skipped {reason}")
-    print(f"{summary.made} matched, {summary.kept} kept from before, {len(summary.skipped)} skipped; {args.output}")
-    return 1 if summary.skipped else 0
+    return MatchedFiles(matcher.lut, args.smooth, args.luts, args.overwrite).run(pairs).report("matched", args.output)
 
 
 if __name__ == "__main__":

@@ -8,7 +8,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from dataloaders.photos import PhotoError, Source, as_float, decode_photo, photo_metadata
+from dataloaders.photos import PhotoError, Source, as_float, read_photo_and_metadata
 from dataloaders.summary import Summary
 from utils import bayer
 from utils.dng import encode_dng
@@ -82,15 +82,11 @@ class DenoisedFiles:
         """The PNG of a denoised photo."""
         if self.photo is None:
             raise PhotoError(f"{source.path}: is an sRGB photo, the weights are for RAW; name an SrgbDenoiser")
-        try:
-            content = source.path.read_bytes()
-        except OSError as error:
-            raise PhotoError(f"{source.path}: cannot be read ({error.strerror})") from None
-        photo = decode_photo(content, source.path)
+        photo, metadata = read_photo_and_metadata(source.path)
         denoised = self.photo(torch.from_numpy(as_float(photo)).permute(2, 0, 1)[None])
         largest = np.iinfo(photo.dtype).max
         pixels = np.round(denoised[0].permute(1, 2, 0).double().numpy() * largest).astype(photo.dtype)
-        return encode_png(pixels, photo_metadata(content))
+        return encode_png(pixels, metadata)
 
     def _denoise_raw(self, source: Source, mosaic: Path) -> bytes:
         """Write the denoised mosaic of a camera file; gives back the PNG of its rendering."""

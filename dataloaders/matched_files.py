@@ -11,12 +11,12 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from dataloaders.photos import PhotoError, Source, as_float, decode_photo, find_sources, photo_metadata, read_photo
+from dataloaders.photos import PhotoError, Source, as_float, find_sources, read_photo, read_photo_and_metadata
 from dataloaders.summary import Summary
 from utils.color_lut import ColorLut, average_luts
 from utils.errors import UserError
 from utils.files import write_bytes
-from utils.png import PhotoMetadata, encode_png
+from utils.png import encode_png
 from utils.progress import progress_bar
 
 log = logging.getLogger(__name__)
@@ -96,15 +96,6 @@ def _pairs_of_folder(
     return pairs
 
 
-def read_view(path: Path) -> tuple[NDArray, PhotoMetadata]:
-    """A photo, as `dataloaders.photos.read_photo`, and what its file says besides."""
-    try:
-        content = path.read_bytes()
-    except OSError as error:
-        raise PhotoError(f"{path}: cannot be read ({error.strerror}); check that it is there") from None
-    return decode_photo(content, path), photo_metadata(content)
-
-
 class MatchedFiles:
     """Writes sources in the colours of their targets; what is there is kept, so a stopped run can be started again.
 
@@ -160,7 +151,7 @@ class _Film:
         self.pairs, self.estimate, self.smooth = pairs, estimate, smooth
         self.reach = math.floor(min(WINDOW * smooth, len(pairs)))
         self.table_or_reason = lru_cache(maxsize=2 * self.reach + 1)(self._table_or_reason)
-        self.read_source, self.read_target = (lru_cache(maxsize=1)(read_view) for _ in range(2))
+        self.read_source, self.read_target = (lru_cache(maxsize=1)(read_photo_and_metadata) for _ in range(2))
 
     def lut(self, number: int) -> ColorLut:
         """The table to apply to a frame: the mean of its own and those of its neighbours in its folder.

@@ -95,12 +95,20 @@ def read_photo(path: Path | str) -> NDArray[np.uint8] | NDArray[np.uint16]:
         PhotoError: unreadable, empty, truncated or 1-pixel file; alpha channel, CMYK or another colour space than RGB
             and grey; floating point.
     """
-    path = Path(path)
+    return decode_photo(_content(Path(path)), Path(path))
+
+
+def read_photo_and_metadata(path: Path) -> tuple[NDArray[np.uint8] | NDArray[np.uint16], PhotoMetadata]:
+    """As `read_photo`, and what the file says besides the pixels."""
+    content = _content(path)
+    return decode_photo(content, path), photo_metadata(content)
+
+
+def _content(path: Path) -> bytes:
     try:
-        content = path.read_bytes()
+        return path.read_bytes()
     except OSError as error:
         raise PhotoError(f"{path}: cannot be read ({error.strerror})") from None
-    return decode_photo(content, path)
 
 
 def decode_photo(content: bytes, path: Path) -> NDArray[np.uint8] | NDArray[np.uint16]:

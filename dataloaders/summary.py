@@ -18,3 +18,10 @@ class Summary:
         reason = reason if str(path) in reason else f"{path}: {reason}"
         self.skipped.append((path, reason))
         return reason
+
+    def report(self, done: str, output: Path) -> int:
+        """Print what happened, as `3 denoised, 0 kept from before, ...`; gives back the exit status of the script."""
+        for _, reason in self.skipped:
+            print(f"skipped {reason}")
+        print(f"{self.made} {done}, {self.kept} kept from before, {len(self.skipped)} skipped; {output}")
+        return 1 if self.skipped else 0

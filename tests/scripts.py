@@ -44,3 +44,11 @@ def start_script(script: str | Path, *options: object) -> Outcome:
     command = [sys.executable, str(ROOT / script), *map(str, options)]
     environment = {**os.environ, "OMP_NUM_THREADS": "1"}
     return subprocess.run(command, capture_output=True, text=True, timeout=600, cwd=ROOT, env=environment)
+
+
+def error_line(result: Outcome) -> str:
+    """The one line of a run that could not start."""
+    assert result.returncode == 2, result.stderr
+    assert "Traceback" not in result.stderr
+    (line,) = (line for line in result.stderr.splitlines() if line.startswith("error: "))
+    return line

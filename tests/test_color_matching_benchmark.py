@@ -17,19 +17,12 @@ from dataloaders.photos import as_float, read_photo
 from networks.color_matching import ColorMatcher
 from networks.cycleisp import CycleISP
 from tests.fabricate import random_picture, write_png
-from tests.scripts import Outcome, call_script, start_script
+from tests.scripts import Outcome, call_script, error_line, start_script
 from utils.errors import UserError
 
 
 def call(*options: object) -> Outcome:
     return call_script(main, "--device", "cpu", *options)
-
-
-def refusal(result: Outcome) -> str:
-    assert result.returncode == 2, result.stderr
-    assert "Traceback" not in result.stderr
-    (line,) = (line for line in result.stderr.splitlines() if line.startswith("error: "))
-    return line
 
 
 @pytest.fixture
@@ -287,7 +280,7 @@ def test_a_missing_color_matcher_is_named(
 ) -> None:
     monkeypatch.setitem(sys.modules, "color_matcher", None)
     result = call("--photos", photo_file("a.png"), "--no-motorcycle", "--output", tmp_path / "out")
-    assert "need the package color-matcher: pip install color-matcher (GPL)" in refusal(result)
+    assert "need the package color-matcher: pip install color-matcher (GPL)" in error_line(result)
 
 
 def test_bad_input_is_one_line(
@@ -314,10 +307,10 @@ def test_bad_input_is_one_line(
         ((*photos, "--weights", f"x={tiny_weights}", f"x={tiny_weights}"), "name the networks apart"),
         ((*photos, "--weights", f"mkl={tiny_weights}"), "name the networks apart"),
     ):
-        assert words in refusal(call("--no-motorcycle", *options, "--output", tmp_path / "out"))
+        assert words in error_line(call("--no-motorcycle", *options, "--output", tmp_path / "out"))
     assert not (tmp_path / "out").exists()
 
 
 def test_the_benchmark_starts_from_the_shell(tmp_path: Path) -> None:
     result = start_script("benchmarks/color_matching.py", "--no-motorcycle", "--output", tmp_path / "out")
-    assert "no scene: name --photos" in refusal(result)
+    assert "no scene: name --photos" in error_line(result)

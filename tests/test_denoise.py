@@ -11,21 +11,13 @@ from dataloaders.photos import read_photo
 from denoise import main
 from tests.dataloaders.test_denoised_files import HALF_A_LEVEL, files_of, random_mosaic
 from tests.fabricate import encode_png, random_picture, write_dng, write_png
-from tests.scripts import Outcome, call_script, start_script
+from tests.scripts import Outcome, call_script, error_line, start_script
 from utils import bayer
 from utils.raw_files import read_raw
 
 
 def denoise(*options: object) -> Outcome:
     return call_script(main, "--device", "cpu", *options)
-
-
-def error_line(result: Outcome) -> str:
-    """The one line of a run that could not start."""
-    assert result.returncode == 2, result.stderr
-    assert "Traceback" not in result.stderr
-    (line,) = (line for line in result.stderr.splitlines() if line.startswith("error: "))
-    return line
 
 
 def test_photos_and_folders_are_denoised_and_kept_by_the_next_run(tmp_path: Path, weights: dict[str, Path]) -> None:

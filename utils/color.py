@@ -12,6 +12,9 @@ RGB2XYZ = np.array(
     [[0.4124564, 0.3575761, 0.1804375], [0.2126729, 0.7151522, 0.0721750], [0.0193339, 0.1191920, 0.9503041]]
 )
 
+# Display-encoded RGB to luma and two colour differences (BT.601, as in JPEG); of grey the differences are 0.
+RGB2YCC = np.array([[0.299, 0.587, 0.114], [-0.168736, -0.331264, 0.5], [0.5, -0.418688, -0.081312]])
+
 
 def srgb_encode(linear: NDArray) -> NDArray:
     """Linear [0, 1] -> sRGB [0, 1] (IEC 61966-2-1). Values outside are clipped."""

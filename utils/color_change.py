@@ -7,9 +7,6 @@ from numpy.typing import NDArray
 
 from utils import color
 
-# Luma and colour differences (BT.601) of display-encoded RGB; the rows of the differences sum to 0: grey has none.
-_RGB2YCC = np.array([[0.299, 0.587, 0.114], [-0.168736, -0.331264, 0.5], [0.5, -0.418688, -0.081312]])
-
 
 @dataclass(frozen=True)
 class ColorChange:
@@ -46,4 +43,4 @@ class ColorChange:
         """(3, 3) on display-encoded RGB: keeps luma and grey, turns and scales the colour differences."""
         cosine, sine = self.saturation * np.cos(np.radians(self.hue)), self.saturation * np.sin(np.radians(self.hue))
         turn = np.array([[1, 0, 0], [0, cosine, -sine], [0, sine, cosine]])
-        return np.linalg.inv(_RGB2YCC) @ turn @ _RGB2YCC
+        return np.linalg.inv(color.RGB2YCC) @ turn @ color.RGB2YCC

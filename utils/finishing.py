@@ -6,15 +6,11 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from utils.color import RGB2YCC
 from utils.padding import reflect_pad
 
 WIDEST_BLUR = 2.0  # pixels
 BLUR_RADIUS = 6  # pixels: three sigma of the widest blur
-
-# Luma and two colour differences (BT.601, as in JPEG) of RGB, and back.
-_RGB2YCC = torch.tensor(
-    [[0.299, 0.587, 0.114], [-0.168736, -0.331264, 0.5], [0.5, -0.418688, -0.081312]], dtype=torch.float32
-)
 
 
 def smooth_noise(noise: Tensor, luma_sigma: Tensor, chroma_sigma: Tensor) -> Tensor:
@@ -28,7 +24,7 @@ def smooth_noise(noise: Tensor, luma_sigma: Tensor, chroma_sigma: Tensor) -> Ten
         luma_sigma: (B,) in pixels, 0 for none.
         chroma_sigma: (B,) likewise, for both colour differences.
     """
-    to_ycc = _RGB2YCC.to(noise)
+    to_ycc = torch.tensor(RGB2YCC, dtype=torch.float32).to(noise)
     ycc = torch.einsum("ij,bjhw->bihw", to_ycc, noise)
     smoothed = _blur(ycc, torch.stack([luma_sigma, chroma_sigma, chroma_sigma], dim=1))
     return torch.einsum("ij,bjhw->bihw", torch.linalg.inv(to_ycc), smoothed)
