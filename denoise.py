@@ -11,10 +11,11 @@ from pathlib import Path
 
 from dataloaders.denoised_files import DenoisedFiles
 from dataloaders.photos import find_sources
+from networks.acceleration import to_device
 from networks.pretrained import load_denoisers
 from networks.tiling import TiledDenoiser
 from utils.cli import run_script
-from utils.devices import pick_device
+from utils.devices import PRECISIONS, inference_precision, pick_device
 from utils.errors import UserError
 from utils.noise import FixedNoise, NoiseError, parse_noise
 
@@ -31,10 +32,9 @@ def parse_args() -> argparse.Namespace:
         default="auto",
         help="of RAW files: auto (the file's NoiseProfile, else an estimate), or variances as shot=0.01,read=0.0005",
     )
-    parser.add_argument(
-        "--tile", type=int, help="cut large images into tiles of this side; default: exact on a CPU, 1024 on a GPU"
-    )
+    parser.add_argument("--tile", type=int, help="cut large images into tiles of this side; default: whole, and exact")
     parser.add_argument("--device", choices=("auto", "cpu", "cuda", "mps"), default="auto")
+    parser.add_argument("--precision", choices=PRECISIONS, default="auto", help="auto: tf32 on CUDA, else float32")
     parser.add_argument("--overwrite", action="store_true", help="make results again that are there")
     return parser.parse_args()
 
@@ -48,8 +48,9 @@ def main() -> int:
         raise NoiseError(f"--noise {args.noise}: expected auto or the file's own level, as shot=0.01,read=0.0005")
     sources = find_sources(args.photos, exclude=args.output)
     device = pick_device(args.device)
+    precision = inference_precision(args.precision, device)
     srgb, raw = (
-        network and TiledDenoiser(network.to(device), args.tile)
+        network and TiledDenoiser(to_device(network, device), args.tile, precision)
         for network in load_denoisers(args.weights, {source.is_raw for source in sources})
     )
     return DenoisedFiles(args.output, srgb, raw, noise, args.overwrite).run(sources).report("denoised", args.output)

@@ -16,12 +16,13 @@ from dataloaders.pair_preview import write_preview
 from dataloaders.pair_store import PairStore
 from dataloaders.photos import find_sources
 from dataloaders.residuals import open_noise
+from networks.acceleration import to_device
 from networks.learned_camera import LearnedCamera
 from networks.pretrained import load_cycleisp
 from networks.synthesis import PairSynthesizer
 from utils.cli import recipe_from_arguments, run_script
 from utils.config import GenerationRecipe
-from utils.devices import autocast_type, pick_device
+from utils.devices import PRECISIONS, inference_precision, pick_device
 from utils.version import code_version
 
 
@@ -46,7 +47,7 @@ def parse_args() -> argparse.Namespace:
     )
     parser.add_argument("--preview", action=argparse.BooleanOptionalAction, help="write a contact sheet, preview.png")
     parser.add_argument("--device", choices=("auto", "cpu", "cuda", "mps"))
-    parser.add_argument("--precision", choices=("float32", "bf16", "fp16"), help="of the networks on CUDA")
+    parser.add_argument("--precision", choices=PRECISIONS, help="of the networks; auto (default): tf32 on CUDA")
     parser.add_argument("--batch-size", type=int, help="photos of one size computed together (default 1)")
     parser.add_argument("--workers", type=int, help="threads for reading and for writing (default 2)")
     return parser.parse_args()
@@ -59,13 +60,12 @@ def main() -> int:
     isp, weights_sha256 = load_cycleisp(recipe.weights)
     sources = find_sources(recipe.input, exclude=Path(recipe.output))[: recipe.limit]
     noise = open_noise(recipe, progress=rank == 0)
-    settings: dict[str, Any] = recipe.model_dump(
-        include={"space", "noise", "clean_target", "blur", "seed", "variance", "precision"}
-    )
-    settings |= {"weights_sha256": weights_sha256, **noise.settings}
+    settings: dict[str, Any] = recipe.model_dump(include={"space", "noise", "clean_target", "blur", "seed", "variance"})
+    precision = inference_precision(recipe.precision, device)
+    settings |= {"precision": precision, "weights_sha256": weights_sha256, **noise.settings}
     store = PairStore(Path(recipe.output), settings, rank)
     synthesizer = PairSynthesizer(
-        LearnedCamera(isp.to(device), recipe.clean_target, autocast_type(recipe.precision, device)),
+        LearnedCamera(to_device(isp, device, compiled=True), recipe.clean_target, precision),
         noise,
         blur_sigma=recipe.blur,
         with_srgb=recipe.space != "raw",

@@ -13,6 +13,7 @@ import math
 from pathlib import Path
 
 from dataloaders.matched_files import MatchedFiles, find_view_pairs
+from networks.acceleration import to_device
 from networks.color_matching import WORKING_SIZE, ColorMatcher
 from networks.cycleisp import CycleISP
 from networks.pretrained import load_network
@@ -53,7 +54,7 @@ def main() -> int:
         raise UserError(f"--working-size {args.working_size}: expected pixels, at least {SMALLEST_WORKING_SIZE}")
     pairs = find_view_pairs(args.source, args.target, args.output)
     device = pick_device(args.device)
-    matcher = ColorMatcher(load_network(args.weights, CycleISP).to(device), args.working_size)
+    matcher = ColorMatcher(to_device(load_network(args.weights, CycleISP), device), args.working_size)
     return MatchedFiles(matcher.lut, args.smooth, args.luts, args.overwrite).run(pairs).report("matched", args.output)
 
 

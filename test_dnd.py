@@ -12,10 +12,11 @@ from pathlib import Path
 
 from dataloaders.dnd import ORIENTATIONS, DndImages
 from dataloaders.dnd_results import DndResults
+from networks.acceleration import to_device
 from networks.batches import BatchDenoiser
 from networks.pretrained import SHIPPED_DENOISERS, load_denoiser
 from utils.cli import run_script
-from utils.devices import pick_device
+from utils.devices import PRECISIONS, inference_precision, pick_device
 from utils.dnd_submission import DND, HOME_PAGE, Extent, file_name, listed, validate_submission
 from utils.protocols import Space
 
@@ -35,6 +36,9 @@ def parse_args() -> argparse.Namespace:
     )
     parser.add_argument("--output", type=Path, metavar="DIR")
     parser.add_argument("--device", choices=("auto", "cpu", "cuda", "mps"), default="auto")
+    parser.add_argument(
+        "--precision", choices=PRECISIONS, default="float32", help="default: float32, as scores are told"
+    )
     parser.add_argument("--batch-size", type=int, default=4, help="crops at once (default 4)")
     parser.add_argument("--previews", action="store_true", help="also picture noisy and denoised crops")
     parser.add_argument("--validate", type=Path, metavar="DIR", help="only check the submission in this folder")
@@ -65,9 +69,12 @@ def main(extent: Extent = DND) -> int:
     images = DndImages(args.data, args.space, args.orientation, extent)  # first: missing data are what most lack
     raw = args.space == "raw"
     network, sha256 = load_denoiser(args.weights or SHIPPED_DENOISERS[raw], args.space)
-    denoise = BatchDenoiser(network.to(pick_device(args.device)))
+    device = pick_device(args.device)
+    precision = inference_precision(args.precision, device)
+    denoise = BatchDenoiser(to_device(network, device, compiled=True), precision)
     orientation = args.orientation if raw else None  # sRGB has no Bayer pattern
     settings = {"benchmark": "DND", "space": args.space, "orientation": orientation, "weights": sha256}
+    settings |= {"precision": precision}
     results = DndResults(args.output, images, denoise, settings, args.batch_size, args.previews)
     summary = results.run()
     print(f"{summary.made} images denoised, {summary.kept} kept from before; {args.output}")

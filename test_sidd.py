@@ -21,10 +21,11 @@ from dataloaders.sidd import (
     read_scenes,
 )
 from dataloaders.sidd_results import PhotoBlocks, RawBlocks, SiddResults
+from networks.acceleration import to_device
 from networks.batches import BatchDenoiser
 from networks.pretrained import SHIPPED_DENOISERS, load_denoiser
 from utils.cli import run_script
-from utils.devices import pick_device
+from utils.devices import PRECISIONS, inference_precision, pick_device
 from utils.protocols import SIDD_GRID
 from utils.settings import check_folder, claim_folder
 from utils.sidd_submission import validate_submission
@@ -39,6 +40,9 @@ def parse_args() -> argparse.Namespace:
     parser.add_argument("--weights", help="a denoiser, by name or path; default: the shipped one of the space")
     parser.add_argument("--output", type=Path, metavar="DIR")
     parser.add_argument("--device", choices=("auto", "cpu", "cuda", "mps"), default="auto")
+    parser.add_argument(
+        "--precision", choices=PRECISIONS, default="float32", help="default: float32, as scores are told"
+    )
     parser.add_argument("--batch-size", type=int, default=4, metavar="N")
     parser.add_argument("--scenes", type=Path, metavar="FILE", help="text with the 40 scene names of other blocks")
     parser.add_argument("--save-images", action="store_true", help="also a PNG of every block")
@@ -60,7 +64,9 @@ def main() -> int:
         return 0
     check_files(args.data, args.split, args.space)
     network, sha256 = load_denoiser(args.weights or SHIPPED_DENOISERS[args.space == "raw"], args.space)
-    denoiser = BatchDenoiser(network.to(pick_device(args.device)))
+    device = pick_device(args.device)
+    precision = inference_precision(args.precision, device)
+    denoiser = BatchDenoiser(to_device(network, device, compiled=True), precision)
     scenes, patterns = read_scenes(args.scenes), None
     denoise: PhotoBlocks | RawBlocks = PhotoBlocks(denoiser)
     if args.space == "raw":
@@ -69,6 +75,7 @@ def main() -> int:
         denoise = RawBlocks(denoiser, patterns, read_noise_levels(args.data / "noise_level_functions.csv", scenes))
     hashes = file_hashes(args.data, args.split, args.space, args.scenes)
     settings = {"benchmark": "SIDD", "space": args.space, "split": args.split, "weights": sha256, **hashes}
+    settings |= {"precision": precision}
     check_folder(args.output, settings, "blocks")
     files = {
         kind: SiddBlocks(args.data / name, args.space, args.output / "unpacked")

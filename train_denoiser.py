@@ -12,10 +12,11 @@ import json
 from pathlib import Path
 
 from dataloaders.denoising_data import open_denoising_data
+from networks.acceleration import to_device
+from networks.growth import go_on_from
 from networks.objectives import DenoiserObjective
-from networks.pretrained import build, find_weights
+from networks.pretrained import build
 from networks.training_pairs import open_training_pairs
-from utils.checkpoint import load_weights
 from utils.cli import parse_training, run_script, training_parser
 from utils.config import DenoiserRecipe, dump_recipe, load_recipe
 from utils.trainer import Trainer, start
@@ -31,7 +32,9 @@ def parse_args() -> argparse.Namespace:
     parser.add_argument(
         "--noise", nargs="+", help="dnd, sidd, or awgn for Gaussian noise on sRGB, in place of the recipe's"
     )
-    parser.add_argument("--start", metavar="WEIGHTS", help="a denoiser of the same sizes to go on from, as a new run")
+    parser.add_argument(
+        "--start", metavar="WEIGHTS", help="a denoiser to go on from, of the same sizes or fewer groups"
+    )
     parser.add_argument(
         "--validation", nargs="+", type=Path, default=[], metavar="DIR", help="folders of sRGB pairs, noisy/ and clean/"
     )
@@ -50,13 +53,13 @@ def main() -> int:
     kind, sizes = {"raw": "RawDenoiser", "srgb": "SrgbDenoiser"}[args.space], recipe.network.model_dump()
     network = build(kind, sizes, recipe.train.save_memory)
     if args.start:
-        load_weights(network, find_weights(args.start))
+        go_on_from(network, args.start)
     make_batch = None  # stored pairs are used as they are
     if args.pairs is None:
         make_batch = open_training_pairs(recipe.synthesis, args.space, args.weights, fabric.device)
     trainer = Trainer(
         fabric=fabric,
-        network=network,
+        network=to_device(network, fabric.device, recipe.train.compiled),
         objective=DenoiserObjective(recipe.loss.relative),
         recipe=recipe,
         metadata={"network": kind, "sizes": sizes},

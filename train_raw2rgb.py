@@ -13,6 +13,7 @@ from torch import nn
 
 from dataloaders.isp_patches import open_isp_data
 from dataloaders.view_patches import open_view_data
+from networks.acceleration import to_device
 from networks.objectives import ColorMatchingObjective, JointObjective, Raw2RgbObjective
 from networks.pretrained import build, find_weights
 from utils.checkpoint import load_weights
@@ -65,7 +66,7 @@ def main() -> int:
     network, metadata = build_network(args.stage, recipe, {option: getattr(args, option) for option in PARTS})
     trainer = Trainer(
         fabric=fabric,
-        network=network,
+        network=to_device(network, fabric.device, recipe.train.compiled),
         objective=objective_of(args.stage, recipe.loss),
         recipe=recipe,
         metadata=metadata,

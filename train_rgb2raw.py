@@ -6,6 +6,7 @@ The same line again resumes the run.
 """
 
 from dataloaders.isp_patches import open_isp_data
+from networks.acceleration import to_device
 from networks.objectives import Rgb2RawObjective
 from networks.pretrained import build
 from utils.cli import add_isp_data, parse_training, run_script, training_parser
@@ -24,9 +25,10 @@ def main() -> int:
     fabric = start(recipe, args.device)
     training, validation = open_isp_data(recipe, args.raw, args.photos, args.prepared)
     sizes = recipe.network.model_dump(include={"rgb2raw"})
+    network = build("Rgb2Raw", sizes, recipe.train.save_memory)
     trainer = Trainer(
         fabric=fabric,
-        network=build("Rgb2Raw", sizes, recipe.train.save_memory),
+        network=to_device(network, fabric.device, recipe.train.compiled),
         objective=Rgb2RawObjective(recipe.loss.log_epsilon),
         recipe=recipe,
         metadata={"network": "Rgb2Raw", "sizes": sizes},

@@ -1,17 +1,21 @@
 """How fast and how large our forward is beside the plain one of benchmarks/reference.py, in one run.
 
     python benchmarks/speed.py --networks srgb_denoiser rgb2raw --sizes 256x256 1024x1024
-    python benchmarks/speed.py --networks srgb_denoiser --megapixels 0.25 0.5 1 2 --repeats 1 --json results/speed.json
-    python benchmarks/speed.py --networks srgb_denoiser --megapixels 24 --repeats 1 --warm-up 0 --skip-plain \
+    python benchmarks/speed.py --networks srgb_denoiser --megapixels 0.25 0.5 1 2 4 --once --json results/speed.json
+    python benchmarks/speed.py --networks srgb_denoiser --megapixels 24 --once --skip-plain \
         --json results/speed.json --plot docs/speed.png
 
-Both take turns after a warm-up; figures are medians, and a ratio is the median of the turns' ratios. The yardstick of
-arithmetic is a bare 3x3 convolution from 64 to 64 channels on the same pixels, timed in the same turns. Peak memory is
-that of a fresh process which does nothing else, less what it holds before its first forward pass. --skip-plain is for
-photos that the plain forward has not the memory for.
+    python benchmarks/speed.py --training --batch 16 --sizes 128x128 --repeats 20 --warm-up 5
+
+Both take turns after a warm-up; figures are medians, and a ratio is the median of the turns' ratios. With --training a
+turn is a forward and a backward pass. The plain forward computes in float32; on CUDA ours computes in --precision, its
+blocks compiled. The yardstick of arithmetic is a bare 3x3 convolution from 64 to 64 channels on the same pixels, timed
+in the same turns. Peak memory is that of a fresh process which does nothing else, less what it holds before its turn.
+--skip-plain is for photos that the plain forward has not the memory for.
 """
 
 import argparse
+import copy
 import json
 import math
 import statistics
@@ -19,7 +23,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
 import torch
@@ -31,8 +35,9 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 from benchmarks import reference
 from networks import RawDenoiser, Rgb2Raw, SrgbDenoiser
+from networks.acceleration import to_device
 from utils.cli import run_script
-from utils.devices import pick_device
+from utils.devices import PRECISIONS, computing, inference_precision, pick_device, training_precision
 from utils.errors import UserError
 from utils.progress import progress_bar
 
@@ -63,7 +68,9 @@ class Row:
     network: str
     height: int
     width: int
-    gigaflops: float  # of one forward pass, convolutions alone
+    batch: int
+    precision: str  # ours
+    gigaflops: float  # of one turn, convolutions alone
     plain_seconds: float
     fast_seconds: float
     ratio: float
@@ -74,12 +81,13 @@ class Row:
 
     @property
     def cells(self) -> list[str]:
-        megapixels = self.height * self.width / 1e6
+        megapixels = self.batch * self.height * self.width / 1e6
         speed = self.gigaflops / self.fast_seconds
         skipped = math.isnan(self.plain_seconds)
         cells = [
             self.network,
-            f"{self.width}x{self.height}",
+            f"{self.width}x{self.height}" + (f", batch of {self.batch}" if self.batch > 1 else ""),
+            self.precision,
             f"{self.plain_seconds:.2f}",
             f"{self.fast_seconds:.2f}",
             f"{self.ratio:.2f}",
@@ -96,24 +104,48 @@ class Row:
 
 # fmt: off
 HEADINGS = [
-    "network", "size", "plain s", "ours s", "ratio", "ours MP/s", "ours GFLOP/s", "bare convolution GFLOP/s",
-    "share of it", "plain MB", "ours MB", "difference",
+    "network", "size", "precision", "plain s", "ours s", "ratio", "ours MP/s", "ours GFLOP/s",
+    "bare convolution GFLOP/s", "share of it", "plain MB", "ours MB", "difference",
 ]
 # fmt: on
 PLAIN = ("plain s", "ratio", "plain MB", "difference")
 BARE_PIXELS = 1 << 20
 
 
-def make(case: Case, height: int, width: int, device: torch.device) -> tuple[nn.Module, list[Tensor]]:
-    """A network with random weights and an input of its own for it, the same in every process."""
-    torch.manual_seed(0)
-    network = case.build().eval().requires_grad_(False)
-    return network.to(device), [torch.rand(1, channels, height, width).to(device) for channels in case.channels]
+@dataclass(frozen=True)
+class Work:
+    """What is timed of a network."""
 
+    height: int
+    width: int
+    batch: int
+    training: bool
+    precision: str  # ours
+    device: torch.device
 
-def forwards(case: Case, height: int, width: int, device: torch.device) -> dict[str, Forward]:
-    network, inputs = make(case, height, width, device)
-    return {"plain": lambda: case.plain(network, *inputs), "fast": lambda: network(*inputs)}
+    def forwards(self, case: Case) -> dict[str, Forward]:
+        """The plain turn and ours, on networks of the same random weights; each gives back the network's result."""
+        torch.manual_seed(0)
+        plain = case.build().requires_grad_(self.training)
+        inputs = [torch.rand(self.batch, channels, self.height, self.width) for channels in case.channels]
+        inputs = [image.to(self.device) for image in inputs]
+        fast = to_device(copy.deepcopy(plain), self.device, compiled=True)
+        plain.to(self.device)
+        return {
+            "plain": self._turn(plain, lambda: case.plain(plain, *inputs), "float32"),
+            "fast": self._turn(fast, lambda: fast(*inputs), self.precision),
+        }
+
+    def _turn(self, network: nn.Module, forward: Forward, precision: str) -> Forward:
+        def turn() -> Tensor:
+            with torch.inference_mode(not self.training), computing(precision, self.device):
+                result = forward()
+            if self.training:
+                result.float().abs().mean().backward()
+                network.zero_grad()
+            return result.detach()
+
+        return turn
 
 
 def seconds(forward: Forward, device: torch.device) -> float:
@@ -136,74 +168,105 @@ def flops(case: Case) -> float:
     return counter.get_total_flops() / 64**2
 
 
-def measure(name: str, height: int, width: int, args: argparse.Namespace, device: torch.device) -> Row:
-    """Time both forwards and the bare convolution in turns; then each one's memory in a process of its own."""
+def measure(name: str, work: Work, args: argparse.Namespace) -> Row:
+    """Time both turns and the bare convolution one after the other; then each one's memory in a process of its own."""
     case = CASES[name]
-    both = forwards(case, height, width, device)
-    if args.skip_plain:
-        del both["plain"]
-    rows = min(height, BARE_PIXELS // width)  # of a large photo a part tells the convolution's speed
-    pixels = torch.rand(1, 64, rows, width, device=device).contiguous(memory_format=torch.channels_last)
-    kernel = torch.rand(64, 64, 3, 3, device=device).contiguous(memory_format=torch.channels_last)
-    timed: dict[str, Forward] = {**both, "convolution": lambda: F.conv2d(pixels, kernel, padding=1)}
-    turns: dict[str, list[float]] = {kind: [] for kind in timed}
-    with torch.inference_mode():
-        difference = math.nan
+    kinds = ["fast"] if args.skip_plain else ["plain", "fast"]
+    turns: dict[str, list[float]] = {"plain": [math.nan], "fast": []}
+    difference = math.nan
+    if args.once:
+        turns["convolution"] = [seconds(bare_convolution(work), work.device) for _ in range(3)]
+    else:
+        timed = {kind: turn for kind, turn in work.forwards(case).items() if kind in kinds}
         if not args.skip_plain:
-            results = {kind: forward() for kind, forward in both.items()}
+            results = {kind: turn().float() for kind, turn in timed.items()}
             difference = float((results["fast"] - results["plain"]).abs().max() / results["plain"].std())
             del results
-        for turn in range(args.warm_up + args.repeats):
-            for kind, forward in timed.items():
-                took = seconds(forward, device)
-                if turn >= args.warm_up:
-                    turns[kind].append(took)
-    plain = turns.get("plain", [math.nan] * args.repeats)
+        turns |= take_turns({**timed, "convolution": bare_convolution(work)}, args.warm_up, args.repeats, work.device)
+        del timed
+    memory = {"plain": 0}
+    for kind in kinds:
+        memory[kind], took = alone(name, work, kind)
+        if args.once:
+            turns[kind] = [took]
+    plain = turns["plain"] if len(turns["plain"]) == len(turns["fast"]) else [math.nan] * len(turns["fast"])
     ratios = [slow / fast for slow, fast in zip(plain, turns["fast"], strict=True)]
     return Row(
         network=name,
-        height=height,
-        width=width,
-        gigaflops=flops(case) * height * width / 1e9,
+        height=work.height,
+        width=work.width,
+        batch=work.batch,
+        precision=work.precision,
+        gigaflops=(3 if work.training else 1) * flops(case) * work.batch * work.height * work.width / 1e9,
         plain_seconds=statistics.median(plain),
         fast_seconds=statistics.median(turns["fast"]),
         ratio=statistics.median(ratios),
-        peak_gflops=2 * 9 * 64 * 64 * rows * width / min(turns["convolution"]) / 1e9,
+        peak_gflops=2 * 9 * 64 * 64 * bare_rows(work) * work.width / min(turns["convolution"]) / 1e9,
         difference=difference,
-        plain_bytes=0 if args.skip_plain else peak_bytes(name, height, width, "plain", device),
-        fast_bytes=peak_bytes(name, height, width, "fast", device),
+        plain_bytes=memory["plain"],
+        fast_bytes=memory["fast"],
     )
 
 
-def peak_bytes(name: str, height: int, width: int, kind: str, device: torch.device) -> int:
-    """Peak memory of one forward pass, in a process of its own."""
-    command = [sys.executable, __file__, "--memory-of", kind, "--networks", name, "--sizes", f"{width}x{height}"]
-    environment_threads = str(torch.get_num_threads())
-    done = subprocess.run(
-        [*command, "--threads", environment_threads, "--device", device.type], capture_output=True, text=True, cwd=ROOT
-    )
+def take_turns(timed: dict[str, Forward], warm_up: int, repeats: int, device: torch.device) -> dict[str, list[float]]:
+    """Seconds of every one's turns, one after the other, after the warm-up."""
+    turns: dict[str, list[float]] = {kind: [] for kind in timed}
+    for turn in range(warm_up + repeats):
+        for kind, forward in timed.items():
+            took = seconds(forward, device)
+            if turn >= warm_up:
+                turns[kind].append(took)
+    return turns
+
+
+def bare_rows(work: Work) -> int:
+    """Of the bare convolution's picture: of a large photo a part tells the convolution's speed."""
+    return min(work.height, BARE_PIXELS // work.width)
+
+
+def bare_convolution(work: Work) -> Forward:
+    innermost = {"memory_format": torch.channels_last}
+    pixels = torch.rand(1, 64, bare_rows(work), work.width, device=work.device).contiguous(**innermost)
+    kernel = torch.rand(64, 64, 3, 3, device=work.device).contiguous(**innermost)
+
+    def convolution() -> Tensor:
+        with torch.inference_mode(), computing(work.precision, work.device):
+            return F.conv2d(pixels, kernel, padding=1)
+
+    return convolution
+
+
+def alone(name: str, work: Work, kind: str) -> tuple[int, float]:
+    """Peak memory in bytes, and seconds, of one turn in a process of its own."""
+    size = f"{work.width}x{work.height}"
+    command = [sys.executable, __file__, "--alone", kind, "--networks", name, "--sizes", size]
+    command += ["--batch", str(work.batch), "--precision", work.precision, "--device", work.device.type]
+    command += ["--threads", str(torch.get_num_threads())] + ["--training"] * work.training
+    done = subprocess.run(command, capture_output=True, text=True, cwd=ROOT)
     if done.returncode:
-        raise UserError(f"measuring the memory of {name} ({kind}, {width}x{height}) failed: {done.stderr[-300:]}")
-    return int(done.stdout)
+        raise UserError(f"{name} ({kind}, {size}) failed in a process of its own: {done.stderr[-300:]}")
+    memory, took = done.stdout.split()
+    return int(memory), float(took)
 
 
-def print_own_peak(name: str, height: int, width: int, kind: str, device: torch.device) -> None:
-    """What `peak_bytes` starts: one forward pass, and how much memory it took."""
-    with torch.inference_mode():
-        small = forwards(CASES[name], 16, 16, device)
-        for forward in small.values():  # code and libraries are loaded
-            forward()
-        forward = forwards(CASES[name], height, width, device)[kind]
-        if device.type == "cuda":
-            torch.cuda.reset_peak_memory_stats(device)
-            before = torch.cuda.memory_allocated(device)
-            forward()
-            print(torch.cuda.max_memory_allocated(device) - before)
-        else:
-            Path("/proc/self/clear_refs").write_text("5")  # the peak begins anew
-            before = resident_bytes("VmRSS")
-            forward()
-            print(resident_bytes("VmHWM") - before)
+def print_own_turn(name: str, work: Work, kind: str) -> None:
+    """What `alone` starts: one turn, how much memory it took, and how long."""
+    small = replace(work, height=16, width=16, batch=1)
+    for turn in small.forwards(CASES[name]).values():  # code and libraries are loaded
+        turn()
+    turn = work.forwards(CASES[name])[kind]
+    if work.device.type == "cuda":
+        turn()  # compiled for this size
+        torch.cuda.reset_peak_memory_stats(work.device)
+        before = torch.cuda.memory_allocated(work.device)
+        took = seconds(turn, work.device)
+        memory = torch.cuda.max_memory_allocated(work.device) - before
+    else:
+        Path("/proc/self/clear_refs").write_text("5")  # the peak begins anew
+        before = resident_bytes("VmRSS")
+        took = seconds(turn, work.device)
+        memory = resident_bytes("VmHWM") - before
+    print(memory, took)
 
 
 def resident_bytes(name: str) -> int:
@@ -241,14 +304,18 @@ def parse_args() -> argparse.Namespace:
     parser.add_argument("--networks", nargs="+", choices=CASES, default=["srgb_denoiser", "rgb2raw"])
     parser.add_argument("--sizes", nargs="+", default=[], metavar="WxH", help="default 256x256")
     parser.add_argument("--megapixels", nargs="+", type=float, default=[], help="sizes of the shape 3:2")
+    parser.add_argument("--batch", type=int, default=1, metavar="N", help="images in a batch")
+    parser.add_argument("--training", action="store_true", help="forward and backward pass")
+    parser.add_argument("--precision", choices=PRECISIONS, default="auto", help="of ours, on CUDA")
     parser.add_argument("--repeats", type=int, default=7)
     parser.add_argument("--warm-up", type=int, default=2)
+    parser.add_argument("--once", action="store_true", help="one turn each, in a process of its own: for large photos")
     parser.add_argument("--skip-plain", action="store_true")
     parser.add_argument("--threads", type=int, default=torch.get_num_threads())
     parser.add_argument("--device", choices=("auto", "cpu", "cuda"), default="auto")
     parser.add_argument("--json", type=Path, help="add the figures to those in this file")
     parser.add_argument("--plot", type=Path, metavar="PNG", help="needs matplotlib; draws all figures of --json")
-    parser.add_argument("--memory-of", choices=("plain", "fast"), help=argparse.SUPPRESS)
+    parser.add_argument("--alone", choices=("plain", "fast"), help=argparse.SUPPRESS)
     return parser.parse_args()
 
 
@@ -270,17 +337,21 @@ def main() -> int:
     torch.set_num_threads(args.threads)
     device = pick_device(args.device)
     sizes = read_sizes(args)
-    if args.memory_of:
-        print_own_peak(args.networks[0], *sizes[0], args.memory_of, device)
+    resolve = training_precision if args.training else inference_precision
+    precision = resolve(args.precision, device)
+    works = [Work(*size, args.batch, args.training, precision, device) for size in sizes]
+    if args.alone:
+        print_own_turn(args.networks[0], works[0], args.alone)
         return 0
-    cases = [(name, size) for name in args.networks for size in sizes]
+    cases = [(name, work) for name in args.networks for work in works]
     rows = [Row(**row) for row in json.loads(args.json.read_text())] if args.json and args.json.is_file() else []
-    for name, size in progress_bar(iterable=cases, desc="measuring", unit="size"):
-        rows.append(measure(name, *size, args, device))
+    for name, work in progress_bar(iterable=cases, desc="measuring", unit="size"):
+        rows.append(measure(name, work, args))
         if args.json:
             args.json.parent.mkdir(parents=True, exist_ok=True)
             args.json.write_text(json.dumps([asdict(row) for row in rows], indent=1))
-    print(f"torch {torch.__version__}, {device.type}, {torch.get_num_threads()} threads, medians of {args.repeats}\n")
+    turns = "one turn each" if args.once else f"medians of {args.repeats}"
+    print(f"torch {torch.__version__}, {device.type}, {torch.get_num_threads()} threads, {turns}\n")
     for cells in (HEADINGS, ["---"] * len(HEADINGS), *(row.cells for row in rows)):
         print("| " + " | ".join(cells) + " |")
     if args.plot:

@@ -4,6 +4,7 @@ import torch
 from torch import Tensor
 
 from networks.denoiser import RawDenoiser, SrgbDenoiser
+from utils.devices import computing
 from utils.errors import UserError
 from utils.padding import pad_to_multiple
 
@@ -13,10 +14,11 @@ class BatchDenoiser:
 
     Args:
         network: on the device to compute on, in evaluation mode.
+        precision: float32, tf32, bf16 or fp16.
     """
 
-    def __init__(self, network: SrgbDenoiser | RawDenoiser) -> None:
-        self._network = network
+    def __init__(self, network: SrgbDenoiser | RawDenoiser, precision: str = "float32") -> None:
+        self._network, self._precision = network, precision
         self._device = next(network.parameters()).device
 
     @torch.inference_mode()
@@ -33,7 +35,9 @@ class BatchDenoiser:
         height, width = noisy.shape[2:]
         images = [noisy] if variance is None else [noisy, variance]
         padded = [pad_to_multiple(image.to(self._device), self._network.multiple) for image in images]
-        denoised = self._network(*padded)[..., :height, :width].float().cpu()
+        with computing(self._precision, self._device):
+            denoised = self._network(*padded)
+        denoised = denoised[..., :height, :width].float().cpu()
         if not denoised.isfinite().all():
             raise UserError(
                 "the network's result holds NaN or infinity; its weights are damaged, or made for other data"

@@ -1,12 +1,11 @@
 """The camera that CycleISP has learned: photos to clean RAW, and clean and noisy RAW to an sRGB pair."""
 
-import contextlib
 from typing import Literal
 
-import torch
 from torch import Tensor
 
 from networks.cycleisp import CycleISP
+from utils.devices import computing
 from utils.padding import pad_to_multiple
 
 CleanTarget = Literal["input", "cycle", "residual"]
@@ -21,16 +20,16 @@ class LearnedCamera:
             what the cycle gets wrong. `cycle`: RAW2RGB of the clean RAW; the pair differs by noise alone, the target
             has the networks' look. `residual`: the photo as target, and as noisy image the photo plus RAW2RGB(noisy) -
             RAW2RGB(clean); differs by noise alone, and the target is a true photo.
-        autocast: half precision type for the networks, None for float32.
+        precision: of the networks: float32, tf32, bf16 or fp16.
     """
 
-    def __init__(self, isp: CycleISP, clean_target: CleanTarget = "input", autocast: torch.dtype | None = None) -> None:
-        self.isp, self.clean_target, self.autocast = isp, clean_target, autocast
+    def __init__(self, isp: CycleISP, clean_target: CleanTarget = "input", precision: str = "float32") -> None:
+        self.isp, self.clean_target, self.precision = isp, clean_target, precision
         self.device = next(isp.parameters()).device
 
     def expose(self, photos: Tensor) -> Tensor:
         """Photos (B, 3, H, W) in [0, 1], any size -> clean packed RAW (B, 4, ceil(H/2), ceil(W/2)) in [0, 1]."""
-        with self._precision():
+        with computing(self.precision, self.device):
             raw = self.isp.rgb2raw(pad_to_multiple(photos, 2))
         return raw.float().clamp(0, 1)
 
@@ -38,7 +37,7 @@ class LearnedCamera:
         """Clean and noisy sRGB, (B, 3, H, W) in [0, 1], of the photos' clean and noisy RAW."""
         height, width = photos.shape[2:]
         render = self.isp.guided_raw2rgb.raw2rgb
-        with self._precision():
+        with computing(self.precision, self.device):
             color_map = self.isp.guided_raw2rgb.color_correction(pad_to_multiple(photos, 2))
             noisy = render(noisy_raw, color_map).float()[..., :height, :width]
             if self.clean_target == "input":
@@ -47,8 +46,3 @@ class LearnedCamera:
         if self.clean_target == "cycle":
             return cycle.clamp(0, 1), noisy.clamp(0, 1)
         return photos, (photos + noisy - cycle).clamp(0, 1)
-
-    def _precision(self) -> contextlib.AbstractContextManager[object]:
-        if self.autocast is None:
-            return contextlib.nullcontext()
-        return torch.autocast(self.device.type, dtype=self.autocast)

@@ -8,22 +8,22 @@ Two identities make it fast (docs/performance.md has the figures):
   its weights times the means of h under each of its nine taps. So c is known before u is computed, and u is made strip
   by strip, used while it is in the cache, and never stored.
 
-Features lie row by row with channels innermost, one image at a time. A map too large for FEATURE_MEMORY is kept on disk
-and hidden features are computed twice instead of stored: a photo of any size gives what a pass over the whole of it
-gives.
+Features lie row by row with channels innermost, one image at a time. Maps that do not fit into memory lie elsewhere
+(networks/feature_maps.py), and hidden features are then computed twice instead of stored: a photo of any size gives
+what a pass over the whole of it gives.
 """
 
-import tempfile
 from collections.abc import Callable, Sequence
-from typing import Protocol
+from functools import partial
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
 from networks.blocks import DAB, RRG, DeepFeatures
+from networks.feature_maps import FeatureMap, make_maps, memory_for_maps
 
-FEATURE_MEMORY = 6_300_000_000  # bytes of feature maps to keep in memory
+PLAIN_MAPS = 7  # maps of features that a plain pass has at its peak
 STRIP_BYTES = 8_000_000  # of features in a strip: small enough for the cache
 FEWEST_ROWS = 8  # of a strip, of which one is computed twice
 
@@ -35,7 +35,7 @@ Finish = Callable[..., Tensor]  # rows of deep features, and the same rows of wh
 def run(
     begin: Begin, deep: DeepFeatures, finish: Finish, planes: Tensor, aligned: Sequence[Tensor] = (), scale: int = 1
 ) -> Tensor:
-    """finish(deep(begin(planes)), *aligned), by strips where no gradient is asked for and the processor is a CPU.
+    """finish(deep(begin(planes)), *aligned), by strips where those win: see `_strips_win`.
 
     Args:
         begin: from planes to shallow features, no row looking further than the neighbouring ones.
@@ -48,89 +48,29 @@ def run(
     Returns:
         (B, C'', H/scale, W/scale)
     """
-    exact = planes.device.type == "cpu" and planes.dtype == torch.float32 and not torch.is_autocast_enabled("cpu")
-    if torch.is_grad_enabled() or deep.whole or not exact:
+    if not _strips_win(deep, planes, scale):
         return finish(deep(begin(planes)), *aligned)
     images = zip(*(tensor.split(1) for tensor in (planes, *aligned)), strict=True)
     return torch.cat([_one_image(begin, deep, finish, image, others, scale) for image, *others in images])
 
 
-# ---------------------------------------------------------------- where features lie
+def _strips_win(deep: DeepFeatures, planes: Tensor, scale: int) -> bool:
+    """Without a gradient: on a CPU always; on a CUDA GPU, which the plain modules use well, where those do not fit."""
+    kind = planes.device.type
+    if torch.is_grad_enabled() or deep.whole:
+        return False
+    if kind == "cpu":
+        return planes.dtype == torch.float32 and not torch.is_autocast_enabled("cpu")
+    batch, _, height, width = planes.shape
+    size = _like(planes).element_size() * batch * deep.conv.in_channels * height * width // scale**2
+    return kind == "cuda" and PLAIN_MAPS * size > memory_for_maps(planes.device)
 
 
-class _Map(Protocol):
-    """Features (H, W, C) with a row of zeros above and below, as a convolution pads them."""
-
-    height: int
-
-    def rows(self, first: int, end: int) -> Tensor:
-        """(1, C, end - first, W), channels innermost; -1 <= first, end <= H + 1. To be read."""
-
-    def values(self, first: int, end: int) -> Tensor:
-        """((end - first) * W, C) to change; `store` afterwards."""
-
-    def store(self, first: int, values: Tensor) -> None: ...
-
-
-class _InMemory:
-    def __init__(self, height: int, width: int, channels: int) -> None:
-        self.height, self._width, self._channels = height, width, channels
-        self._data = torch.empty(height + 2, width, channels)
-        self._data[0] = self._data[-1] = 0
-
-    def rows(self, first: int, end: int) -> Tensor:
-        return self._data[first + 1 : end + 1][None].permute(0, 3, 1, 2)
-
-    def values(self, first: int, end: int) -> Tensor:
-        return self._data[first + 1 : end + 1].view(-1, self._channels)
-
-    def store(self, first: int, values: Tensor) -> None:
-        rows = self._data[first + 1 :].view(-1, self._channels)[: len(values)]
-        if rows.data_ptr() != values.data_ptr():
-            rows.copy_(values)
-
-
-class _OnDisk:
-    """Read and written, not mapped: mapped pages would count as this process's memory."""
-
-    def __init__(self, height: int, width: int, channels: int) -> None:
-        self.height, self._width, self._channels = height, width, channels
-        self._file = tempfile.TemporaryFile(buffering=0)  # noqa: SIM115  it lives, and ends, with the map
-        self._row = 4 * width * channels
-
-    def rows(self, first: int, end: int) -> Tensor:
-        padded = torch.zeros(end - first, self._width, self._channels)
-        top, bottom = max(first, 0), min(end, self.height)
-        if top < bottom:
-            padded[top - first : bottom - first] = self.values(top, bottom).view(-1, self._width, self._channels)
-        return padded[None].permute(0, 3, 1, 2)
-
-    def values(self, first: int, end: int) -> Tensor:
-        content = torch.empty((end - first) * self._width, self._channels)
-        view = memoryview(content.numpy().data).cast("B")
-        self._file.seek(first * self._row)
-        done = 0
-        while done < len(view):
-            count = self._file.readinto(view[done:])
-            if not count:
-                raise OSError(f"the temporary file of features ends early, in {tempfile.gettempdir()}")
-            done += count
-        return content
-
-    def store(self, first: int, values: Tensor) -> None:
-        view = memoryview(values.contiguous().numpy().data).cast("B")
-        self._file.seek(first * self._row)
-        while view:
-            view = view[self._file.write(view) :]
-
-
-def _maps(height: int, width: int, channels: int) -> tuple[_Map, _Map | None, _Map]:
-    """Places for the features, for hidden ones (None: compute them again), and for what a group adds at its end."""
-    size = 4 * height * width * channels
-    fit = FEATURE_MEMORY // size
-    features = (_InMemory if fit >= 1 else _OnDisk)(height, width, channels)
-    group = (_InMemory if fit >= 2 else _OnDisk)(height, width, channels)
-    return features, _InMemory(height, width, channels) if fit >= 3 else None, group
+def _like(planes: Tensor) -> Tensor:
+    """Device and type of the features: autocast's where it is on."""
+    kind = planes.device.type
+    dtype = torch.get_autocast_dtype(kind) if torch.is_autocast_enabled(kind) else planes.dtype
+    return planes.new_empty(0, dtype=dtype)
 
 
 def _strips(height: int, width: int, channels: int) -> list[Rows]:
@@ -147,7 +87,7 @@ def _one_image(
     height, width = (side // scale for side in planes.shape[2:])
     channels = deep.conv.in_channels
     strips = _strips(height, width, channels)
-    features, hidden, group_input = _maps(height, width, channels)
+    features, hidden, group_input = make_maps(height, width, channels, _like(planes))
     for first, end in strips:
         top, bottom = max(first - 1, 0), min(end + 1, height)
         shallow = begin(planes[:, :, top * scale : bottom * scale])
@@ -185,13 +125,14 @@ def _linear(weight: Tensor, bias: Tensor | None, pixels: int) -> Callable[[Tenso
     oneDNN's product of a packed matrix runs twice as fast as the one that F.linear takes. PyTorch has it for its own
     compiler; where it is missing F.linear does.
     """
-    if not (torch.backends.mkldnn.is_available() and hasattr(torch.ops.mkldnn, "_linear_pointwise")):
+    packs = torch.backends.mkldnn.is_available() and hasattr(torch.ops.mkldnn, "_linear_pointwise")
+    if not packs or weight.device.type != "cpu" or torch.is_autocast_enabled("cpu"):
         return lambda values: F.linear(values, weight, bias)
     packed = torch.ops.mkldnn._reorder_linear_weight(weight, pixels)
     return lambda values: torch.ops.mkldnn._linear_pointwise(values, packed, bias, "none", [], "")
 
 
-def _close_group(conv: nn.Conv2d, features: _Map, group_input: _Map, strips: list[Rows]) -> None:
+def _close_group(conv: nn.Conv2d, features: FeatureMap, group_input: FeatureMap, strips: list[Rows]) -> None:
     """features = group_input + conv(features), in place: the row above a strip is remembered as it was."""
     above = features.rows(-1, 0).clone()
     for first, end in strips:
@@ -200,11 +141,11 @@ def _close_group(conv: nn.Conv2d, features: _Map, group_input: _Map, strips: lis
         features.store(first, _as_values(_convolve(conv, rows)).add_(group_input.values(first, end)))
 
 
-def _dual_attention(block: DAB, features: _Map, hidden: _Map | None, strips: list[Rows]) -> None:
+def _dual_attention(block: DAB, features: FeatureMap, hidden: FeatureMap | None, strips: list[Rows]) -> None:
     """features = DAB(features), in place."""
     channels = block.conv1.in_channels
     width = features.rows(0, 1).shape[3]
-    sums = _TapSums(channels)
+    sums = _TapSums(channels, block.fuse.weight.device)
     for first, end in strips:
         rows = _hidden(block, features.rows(first - 1, end + 1))
         sums.add(rows, first == 0, end == features.height)
@@ -219,7 +160,7 @@ def _dual_attention(block: DAB, features: _Map, hidden: _Map | None, strips: lis
     channel = _linear(fuse[:, channels:] * weights, block.fuse.bias, pixels)
 
     before = features.rows(-1, 1)[:, :, :0]  # rows of the features as they were, above those that still are
-    above = torch.zeros(1, 2, 1, width)  # the pooled row above the strip
+    above = fuse.new_zeros(1, 2, 1, width)  # the pooled row above the strip
     for first, end in strips:
         bottom = min(end + 1, features.height)  # one row more, for the spatial attention of the last one
         if hidden is not None:
@@ -235,7 +176,7 @@ def _dual_attention(block: DAB, features: _Map, hidden: _Map | None, strips: lis
         u = _as_values(u[:, :, : end - first])
         values = features.values(first, end)
         values.add_(channel(u)).addcmul_(spatial(u), where)
-        features.store(first, values)
+        features.changed(first, values)
 
 
 def _hidden(block: DAB, rows: Tensor) -> Tensor:
@@ -243,7 +184,7 @@ def _hidden(block: DAB, rows: Tensor) -> Tensor:
 
 
 def _hidden_again(
-    block: DAB, features: _Map, before: Tensor, first: int, end: int, bottom: int
+    block: DAB, features: FeatureMap, before: Tensor, first: int, end: int, bottom: int
 ) -> tuple[Tensor, Tensor]:
     """Hidden rows first - 1 to bottom + 1 from the features as they were, and what the next strip needs of those.
 
@@ -268,16 +209,17 @@ class _TapSums:
     are the total less a border row, less a border column, plus the corner where both meet.
     """
 
-    def __init__(self, channels: int) -> None:
-        self._total = torch.zeros(channels, dtype=torch.float64)
-        self._columns = torch.zeros(2, channels, dtype=torch.float64)  # first, last
-        self._rows = torch.zeros(2, channels, dtype=torch.float64)
-        self._corners = torch.zeros(2, 2, channels, dtype=torch.float64)  # row, column
+    def __init__(self, channels: int, device: torch.device | None = None) -> None:
+        zeros = partial(torch.zeros, dtype=torch.float64, device=device)
+        self._total = zeros(channels)
+        self._columns = zeros(2, channels)  # first, last
+        self._rows = zeros(2, channels)
+        self._corners = zeros(2, 2, channels)  # row, column
 
     def add(self, rows: Tensor, first: bool, last: bool) -> None:
         """Count a strip; `first` and `last` say whether it holds the image's first and last row."""
         values = rows[0].permute(1, 2, 0)  # (n, W, C)
-        self._total += values.sum(dim=1).double().sum(dim=0)
+        self._total += values.sum(dim=1, dtype=torch.float32).double().sum(dim=0)
         self._columns += values[:, [0, -1]].double().sum(dim=0)
         for index, present in enumerate((first, last)):
             if present:

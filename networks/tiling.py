@@ -1,11 +1,12 @@
 """Denoising one image of any size in bounded memory.
 
-On a CPU the networks themselves work by strips, exactly (networks/strips.py). On a GPU, or where a tile is asked for,
-the image is cut: a tile has a halo as wide as the network can see, so all but one thing in it is as in the whole image,
-the channel attention, which pools over everything it is given. Therefore a large image is passed twice. The first pass
-collects every block's pooled means, tile by tile; the second gives every tile their average over the image. So no seam
-can show between tiles. The result still differs a little from one pass over the whole image, since the first pass's
-means of later blocks were taken behind tile-wise attention of earlier ones: docs/denoise.md has the figures.
+The networks themselves take images of any size, exactly (networks/strips.py). Where a tile is asked for, and on Apple
+GPUs, for which there are no strips, the image is cut: a tile has a halo as wide as the network can see, so all but one
+thing in it is as in the whole image, the channel attention, which pools over everything it is given. Therefore a large
+image is passed twice. The first pass collects every block's pooled means, tile by tile; the second gives every tile
+their average over the image. So no seam can show between tiles. The result still differs a little from one pass over
+the whole image, since the first pass's means of later blocks were taken behind tile-wise attention of earlier ones:
+docs/denoise.md has the figures.
 """
 
 from collections.abc import Iterator, Sequence
@@ -16,10 +17,11 @@ from torch import Tensor, nn
 
 from networks.blocks import GlobalMean
 from networks.denoiser import RawDenoiser, SrgbDenoiser
+from utils.devices import computing
 from utils.padding import pad_to_multiple
 
 Window = tuple[slice, slice]
-GPU_TILE = 1024  # pixels
+MPS_TILE = 1024  # pixels
 
 
 class TiledDenoiser:
@@ -28,17 +30,20 @@ class TiledDenoiser:
     Args:
         network: on the device to compute on, in evaluation mode.
         tile: side of a tile without its halo, in pixels of the network's input; images up to twice the halo larger
-            pass whole. None passes every image whole on a CPU, and takes GPU_TILE elsewhere.
+            pass whole. None passes every image whole, but takes MPS_TILE on Apple GPUs.
+        precision: float32, tf32, bf16 or fp16.
 
     Raises:
         ValueError: on call, for images with NaN, another number of channels, or no pixel.
     """
 
-    def __init__(self, network: SrgbDenoiser | RawDenoiser, tile: int | None = None) -> None:
-        self.network, self.halo = network, network.halo
+    def __init__(
+        self, network: SrgbDenoiser | RawDenoiser, tile: int | None = None, precision: str = "float32"
+    ) -> None:
+        self.network, self.halo, self.precision = network, network.halo, precision
         self.device = next(network.parameters()).device
-        if tile is None and self.device.type != "cpu":
-            tile = GPU_TILE
+        if tile is None and self.device.type == "mps":
+            tile = MPS_TILE
         self.tile = tile and max(1, tile // network.multiple) * network.multiple
 
     @torch.inference_mode()
@@ -90,7 +95,9 @@ class TiledDenoiser:
         return result
 
     def _run(self, inputs: list[Tensor], window: Window) -> Tensor:
-        return self.network(*(image[(..., *window)].to(self.device) for image in inputs)).float().cpu()
+        parts = [image[(..., *window)].to(self.device) for image in inputs]
+        with computing(self.precision, self.device):
+            return self.network(*parts).float().cpu()
 
 
 def tiles(height: int, width: int, size: int) -> Iterator[Window]:

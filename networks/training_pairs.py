@@ -10,12 +10,13 @@ from typing import Literal
 import torch
 from torch import Tensor
 
+from networks.acceleration import to_device
 from networks.blur import GaussianBlur
 from networks.classical_camera import ClassicalCamera
 from networks.learned_camera import LearnedCamera
 from networks.pretrained import load_cycleisp
 from utils.config import Synthesis
-from utils.devices import auto_precision, autocast_type
+from utils.devices import training_precision
 from utils.finishing import jpeg, smooth_noise
 from utils.noise import AWGN, clipped_mean, noise_from_seeds, noise_level_function, white_noise
 
@@ -156,6 +157,6 @@ def open_training_pairs(
     """
     learned = None
     if synthesis.learned_share > 0 and AWGN not in synthesis.noise:
-        half = autocast_type(auto_precision(device), device)
-        learned = LearnedCamera(load_cycleisp(weights)[0].to(device), synthesis.clean_target, half)
+        isp = to_device(load_cycleisp(weights)[0], device, compiled=True)
+        learned = LearnedCamera(isp, synthesis.clean_target, training_precision("auto", device))
     return TrainingPairs(space, learned, synthesis.blur, synthesis.frame_average, device)

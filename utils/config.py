@@ -8,6 +8,7 @@ from typing import Annotated, Any, Literal, TypeVar
 import yaml
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError
 
+from utils.devices import Precision
 from utils.errors import UserError
 from utils.finishing import WIDEST_BLUR
 
@@ -147,7 +148,8 @@ class Training(Section):
     final_learning_rate: Annotated[float, Field(ge=0)] = 0.0  # cosine schedule: rate at the last step
     gradient_clip: Annotated[float, Field(ge=0)] = 0.0  # largest gradient norm, 0 for none
     ema_decay: Annotated[float, Field(ge=0, lt=1)] = 0.0  # 0 for none
-    precision: Literal["auto", "float32", "bf16", "fp16"] = "auto"  # auto: bf16 on CUDA that has it, else float32
+    precision: Precision = "auto"  # auto: bf16 on CUDA that has it, else float32
+    compiled: bool = True  # compile the blocks, on CUDA
     save_memory: bool = False  # keep only the blocks' inputs and compute the rest again: a third slower, same result
     workers: NotNegative = 2  # loader processes
     log_every: Positive = 20
@@ -321,6 +323,6 @@ class GenerationRecipe(Section):
     variance: bool = False
     preview: bool = False
     device: Literal["auto", "cpu", "cuda", "mps"] = "auto"
-    precision: Literal["float32", "bf16", "fp16"] = "float32"
+    precision: Precision = "auto"  # auto: tf32 on CUDA, else float32
     batch_size: Positive = 1
     workers: Positive = 2

@@ -1,9 +1,15 @@
 """Where to compute, and how precisely."""
 
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any, Literal, get_args
+
 import torch
 
 from utils.errors import UserError
 
+Precision = Literal["auto", "float32", "tf32", "bf16", "fp16"]
+PRECISIONS = get_args(Precision)
 _HALF = {"bf16": torch.bfloat16, "fp16": torch.float16}
 
 
@@ -24,19 +30,55 @@ def pick_device(name: str, local_rank: int = 0) -> torch.device:
     return torch.device(name)
 
 
-def auto_precision(device: torch.device) -> str:
-    """bf16 on CUDA devices that compute in it, float32 elsewhere, where bf16 can be hundreds of times slower."""
-    return "bf16" if device.type == "cuda" and torch.cuda.is_bf16_supported() else "float32"
-
-
-def autocast_type(precision: str, device: torch.device) -> torch.dtype | None:
-    """The type for torch.autocast, None for float32.
+def training_precision(precision: str, device: torch.device) -> str:
+    """What `precision` means for training: auto is bf16 on CUDA devices that compute in it, float32 elsewhere.
 
     Raises:
-        UserError: half precision on a CPU, where it is far slower than float32.
+        UserError: less than float32 on a CPU.
     """
-    if precision == "float32":
-        return None
-    if device.type == "cpu":
-        raise UserError(f"precision {precision} on a CPU is far slower than float32; leave it at float32")
-    return _HALF[precision]
+    if precision == "auto":
+        return "bf16" if device.type == "cuda" and torch.cuda.is_bf16_supported() else "float32"
+    return _checked(precision, device)
+
+
+def inference_precision(precision: str, device: torch.device) -> str:
+    """What `precision` means for trained networks: auto is tf32 on CUDA, float32 elsewhere.
+
+    Half precision would show: it tells apart 256 values between 0.5 and 1.
+
+    Raises:
+        UserError: less than float32 on a CPU.
+    """
+    if precision == "auto":
+        return "tf32" if device.type == "cuda" else "float32"
+    return _checked(precision, device)
+
+
+def _checked(precision: str, device: torch.device) -> str:
+    if precision != "float32" and device.type == "cpu":  # bf16 can be hundreds of times slower there
+        raise UserError(f"precision {precision} on a CPU is no faster than float32, or far slower; leave it at float32")
+    return precision
+
+
+@contextmanager
+def computing(precision: str, device: torch.device) -> Iterator[None]:
+    """Inside, networks on `device` compute in `precision`: float32, tf32, bf16 or fp16.
+
+    float32 is exact on CUDA too, where PyTorch by itself takes convolutions in TF32, of 10 bits.
+    """
+    with torch.autocast(device.type, dtype=_HALF.get(precision), enabled=precision in _HALF), tf32(precision == "tf32"):
+        yield
+
+
+@contextmanager
+def tf32(allowed: bool) -> Iterator[None]:
+    """Inside, float32 products and convolutions on CUDA may round what they multiply to 10 bits, or never do."""
+    switches: tuple[Any, ...] = (torch.backends.cuda.matmul, torch.backends.cudnn)
+    before = [switch.allow_tf32 for switch in switches]
+    try:
+        for switch in switches:
+            switch.allow_tf32 = allowed
+        yield
+    finally:
+        for switch, value in zip(switches, before, strict=True):
+            switch.allow_tf32 = value

@@ -197,7 +197,7 @@ def add_shot_read_noise(clean: Tensor, shot_noise: Tensor, read_noise: Tensor, g
 
 
 def noise_from_seeds(clean: Tensor, shot_noise: Tensor, read_noise: Tensor, seeds: list[int]) -> Tensor:
-    """`add_shot_read_noise`, image i from a CPU generator with seed i: the same noise on every device, in any batch."""
+    """`add_shot_read_noise`, image i from a generator with seed i: the same in any batch, on devices of one kind."""
     white = white_noise(clean, seeds)
     return clean + noise_level_function(clean, shot_noise, read_noise).sqrt() * white
 
@@ -223,9 +223,9 @@ def _normal_density(x: Tensor) -> Tensor:
 
 
 def white_noise(like: Tensor, seeds: list[int]) -> Tensor:
-    """Standard normal numbers of the shape (B, ...) and on the device of `like`, image i from seed i of B."""
+    """Standard normal numbers of the shape (B, ...), drawn on the device of `like`, image i from seed i of B."""
     each = [
-        torch.randn(image.shape, generator=torch.Generator().manual_seed(seed))
+        torch.randn(image.shape, generator=torch.Generator(like.device).manual_seed(seed), device=like.device)
         for image, seed in zip(like, seeds, strict=True)
     ]
-    return torch.stack(each).to(like.device)
+    return torch.stack(each)

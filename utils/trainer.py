@@ -26,7 +26,7 @@ from tqdm import tqdm
 
 from utils.checkpoint import save_weights
 from utils.config import Training, TrainingRecipe, dump_recipe
-from utils.devices import auto_precision, autocast_type, pick_device
+from utils.devices import pick_device, tf32, training_precision
 from utils.errors import UserError
 from utils.files import write_bytes, written_aside
 from utils.metrics import psnr
@@ -38,7 +38,7 @@ Batch = Mapping[str, Tensor]
 log = logging.getLogger(__name__)
 
 # Keys of Training that may differ when a run is resumed: they do not change what is learned.
-HOUSEKEEPING = frozenset({"save_memory", "workers", "log_every", "checkpoint_every", "validate_every"})
+HOUSEKEEPING = frozenset({"save_memory", "compiled", "workers", "log_every", "checkpoint_every", "validate_every"})
 
 
 class TrainingError(UserError):
@@ -54,19 +54,16 @@ class Objective(Protocol):
 
 
 def make_fabric(device: str, precision: str) -> Fabric:
-    """Fabric for `device` (auto, cpu, cuda, mps) and `precision` (auto, float32, bf16, fp16); torchrun sets the rest.
+    """Fabric for `device` (auto, cpu, cuda, mps) and `precision` (utils/devices.py); torchrun sets the rest.
 
-    `auto` precision is bf16 on CUDA devices that compute in it, float32 elsewhere: without native support bf16 is
-    hundreds of times slower.
+    Half precision is mixed: weights, optimizer and losses stay float32.
 
     Raises:
         UserError: a device asked for and absent, or half precision on a CPU.
     """
     kind = pick_device(device).type
-    if precision == "auto":
-        precision = auto_precision(torch.device(kind))
-    autocast_type(precision, torch.device(kind))  # refuses half precision on a CPU
-    plugin: Any = {"float32": "32-true", "bf16": "bf16-mixed", "fp16": "16-mixed"}[precision]
+    plugins = {"float32": "32-true", "tf32": "32-true", "bf16": "bf16-mixed", "fp16": "16-mixed"}
+    plugin: Any = plugins[training_precision(precision, torch.device(kind))]
     processes = int(os.environ.get("LOCAL_WORLD_SIZE", 1)), int(os.environ.get("GROUP_WORLD_SIZE", 1))
     return Fabric(accelerator=kind, devices=processes[0], num_nodes=processes[1], precision=plugin)
 
@@ -275,7 +272,8 @@ class Trainer:
         )
         started = time.monotonic()
         waiting = time.monotonic()
-        with _stop_requests() as stop_requests, bar:
+        exact = training_precision(recipe.precision, self.fabric.device) == "float32"
+        with _stop_requests() as stop_requests, bar, tf32(not exact):
             for batch in loader:
                 data_time = time.monotonic() - waiting
                 batch = self.make_batch(batch)

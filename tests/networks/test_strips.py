@@ -5,9 +5,11 @@ from collections.abc import Callable, Iterator
 import pytest
 import torch
 from torch import Tensor, nn
+from torch._subclasses.fake_tensor import FakeTensorMode
 
-from networks import ColorCorrection, Raw2Rgb, RawDenoiser, Rgb2Raw, SrgbDenoiser, strips
+from networks import ColorCorrection, Raw2Rgb, RawDenoiser, Rgb2Raw, SrgbDenoiser, feature_maps, strips
 from networks.blocks import DeepFeatures
+from networks.feature_maps import FeatureMap, InMemory, OnHost, make_maps
 
 SMALL = {"width": 8, "num_groups": 2, "num_blocks": 2, "reduction": 2}
 Memory = Callable[[int, int], None]
@@ -80,7 +82,7 @@ def memory(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> I
     fit = {"kept": 3, "hidden again": 2, "group on disk": 1, "all on disk": 0}[request.param]
 
     def limit(height: int, width: int) -> None:
-        monkeypatch.setattr(strips, "FEATURE_MEMORY", fit * 4 * 8 * height * width)
+        monkeypatch.setattr(feature_maps, "FEATURE_MEMORY", fit * 4 * 8 * height * width)
 
     yield limit
 
@@ -116,7 +118,7 @@ def test_strips_of_one_row(monkeypatch: pytest.MonkeyPatch) -> None:
     make, call = CASES["srgb denoiser"]
     net = network(make)
     for fit in (0, 1, 2, 3):
-        monkeypatch.setattr(strips, "FEATURE_MEMORY", fit * 4 * 8 * 12 * 10)
+        monkeypatch.setattr(feature_maps, "FEATURE_MEMORY", fit * 4 * 8 * 12 * 10)
         assert torch.allclose(by_strips(net, call, 1, 12, 10), whole(net, call, 1, 12, 10), atol=1e-5)
 
 
@@ -152,7 +154,7 @@ def test_the_pooled_mean_is_that_of_the_convolution() -> None:
 
 def test_features_on_disk_leave_no_file(monkeypatch: pytest.MonkeyPatch, tmp_path: object) -> None:
     monkeypatch.setattr("tempfile.tempdir", str(tmp_path))
-    monkeypatch.setattr(strips, "FEATURE_MEMORY", 0)
+    monkeypatch.setattr(feature_maps, "FEATURE_MEMORY", 0)
     make, call = CASES["srgb denoiser"]
     by_strips(network(make), call, 1, 12, 10)
     assert not list(tmp_path.iterdir())  # type: ignore[attr-defined]
@@ -166,3 +168,88 @@ def test_without_onednns_packed_products_the_result_is_the_same(name: str, monke
     monkeypatch.setattr(torch.backends.mkldnn, "is_available", lambda: False)
     without = by_strips(net, call, 2, 17, 12)
     assert (usual - without).abs().max() < 1e-4 * usual.std()
+
+
+# ---------------------------------------------------------------- on a GPU, as far as a machine without one can tell
+
+
+def pretend_gpu_memory(monkeypatch: pytest.MonkeyPatch, size: int) -> None:
+    for module in (strips, feature_maps):
+        monkeypatch.setattr(module, "memory_for_maps", lambda _device: size)
+
+
+@pytest.mark.parametrize("fit", [0, 1, 2, 3])
+@pytest.mark.parametrize("case", CASES)
+def test_a_large_image_on_a_gpu_stays_there(case: str, fit: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Shapes and devices of every step, without data: two tensors of different devices in one step are an error."""
+    elsewhere = {
+        0: (OnHost, type(None), OnHost),
+        1: (InMemory, type(None), OnHost),
+        2: (InMemory, type(None), InMemory),
+    }
+
+    def limited(
+        height: int, width: int, channels: int, like: Tensor
+    ) -> tuple[FeatureMap, FeatureMap | None, FeatureMap]:
+        pretend_gpu_memory(monkeypatch, fit * 4 * height * width * channels)
+        maps = make_maps(height, width, channels, like)
+        assert tuple(map(type, maps)) == elsewhere.get(fit, (InMemory, InMemory, InMemory))
+        return maps
+
+    monkeypatch.setattr(strips, "STRIP_BYTES", 1)
+    monkeypatch.setattr(strips, "make_maps", limited)
+    monkeypatch.setattr(f"{__name__}._image", lambda *shape, seed=0: torch.rand(shape))
+    pretend_gpu_memory(monkeypatch, 0)
+    make, call = CASES[case]
+    with FakeTensorMode(), torch.device("cuda"), torch.inference_mode():
+        assert call(make().requires_grad_(False), 1, 17, 12).device.type == "cuda"
+
+
+def test_a_small_image_on_a_gpu_passes_the_plain_modules(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Which the device runs well; strips are for what does not fit."""
+    monkeypatch.setattr(strips, "_one_image", lambda *_: pytest.fail("by strips"))
+    fits = strips.PLAIN_MAPS * 2 * 4 * 8 * 16 * 16  # two images of 16x16, 8 channels of 4 bytes
+    with FakeTensorMode(), torch.device("cuda"), torch.inference_mode():
+        net, images = SrgbDenoiser(**SMALL).requires_grad_(False), torch.rand(2, 3, 16, 16)
+        pretend_gpu_memory(monkeypatch, fits)
+        assert net(images).shape == images.shape
+        pretend_gpu_memory(monkeypatch, fits - 1)
+        with pytest.raises(pytest.fail.Exception, match="by strips"):
+            net(images)
+
+
+def test_maps_on_the_host_give_the_same(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Where a GPU keeps what it has no room for; here the device is the host itself."""
+    monkeypatch.setattr(strips, "STRIP_BYTES", 1)
+    make, call = CASES["srgb denoiser"]
+    net = network(make)
+    expected = whole(net, call, 2, 24, 30)
+
+    def on_host(height: int, width: int, channels: int, like: Tensor) -> tuple[OnHost, None, OnHost]:
+        return OnHost(height, width, channels, like), None, OnHost(height, width, channels, like)
+
+    monkeypatch.setattr(strips, "make_maps", on_host)
+    assert (by_strips(net, call, 2, 24, 30) - expected).abs().max() < 1e-4 * expected.std()
+
+
+def test_in_half_precision_strips_are_as_close_as_the_plain_modules(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Autocast, as on a GPU: features lie in the half type, and no sum is taken in it."""
+    monkeypatch.setattr(strips, "STRIP_BYTES", 1)
+    make, call = CASES["rgb2raw"]
+    net = network(make)
+    exact = whole(net, call, 1, 24, 30)
+    with torch.autocast("cpu", torch.bfloat16):
+        plain = whole(net, call, 1, 24, 30)
+        monkeypatch.setattr(strips, "_strips_win", lambda *_: True)
+        halved = by_strips(net, call, 1, 24, 30)
+    assert halved.dtype == plain.dtype == torch.bfloat16
+    assert (halved - exact).square().mean() < 1.5 * (plain - exact).square().mean()
+
+
+def test_memory_of_a_gpu_counts_what_pytorch_holds_unused(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(torch.cuda, "mem_get_info", lambda _device: (1000, 9000))
+    monkeypatch.setattr(torch.cuda, "memory_reserved", lambda _device: 700)
+    monkeypatch.setattr(torch.cuda, "memory_allocated", lambda _device: 200)
+    found = feature_maps.memory_for_maps(torch.device("cuda"))
+    assert found == int(feature_maps.GPU_SHARE * 1500)
+    assert feature_maps.memory_for_maps(torch.device("cpu")) == feature_maps.FEATURE_MEMORY

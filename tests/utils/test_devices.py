@@ -1,9 +1,11 @@
 """Devices and precisions; what this machine lacks is pretended."""
 
+from collections.abc import Callable
+
 import pytest
 import torch
 
-from utils.devices import autocast_type, pick_device
+from utils.devices import computing, inference_precision, pick_device, training_precision
 from utils.errors import UserError
 
 
@@ -44,18 +46,39 @@ def test_mps_where_there_is_one(monkeypatch: pytest.MonkeyPatch) -> None:
     assert pick_device("mps") == torch.device("mps")
 
 
-@pytest.mark.parametrize("device", ["cpu", "cuda", "mps"])
-def test_float32_needs_no_autocast(device: str) -> None:
-    assert autocast_type("float32", torch.device(device)) is None
+@pytest.mark.parametrize("resolve", [inference_precision, training_precision])
+def test_what_auto_means(resolve: Callable[[str, torch.device], str], monkeypatch: pytest.MonkeyPatch) -> None:
+    """Training rounds its steps, which average out; a trained network's rounding would be seen."""
+    monkeypatch.setattr(torch.cuda, "is_bf16_supported", lambda: True)
+    assert resolve("auto", torch.device("cpu")) == resolve("auto", torch.device("mps")) == "float32"
+    assert resolve("auto", torch.device("cuda")) == {inference_precision: "tf32", training_precision: "bf16"}[resolve]
+    monkeypatch.setattr(torch.cuda, "is_bf16_supported", lambda: False)
+    assert training_precision("auto", torch.device("cuda")) == "float32"
 
 
-@pytest.mark.parametrize("device", ["cuda", "mps"])
-def test_half_precisions(device: str) -> None:
-    assert autocast_type("bf16", torch.device(device)) == torch.bfloat16
-    assert autocast_type("fp16", torch.device(device)) == torch.float16
+@pytest.mark.parametrize("resolve", [inference_precision, training_precision])
+def test_what_is_asked_for_is_taken(resolve: Callable[[str, torch.device], str]) -> None:
+    for precision in ("float32", "tf32", "bf16", "fp16"):
+        assert resolve(precision, torch.device("cuda")) == precision
+    assert resolve("float32", torch.device("cpu")) == "float32"
 
 
-@pytest.mark.parametrize("precision", ["bf16", "fp16"])
-def test_half_precision_on_a_cpu_is_refused(precision: str) -> None:
+@pytest.mark.parametrize("resolve", [inference_precision, training_precision])
+@pytest.mark.parametrize("precision", ["tf32", "bf16", "fp16"])
+def test_less_than_float32_on_a_cpu_is_refused(precision: str, resolve: Callable[[str, torch.device], str]) -> None:
     with pytest.raises(UserError, match=f"{precision} on a CPU.*float32"):
-        autocast_type(precision, torch.device("cpu"))
+        resolve(precision, torch.device("cpu"))
+
+
+@pytest.mark.parametrize("precision", ["float32", "tf32", "bf16", "fp16"])
+def test_computing_sets_what_cuda_may_round_and_puts_it_back(precision: str) -> None:
+    """On a CPU half precision can be tried, too: autocast is one for all devices."""
+    switches = (torch.backends.cuda.matmul, torch.backends.cudnn)
+    before = [switch.allow_tf32 for switch in switches]
+    weight, cpu = torch.rand(4, 4), torch.device("cpu")
+    with pytest.raises(KeyError), computing(precision, cpu):
+        assert all(switch.allow_tf32 == (precision == "tf32") for switch in switches)
+        half = {"bf16": torch.bfloat16, "fp16": torch.float16}
+        assert (weight @ weight).dtype == half.get(precision, torch.float32)
+        raise KeyError
+    assert [switch.allow_tf32 for switch in switches] == before

@@ -1,0 +1,40 @@
+"""Going on from a smaller network: what it knows is kept, groups that are new begin as the identity."""
+
+from torch import nn
+
+from networks.blocks import RRG
+from networks.denoiser import RawDenoiser, SrgbDenoiser
+from networks.pretrained import find_weights, load_network
+from utils.checkpoint import WeightsError
+
+
+def go_on_from(network: SrgbDenoiser | RawDenoiser, name_or_path: str) -> None:
+    """Fill a denoiser from weights of the same sizes, or of fewer groups.
+
+    Groups that the weights lack come last and give out what they are given, until they are trained: the network begins
+    with the very results of the smaller one.
+
+    Args:
+        network: freshly built; changed in place.
+        name_or_path: as `networks.pretrained.load_network` takes it.
+
+    Raises:
+        WeightsError: as `load_network`; or sizes that differ in more than the number of groups, or more groups.
+    """
+    smaller = load_network(name_or_path, type(network))
+    known, wanted = smaller.state_dict(), network.state_dict()
+    old, new = len(smaller.deep.groups), len(network.deep.groups)
+    fits = known.keys() <= wanted.keys() and all(wanted[key].shape == value.shape for key, value in known.items())
+    lacking = wanted.keys() - known.keys()
+    added = {key for key in wanted if key.startswith(tuple(f"deep.groups.{index}." for index in range(old, new)))}
+    if not fits or lacking != added:
+        raise WeightsError(
+            f"{find_weights(name_or_path)}: to go on from it, the recipe's network must have its sizes, "
+            f"and at least its {old} groups"
+        )
+    network.load_state_dict(known, strict=False)
+    for group in network.deep.groups[old:]:
+        assert isinstance(group, RRG)
+        nn.init.zeros_(group.conv.weight)
+        assert group.conv.bias is not None
+        nn.init.zeros_(group.conv.bias)

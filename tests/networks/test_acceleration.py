@@ -1,0 +1,110 @@
+"""Networks made ready for a GPU, as far as a machine without one can tell: what is computed does not change."""
+
+import copy
+from pathlib import Path
+
+import pytest
+import torch
+from torch import nn
+from torch._subclasses.fake_tensor import FakeTensorMode
+
+from networks import Raw2Rgb, RawDenoiser, Rgb2Raw, SrgbDenoiser, acceleration
+from networks.acceleration import compile_blocks, to_device
+from networks.blocks import DAB, save_memory
+from utils.checkpoint import load_weights, save_weights
+
+SMALL = {"width": 8, "num_groups": 2, "num_blocks": 2, "reduction": 2}
+GRAPH_ONLY = {"backend": "aot_eager"}  # what the compiler captures, without the code that it makes for a processor
+
+
+def srgb_denoiser() -> SrgbDenoiser:
+    torch.manual_seed(0)
+    return SrgbDenoiser(**SMALL)
+
+
+def blocks(network: nn.Module) -> list[DAB]:
+    return [module for module in network.modules() if isinstance(module, DAB)]
+
+
+def is_compiled(block: nn.Module) -> bool:
+    return getattr(block._compiled_call_impl, "_torchdynamo_orig_callable", None) is not None
+
+
+@pytest.mark.parametrize("recomputed", [False, True])
+def test_compiled_blocks_give_the_same_results_and_gradients(recomputed: bool) -> None:
+    """For several sizes and batches, so that the compiler has to see that these vary."""
+    plain, compiled = srgb_denoiser(), srgb_denoiser()
+    if recomputed:
+        save_memory(compiled)
+    compile_blocks(compiled, **GRAPH_ONLY)
+    assert all(is_compiled(block) for block in blocks(compiled))
+    for shape in ((2, 3, 12, 16), (1, 3, 9, 7), (3, 3, 5, 21)):
+        noisy = torch.rand(shape, generator=torch.Generator().manual_seed(1))
+        results = [network(noisy) for network in (plain, compiled)]
+        torch.testing.assert_close(*results, atol=1e-6, rtol=0)
+        for result in results:
+            result.square().mean().backward()
+    for one, other in zip(plain.parameters(), compiled.parameters(), strict=True):
+        assert one.grad is not None and other.grad is not None
+        torch.testing.assert_close(one.grad, other.grad, atol=1e-6, rtol=1e-4)
+
+
+def test_compiled_networks_keep_their_names_and_copies_are_plain(tmp_path: Path) -> None:
+    """Checkpoints fit both, and the moving average of a run is a copy of the network."""
+    network = srgb_denoiser()
+    names = list(network.state_dict())
+    compile_blocks(network, **GRAPH_ONLY)
+    assert list(network.state_dict()) == names
+    assert not any(is_compiled(block) for block in blocks(copy.deepcopy(network)))
+    save_weights(tmp_path / "weights.safetensors", network, {})
+    load_weights(srgb_denoiser(), tmp_path / "weights.safetensors")
+
+
+def test_weights_with_channels_innermost_are_stored_as_any_others(tmp_path: Path) -> None:
+    network, other = srgb_denoiser().to(memory_format=torch.channels_last), SrgbDenoiser(**SMALL)  # type: ignore[call-overload]
+    assert not network.deep.conv.weight.is_contiguous()
+    save_weights(tmp_path / "weights.safetensors", network, {})
+    load_weights(other, tmp_path / "weights.safetensors")
+    assert all(torch.equal(*pair) for pair in zip(network.parameters(), other.parameters(), strict=True))
+
+
+def test_on_a_cpu_nothing_changes() -> None:
+    network = to_device(srgb_denoiser(), torch.device("cpu"), compiled=True)
+    assert network.deep.conv.weight.is_contiguous()
+    assert not any(is_compiled(block) for block in blocks(network))
+
+
+class PretendedMove(nn.Module):
+    """A network whose `.to(device)` stays here."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.conv = nn.Conv2d(4, 4, 3)
+        self.block = DAB(4, 2, nn.PReLU(4))
+
+    def to(self, *args, **kwargs):  # type: ignore[no-untyped-def]
+        return super().to(**kwargs) if kwargs else self
+
+
+@pytest.mark.parametrize("triton", [False, True])
+@pytest.mark.parametrize("asked", [False, True])
+def test_on_a_gpu(asked: bool, triton: bool, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture) -> None:
+    monkeypatch.setattr(acceleration, "has_triton", lambda: triton)
+    network = to_device(PretendedMove(), torch.device("cuda"), compiled=asked)
+    assert not network.conv.weight.is_contiguous()  # channels innermost
+    assert is_compiled(network.block) == (asked and triton)
+    assert ("Triton does not work" in caplog.text) == (asked and not triton)
+
+
+@pytest.mark.parametrize("make", [SrgbDenoiser, RawDenoiser, Rgb2Raw, Raw2Rgb])
+def test_plain_modules_on_a_gpu_stay_there(make: type[nn.Module]) -> None:
+    """Shapes and devices of every step, without data."""
+    with FakeTensorMode(), torch.device("cuda"):
+        network = make(**SMALL)
+        inputs = {
+            SrgbDenoiser: [torch.rand(2, 3, 16, 16)],
+            RawDenoiser: [torch.rand(2, 4, 16, 16), torch.rand(2, 4, 16, 16)],
+            Rgb2Raw: [torch.rand(2, 3, 16, 16)],
+            Raw2Rgb: [torch.rand(2, 4, 8, 8), torch.rand(2, 8, 8, 8)],
+        }[make]
+        assert network(*inputs).device.type == "cuda"
