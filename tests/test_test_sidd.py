@@ -77,7 +77,7 @@ def sidd(tmp_path_factory: pytest.TempPathFactory) -> dict[Space, FakeSidd]:
 @pytest.fixture
 def squared(monkeypatch: pytest.MonkeyPatch) -> None:
     """In place of networks, which take a while for 1280 blocks: every value times itself."""
-    monkeypatch.setattr(test_sidd, "BatchDenoiser", lambda _network: lambda noisy, _variance=None: noisy * noisy)
+    monkeypatch.setattr(test_sidd, "BatchDenoiser", lambda *_: lambda noisy, _variance=None: noisy * noisy)
 
 
 @pytest.fixture
@@ -226,7 +226,7 @@ def test_the_contact_sheet_shows_the_blocks_with_the_lowest_psnr(
         return np.zeros((4, 4, 3), np.uint8)
 
     monkeypatch.setattr("dataloaders.sidd_results.contact_sheet", record)
-    monkeypatch.setattr(test_sidd, "BatchDenoiser", lambda _network: Spy(lambda noisy: noisy))
+    monkeypatch.setattr(test_sidd, "BatchDenoiser", lambda *_: Spy(lambda noisy: noisy))
     data = sidd["raw"]
     succeeded(run("raw", data.folder, tmp_path / "out", "--weights", weights["raw"], "--save-images"))
     scores = [psnr(*pair) for pair in zip(data.noisy.reshape(1280, -1), data.clean.reshape(1280, -1), strict=True)]
@@ -285,7 +285,7 @@ def test_the_network_sees_true_rggb_of_every_camera_and_its_noise(
         return answer
 
     spy = Spy(mark)
-    monkeypatch.setattr(test_sidd, "BatchDenoiser", lambda _network: spy)
+    monkeypatch.setattr(test_sidd, "BatchDenoiser", lambda *_: spy)
     succeeded(run("raw", data, tmp_path / "out", "--weights", weights["raw"]))
     noisy, variance = (torch.cat(part) for part in zip(*spy.seen, strict=True))
     assert noisy.shape == variance.shape == (1280, 4, SIDE // 2, SIDE // 2) and noisy.dtype == torch.float32
@@ -319,7 +319,7 @@ def test_results_of_raw_are_clipped_and_not_rounded(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     spy = Spy(lambda noisy: 2.5 * noisy - 0.7)
-    monkeypatch.setattr(test_sidd, "BatchDenoiser", lambda _network: spy)
+    monkeypatch.setattr(test_sidd, "BatchDenoiser", lambda *_: spy)
     data = sidd["raw"]
     succeeded(run("raw", data.folder, tmp_path / "out", "--weights", weights["raw"], split="benchmark"))
     results = np.load(tmp_path / "out" / "blocks.npy").reshape(data.noisy.shape)
@@ -395,7 +395,7 @@ def counted(monkeypatch: pytest.MonkeyPatch, stop_at: int | None = None) -> list
         sizes.append(len(noisy))
         return noisy * noisy
 
-    monkeypatch.setattr(test_sidd, "BatchDenoiser", lambda _network: square)
+    monkeypatch.setattr(test_sidd, "BatchDenoiser", lambda *_: square)
     return sizes
 
 
@@ -448,7 +448,7 @@ def square(noisy, variance=None):
     if len(batches) == 4:
         os.kill(os.getpid(), signal.SIGKILL)
     return noisy * noisy
-test_sidd.BatchDenoiser = lambda network: square
+test_sidd.BatchDenoiser = lambda *_: square
 run_script(test_sidd.main)
 """
 
