@@ -1,0 +1,126 @@
+"""What only a CUDA GPU can show: it computes what the CPU computes, and a run on it learns and goes on."""
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from torch import Tensor, nn
+
+import denoise
+import generate_data
+import train_denoiser
+from networks import RawDenoiser, Rgb2Raw, SrgbDenoiser, feature_maps, strips
+from networks.acceleration import to_device
+from networks.cycleisp import CycleISP
+from networks.learned_camera import LearnedCamera
+from networks.synthesis import PairSynthesizer
+from tests.fabricate import random_picture, write_png
+from tests.paths import ROOT
+from tests.scripts import call_script
+from utils.devices import computing
+from utils.noise import PROFILES
+
+SIZES = {"width": 32, "num_groups": 2, "num_blocks": 2, "reduction": 4}
+NETWORKS: dict[str, tuple[Callable[[], nn.Module], tuple[int, ...]]] = {
+    "srgb denoiser": (lambda: SrgbDenoiser(**SIZES), (3,)),
+    "raw denoiser": (lambda: RawDenoiser(**SIZES, stabilized=True), (4, 4)),
+    "rgb2raw": (lambda: Rgb2Raw(**SIZES), (3,)),
+}
+# Largest difference to the CPU, in deviations of its result: rounding to 24, 11 and 8 bits, through some ten layers.
+TOLERANCE = {"float32": 1e-4, "tf32": 2e-2, "bf16": 2e-1}
+
+
+@pytest.fixture
+def gpu() -> torch.device:
+    if not torch.cuda.is_available():
+        pytest.skip("no CUDA GPU here")
+    return torch.device("cuda")
+
+
+def make(case: str, batch: int, height: int, width: int) -> tuple[nn.Module, list[Tensor]]:
+    build, channels = NETWORKS[case]
+    torch.manual_seed(0)
+    network = build().eval().requires_grad_(False)
+    return network, [0.05 + 0.9 * torch.rand(batch, count, height, width) for count in channels]
+
+
+def difference(found: Tensor, expected: Tensor) -> float:
+    return float((found.float().cpu() - expected).abs().max() / expected.std())
+
+
+@pytest.mark.parametrize("compiled", [False, True])
+@pytest.mark.parametrize("precision", TOLERANCE)
+@pytest.mark.parametrize("case", NETWORKS)
+def test_networks_compute_what_the_cpu_computes(gpu: torch.device, case: str, precision: str, compiled: bool) -> None:
+    """Two sizes and batches, so that compiled blocks meet shapes that vary."""
+    for batch, height, width in ((2, 32, 48), (1, 62, 34)):
+        network, inputs = make(case, batch, height, width)
+        with torch.inference_mode():
+            expected = network(*inputs)
+            network = to_device(network, gpu, compiled)
+            with computing(precision, gpu):
+                found = network(*(image.to(gpu) for image in inputs))
+        assert difference(found, expected) < TOLERANCE[precision]
+
+
+@pytest.mark.parametrize("fit", [0, 1, 2, 3])
+@pytest.mark.parametrize("precision", TOLERANCE)
+@pytest.mark.parametrize("case", NETWORKS)
+def test_images_that_do_not_fit_go_by_strips(
+    gpu: torch.device, case: str, precision: str, fit: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    network, inputs = make(case, 1, 62, 34)
+    with torch.inference_mode():
+        expected = network(*inputs)
+        size = 62 * 34 * SIZES["width"] * (2 if precision == "bf16" else 4)
+        for module in (strips, feature_maps):
+            monkeypatch.setattr(module, "memory_for_maps", lambda _device: fit * size)
+        monkeypatch.setattr(strips, "STRIP_BYTES", 1)
+        network = to_device(network, gpu)
+        with computing(precision, gpu):
+            found = network(*(image.to(gpu) for image in inputs))
+    assert difference(found, expected) < TOLERANCE[precision]
+
+
+def test_pairs_are_those_of_the_cpu(gpu: torch.device, tiny_isp: CycleISP) -> None:
+    """The noise is drawn from the seed alone; what the networks round moves values by less than a level of 8 bits."""
+    photos = torch.from_numpy(random_picture(40, 56, seed=1)).permute(2, 0, 1)[None].float() / 255
+    try:
+        pairs = [
+            PairSynthesizer(LearnedCamera(tiny_isp.to(device)), PROFILES["sidd"])(photos, [5])[0]
+            for device in (torch.device("cpu"), gpu)
+        ]
+    finally:
+        tiny_isp.to("cpu")
+    assert pairs[0].shot_noise == pairs[1].shot_noise
+    for name in ("clean_raw", "noisy_raw", "noisy_srgb"):
+        one, other = (getattr(pair, name) for pair in pairs)
+        assert (one - other).abs().max() < 1 / 255
+
+
+def test_a_run_learns_and_the_same_line_goes_on(gpu: torch.device, tmp_path: Path, tiny_weights: Path) -> None:
+    for seed in range(2):
+        write_png(tmp_path / "photos" / f"{seed}.png", random_picture(80, 96, seed=seed))
+    line = ["--config", ROOT / "configs" / "denoiser_smoke.yaml", "--space", "srgb", "--device", gpu.type]
+    line += ["--photos", tmp_path / "photos", "--weights", tiny_weights, "--run-dir", tmp_path / "run"]
+    line += ["--set", "train.steps=40", "train.log_every=5", "train.checkpoint_every=5", "train.validate_every=20"]
+    for options in (["--stop-after", "0.0001"], []):
+        result = call_script(train_denoiser.main, *line, *options)
+        assert result.returncode == 0, result.stderr
+    measured = [json.loads(text) for text in (tmp_path / "run" / "metrics.jsonl").read_text().splitlines()]
+    assert [record["step"] for record in measured] == [20, 40]
+    assert np.isfinite([record["psnr_clean"] for record in measured]).all()
+
+
+def test_the_scripts_run(gpu: torch.device, tmp_path: Path, tiny_weights: Path) -> None:
+    for size in (40, 56):
+        write_png(tmp_path / "photos" / f"{size}.png", random_picture(size, 48, seed=size))
+    options = ("--weights", tiny_weights, "--output", tmp_path / "pairs", "--device", gpu.type, "--batch-size", 2)
+    result = call_script(generate_data.main, "--input", tmp_path / "photos", *options)
+    assert result.returncode == 0, result.stderr
+    result = call_script(denoise.main, tmp_path / "photos", "--output", tmp_path / "denoised", "--device", gpu.type)
+    assert result.returncode == 0, result.stderr
+    assert sorted(path.name for path in (tmp_path / "denoised").iterdir()) == ["40.png", "56.png"]
