@@ -128,6 +128,12 @@ def _stop_requests() -> Iterator[list[int]]:
             signal.signal(number, handler)
 
 
+def _leave_stopping_to_the_run(_worker: int) -> None:
+    """Loader processes outlive a request to stop, which may reach the whole process group: the run still saves."""
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, signal.SIG_IGN)
+
+
 class Trainer:
     """Trains one network in `run_dir`, which holds everything about the run.
 
@@ -258,6 +264,7 @@ class Trainer:
             batch_sampler=batches,
             num_workers=recipe.workers,
             pin_memory=self.fabric.device.type == "cuda",
+            worker_init_fn=_leave_stopping_to_the_run,
             generator=torch.Generator().manual_seed(0),  # else every start of a loader draws from the global one
         )
         loader = self.fabric.setup_dataloaders(loader, use_distributed_sampler=False)

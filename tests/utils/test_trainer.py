@@ -122,6 +122,24 @@ def test_stopping_and_resuming_ends_bit_equal_to_no_stop(tmp_path: Path, kind: s
     assert_bit_equal(tmp_path / "whole", tmp_path / "parts")
 
 
+def test_a_stop_request_to_the_whole_process_group_loses_nothing(tmp_path: Path) -> None:
+    """As a scheduler or `kill -- -GROUP` sends it: to the run and to the processes that load its data."""
+
+    class ToAll(Patches):
+        def __getitem__(self, number: int) -> dict[str, Tensor]:
+            if number == 10:
+                for process in (os.getpid(), os.getppid()):  # the loader's, and the run
+                    os.kill(process, signal.SIGTERM)
+            return super().__getitem__(number)
+
+    trainer(tmp_path / "whole", recipe()).fit(Patches(24), Patches(2))
+    stopped = trainer(tmp_path / "parts", recipe(workers=2))
+    assert not stopped.fit(ToAll(24), Patches(2))
+    assert checkpoint(tmp_path / "parts")["step"] == stopped.step < 12
+    assert trainer(tmp_path / "parts", recipe(workers=2)).fit(Patches(24), Patches(2))
+    assert_bit_equal(tmp_path / "whole", tmp_path / "parts")
+
+
 def test_a_kill_without_warning_goes_on_from_the_last_checkpoint(tmp_path: Path) -> None:
     trainer(tmp_path / "whole", recipe()).fit(Patches(24), Patches(2))
 
