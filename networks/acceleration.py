@@ -34,12 +34,13 @@ def compile_blocks(network: nn.Module, **options: Any) -> None:
     """torch.compile every dual attention block, in place.
 
     All the work lies in them, and they are alike: the compiler makes one kernel of all that surrounds the two
-    convolutions, once for all blocks. Parameters, their names and gradients stay what they were. Hooks inside blocks
-    are no longer called; networks/tiling.py, which needs them, is for networks that are not compiled.
+    convolutions, once for all blocks and sizes. Should the cases ever be too many for it, blocks run as they are.
+    Parameters, their names and gradients stay what they were. Hooks inside blocks are no longer called;
+    networks/tiling.py, which needs them, is for networks that are not compiled.
 
     Args:
         options: as torch.compile takes them.
     """
     for module in network.modules():
         if isinstance(module, DAB):
-            module.compile(fullgraph=True, **options)
+            module.compile(**options)

@@ -1,20 +1,24 @@
 """Networks made ready for a GPU, as far as a machine without one can tell: what is computed does not change."""
 
 import copy
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 import torch
-from torch import nn
+from torch import Tensor, nn
 from torch._subclasses.fake_tensor import FakeTensorMode
 
-from networks import Raw2Rgb, RawDenoiser, Rgb2Raw, SrgbDenoiser, acceleration
+from networks import ColorCorrection, Raw2Rgb, RawDenoiser, Rgb2Raw, SrgbDenoiser, acceleration
 from networks.acceleration import compile_blocks, to_device
 from networks.blocks import DAB, save_memory
 from utils.checkpoint import load_weights, save_weights
 
 SMALL = {"width": 8, "num_groups": 2, "num_blocks": 2, "reduction": 2}
-GRAPH_ONLY = {"backend": "aot_eager"}  # what the compiler captures, without the code that it makes for a processor
+GRAPH_ONLY = {
+    "backend": "aot_eager",
+    "fullgraph": True,
+}  # what the compiler captures, without the code that it makes for a processor
 
 
 def srgb_denoiser() -> SrgbDenoiser:
@@ -108,3 +112,24 @@ def test_plain_modules_on_a_gpu_stay_there(make: type[nn.Module]) -> None:
             Raw2Rgb: [torch.rand(2, 4, 8, 8), torch.rand(2, 8, 8, 8)],
         }[make]
         assert network(*inputs).device.type == "cuda"
+
+
+def test_photos_of_many_sizes_need_few_compilations() -> None:
+    """Three networks of one width, single photos and batches: the compiler stops at eight cases."""
+    compiled: list[object] = []
+
+    def count(graph: torch.fx.GraphModule, _inputs: list[Tensor]) -> Callable[..., Tensor]:
+        compiled.append(graph)
+        return graph.forward
+
+    torch._dynamo.reset()
+    networks = [make(**SMALL).requires_grad_(False) for make in (Rgb2Raw, ColorCorrection, Raw2Rgb)]
+    for network in networks:
+        compile_blocks(network, backend=count)
+        network.deep.whole = True  # as on a GPU: not by strips
+    to_raw, to_colors, to_srgb = networks
+    with torch.inference_mode():
+        for batch, height, width in ((1, 32, 48), (1, 48, 32), (1, 40, 40), (2, 40, 40), (4, 64, 50), (1, 34, 62)):
+            photos = torch.rand(batch, 3, height, width)
+            assert to_srgb(to_raw(photos), to_colors(photos)).shape == photos.shape
+    assert 1 <= len(compiled) <= 4
