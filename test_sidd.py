@@ -66,7 +66,7 @@ def main() -> int:
     network, sha256 = load_denoiser(args.weights or SHIPPED_DENOISERS[args.space == "raw"], args.space)
     device = pick_device(args.device)
     precision = inference_precision(args.precision, device)
-    denoiser = BatchDenoiser(to_device(network, device, compiled=True), precision)
+    denoiser = BatchDenoiser(to_device(network, device, compiled=True, one_size=True), precision)
     scenes, patterns = read_scenes(args.scenes), None
     denoise: PhotoBlocks | RawBlocks = PhotoBlocks(denoiser)
     if args.space == "raw":
@@ -75,7 +75,8 @@ def main() -> int:
         denoise = RawBlocks(denoiser, patterns, read_noise_levels(args.data / "noise_level_functions.csv", scenes))
     hashes = file_hashes(args.data, args.split, args.space, args.scenes)
     settings = {"benchmark": "SIDD", "space": args.space, "split": args.split, "weights": sha256, **hashes}
-    settings |= {"precision": precision}
+    if precision != "float32":  # which folders of earlier versions do not name
+        settings["precision"] = precision
     check_folder(args.output, settings, "blocks")
     files = {
         kind: SiddBlocks(args.data / name, args.space, args.output / "unpacked")

@@ -56,10 +56,12 @@ def main() -> int:
         go_on_from(network, args.start)
     make_batch = None  # stored pairs are used as they are
     if args.pairs is None:
-        make_batch = open_training_pairs(recipe.synthesis, args.space, args.weights, fabric.device)
+        make_batch = open_training_pairs(
+            recipe.synthesis, args.space, args.weights, fabric.device, recipe.train.precision, recipe.train.compiled
+        )
     trainer = Trainer(
         fabric=fabric,
-        network=to_device(network, fabric.device, recipe.train.compiled),
+        network=to_device(network, fabric.device, recipe.train.compiled, one_size=True),
         objective=DenoiserObjective(recipe.loss.relative),
         recipe=recipe,
         metadata={"network": kind, "sizes": sizes},

@@ -37,7 +37,7 @@ from benchmarks import reference
 from networks import RawDenoiser, Rgb2Raw, SrgbDenoiser
 from networks.acceleration import to_device
 from utils.cli import run_script
-from utils.devices import PRECISIONS, computing, inference_precision, pick_device, training_precision
+from utils.devices import PRECISIONS, computing, inference_precision, pick_device, tf32, training_precision
 from utils.errors import UserError
 from utils.progress import progress_bar
 
@@ -69,6 +69,7 @@ class Row:
     height: int
     width: int
     batch: int
+    training: bool
     precision: str  # ours
     gigaflops: float  # of one turn, convolutions alone
     plain_seconds: float
@@ -80,13 +81,17 @@ class Row:
     fast_bytes: int
 
     @property
+    def _what(self) -> str:
+        return (f", batch of {self.batch}" if self.batch > 1 else "") + (", training" if self.training else "")
+
+    @property
     def cells(self) -> list[str]:
         megapixels = self.batch * self.height * self.width / 1e6
         speed = self.gigaflops / self.fast_seconds
         skipped = math.isnan(self.plain_seconds)
         cells = [
             self.network,
-            f"{self.width}x{self.height}" + (f", batch of {self.batch}" if self.batch > 1 else ""),
+            f"{self.width}x{self.height}{self._what}",
             self.precision,
             f"{self.plain_seconds:.2f}",
             f"{self.fast_seconds:.2f}",
@@ -129,7 +134,7 @@ class Work:
         plain = case.build().requires_grad_(self.training)
         inputs = [torch.rand(self.batch, channels, self.height, self.width) for channels in case.channels]
         inputs = [image.to(self.device) for image in inputs]
-        fast = to_device(copy.deepcopy(plain), self.device, compiled=True)
+        fast = to_device(copy.deepcopy(plain), self.device, compiled=True, one_size=True)
         plain.to(self.device)
         return {
             "plain": self._turn(plain, lambda: case.plain(plain, *inputs), "float32"),
@@ -141,7 +146,8 @@ class Work:
             with torch.inference_mode(not self.training), computing(precision, self.device):
                 result = forward()
             if self.training:
-                result.float().abs().mean().backward()
+                with tf32(precision != "float32"):
+                    result.float().abs().mean().backward()
                 network.zero_grad()
             return result.detach()
 
@@ -196,6 +202,7 @@ def measure(name: str, work: Work, args: argparse.Namespace) -> Row:
         height=work.height,
         width=work.width,
         batch=work.batch,
+        training=work.training,
         precision=work.precision,
         gigaflops=(3 if work.training else 1) * flops(case) * work.batch * work.height * work.width / 1e9,
         plain_seconds=statistics.median(plain),
@@ -276,7 +283,7 @@ def resident_bytes(name: str) -> int:
 
 
 def plot(rows: list[Row], path: Path) -> None:
-    """Time and memory against the number of pixels, both forwards, as a PNG."""
+    """Time and memory of single images against their number of pixels, both forwards, as a PNG."""
     import matplotlib
 
     matplotlib.use("Agg")
@@ -284,7 +291,7 @@ def plot(rows: list[Row], path: Path) -> None:
 
     figure, axes = plt.subplots(1, 2, figsize=(10, 4))
     for name in dict.fromkeys(row.network for row in rows):
-        chosen = [row for row in rows if row.network == name]
+        chosen = [row for row in rows if row.network == name and row.batch == 1 and not row.training]
         sizes = [row.height * row.width / 1e6 for row in chosen]
         for kind, style in (("plain", "--"), ("fast", "-")):
             label = f"{name}, {'ours' if kind == 'fast' else kind}"

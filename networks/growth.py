@@ -7,6 +7,8 @@ from networks.denoiser import RawDenoiser, SrgbDenoiser
 from networks.pretrained import find_weights, load_network
 from utils.checkpoint import WeightsError
 
+SETTINGS = ("stabilized", "multiple")  # of a denoiser that its parameters do not tell
+
 
 def go_on_from(network: SrgbDenoiser | RawDenoiser, name_or_path: str) -> None:
     """Fill a denoiser from weights of the same sizes, or of fewer groups.
@@ -25,6 +27,7 @@ def go_on_from(network: SrgbDenoiser | RawDenoiser, name_or_path: str) -> None:
     known, wanted = smaller.state_dict(), network.state_dict()
     old, new = len(smaller.deep.groups), len(network.deep.groups)
     fits = known.keys() <= wanted.keys() and all(wanted[key].shape == value.shape for key, value in known.items())
+    fits = fits and all(getattr(smaller, name, None) == getattr(network, name, None) for name in SETTINGS)
     lacking = wanted.keys() - known.keys()
     added = {key for key in wanted if key.startswith(tuple(f"deep.groups.{index}." for index in range(old, new)))}
     if not fits or lacking != added:

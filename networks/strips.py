@@ -23,8 +23,10 @@ from torch import Tensor, nn
 from networks.blocks import DAB, RRG, DeepFeatures
 from networks.feature_maps import FeatureMap, make_maps, memory_for_maps
 
-PLAIN_MAPS = 7  # maps of features that a plain pass has at its peak
+PLAIN_MAPS = 9  # maps of features that a plain pass has at its peak
+_MOST_VALUES = 2**31  # of a tensor that every GPU library can count
 STRIP_BYTES = 8_000_000  # of features in a strip: small enough for the cache
+GPU_STRIP_BYTES = 256_000_000  # on a GPU: large enough to keep it busy
 FEWEST_ROWS = 8  # of a strip, of which one is computed twice
 
 Rows = tuple[int, int]  # first, and one behind the last
@@ -62,8 +64,12 @@ def _strips_win(deep: DeepFeatures, planes: Tensor, scale: int) -> bool:
     if kind == "cpu":
         return planes.dtype == torch.float32 and not torch.is_autocast_enabled("cpu")
     batch, _, height, width = planes.shape
-    size = _like(planes).element_size() * batch * deep.conv.in_channels * height * width // scale**2
-    return kind == "cuda" and PLAIN_MAPS * size > memory_for_maps(planes.device)
+    if kind != "cuda":
+        return False
+    values = batch * deep.conv.in_channels * height * width // scale**2
+    # a block's concatenation has twice as many values as its features
+    too_large = PLAIN_MAPS * values * _like(planes).element_size() > memory_for_maps(planes.device)
+    return too_large or 2 * values >= _MOST_VALUES
 
 
 def _like(planes: Tensor) -> Tensor:
@@ -73,8 +79,9 @@ def _like(planes: Tensor) -> Tensor:
     return planes.new_empty(0, dtype=dtype)
 
 
-def _strips(height: int, width: int, channels: int) -> list[Rows]:
-    count = max(FEWEST_ROWS, STRIP_BYTES // (4 * width * channels))
+def _strips(height: int, width: int, channels: int, device: torch.device) -> list[Rows]:
+    size = STRIP_BYTES if device.type == "cpu" else GPU_STRIP_BYTES
+    count = max(FEWEST_ROWS, size // (4 * width * channels))
     return [(first, min(first + count, height)) for first in range(0, height, count)]
 
 
@@ -86,7 +93,7 @@ def _one_image(
 ) -> Tensor:
     height, width = (side // scale for side in planes.shape[2:])
     channels = deep.conv.in_channels
-    strips = _strips(height, width, channels)
+    strips = _strips(height, width, channels, planes.device)
     features, hidden, group_input = make_maps(height, width, channels, _like(planes))
     for first, end in strips:
         top, bottom = max(first - 1, 0), min(end + 1, height)

@@ -148,7 +148,12 @@ def _gaussian_pair(batch: Batch) -> Pair:
 
 
 def open_training_pairs(
-    synthesis: Synthesis, space: Literal["raw", "srgb"], weights: str, device: torch.device
+    synthesis: Synthesis,
+    space: Literal["raw", "srgb"],
+    weights: str,
+    device: torch.device,
+    precision: str = "auto",
+    compiled: bool = False,
 ) -> TrainingPairs:
     """TrainingPairs as a recipe asks for them; CycleISP is loaded only if patches pass it.
 
@@ -157,6 +162,6 @@ def open_training_pairs(
     """
     learned = None
     if synthesis.learned_share > 0 and AWGN not in synthesis.noise:
-        isp = to_device(load_cycleisp(weights)[0], device, compiled=True)
-        learned = LearnedCamera(isp, synthesis.clean_target, training_precision("auto", device))
+        isp = to_device(load_cycleisp(weights)[0], device, compiled)
+        learned = LearnedCamera(isp, synthesis.clean_target, training_precision(precision, device))
     return TrainingPairs(space, learned, synthesis.blur, synthesis.frame_average, device)

@@ -37,6 +37,7 @@ TOLERANCE = {"float32": 1e-4, "tf32": 2e-2, "bf16": 2e-1}
 def gpu() -> torch.device:
     if not torch.cuda.is_available():
         pytest.skip("no CUDA GPU here")
+    torch._dynamo.reset()  # the compiler takes a few shapes only
     return torch.device("cuda")
 
 
@@ -78,7 +79,7 @@ def test_images_that_do_not_fit_go_by_strips(
         size = 62 * 34 * SIZES["width"] * (2 if precision == "bf16" else 4)
         for module in (strips, feature_maps):
             monkeypatch.setattr(module, "memory_for_maps", lambda _device: fit * size)
-        monkeypatch.setattr(strips, "STRIP_BYTES", 1)
+        monkeypatch.setattr(strips, "GPU_STRIP_BYTES", 1)
         network = to_device(network, gpu)
         with computing(precision, gpu):
             found = network(*(image.to(gpu) for image in inputs))

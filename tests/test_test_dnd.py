@@ -58,7 +58,6 @@ def test_an_identity_makes_a_valid_submission_of_the_noisy_crops(
         "space": space,
         "orientation": orientation if space == "raw" else None,
         "weights": file_sha256(weights[f"{space}-identity"]),
-        "precision": "float32",
     }
 
 

@@ -324,5 +324,6 @@ class GenerationRecipe(Section):
     preview: bool = False
     device: Literal["auto", "cpu", "cuda", "mps"] = "auto"
     precision: Precision = "auto"  # auto: tf32 on CUDA, else float32
+    compiled: bool = False  # on CUDA; faster, but what is rounded may then depend on the sizes of earlier photos
     batch_size: Positive = 1
     workers: Positive = 2

@@ -34,10 +34,12 @@ def training_precision(precision: str, device: torch.device) -> str:
     """What `precision` means for training: auto is bf16 on CUDA devices that compute in it, float32 elsewhere.
 
     Raises:
-        UserError: less than float32 on a CPU.
+        UserError: a precision that the device has not.
     """
     if precision == "auto":
-        return "bf16" if device.type == "cuda" and torch.cuda.is_bf16_supported() else "float32"
+        return (
+            "bf16" if device.type == "cuda" and torch.cuda.is_bf16_supported(including_emulation=False) else "float32"
+        )
     return _checked(precision, device)
 
 
@@ -47,7 +49,7 @@ def inference_precision(precision: str, device: torch.device) -> str:
     Half precision would show: it tells apart 256 values between 0.5 and 1.
 
     Raises:
-        UserError: less than float32 on a CPU.
+        UserError: a precision that the device has not.
     """
     if precision == "auto":
         return "tf32" if device.type == "cuda" else "float32"
@@ -57,6 +59,8 @@ def inference_precision(precision: str, device: torch.device) -> str:
 def _checked(precision: str, device: torch.device) -> str:
     if precision != "float32" and device.type == "cpu":  # bf16 can be hundreds of times slower there
         raise UserError(f"precision {precision} on a CPU is no faster than float32, or far slower; leave it at float32")
+    if precision == "tf32" and device.type != "cuda":
+        raise UserError(f"precision tf32 is for CUDA GPUs, this is {device.type}; take float32, bf16 or fp16")
     return precision
 
 

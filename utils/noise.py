@@ -197,7 +197,7 @@ def add_shot_read_noise(clean: Tensor, shot_noise: Tensor, read_noise: Tensor, g
 
 
 def noise_from_seeds(clean: Tensor, shot_noise: Tensor, read_noise: Tensor, seeds: list[int]) -> Tensor:
-    """`add_shot_read_noise`, image i from a generator with seed i: the same in any batch, on devices of one kind."""
+    """`add_shot_read_noise`, image i from a generator with seed i: the same in any batch, on devices of one model."""
     white = white_noise(clean, seeds)
     return clean + noise_level_function(clean, shot_noise, read_noise).sqrt() * white
 

@@ -90,14 +90,26 @@ class PretendedMove(nn.Module):
         return super().to(**kwargs) if kwargs else self
 
 
-@pytest.mark.parametrize("triton", [False, True])
+@pytest.mark.parametrize("works", [False, True])
 @pytest.mark.parametrize("asked", [False, True])
-def test_on_a_gpu(asked: bool, triton: bool, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture) -> None:
-    monkeypatch.setattr(acceleration, "has_triton", lambda: triton)
+def test_on_a_gpu(asked: bool, works: bool, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture) -> None:
+    def compile_function(_function: Callable[..., Tensor]) -> Callable[..., Tensor]:
+        if works:
+            return lambda values: values
+        raise RuntimeError("cannot find a C compiler\nand much more")
+
+    acceleration.compiler_works.cache_clear()
+    monkeypatch.setattr(torch, "ones", lambda *_, device: torch.zeros(1))
+    with monkeypatch.context() as patched:
+        patched.setattr(torch, "compile", compile_function)
+        acceleration.compiler_works(torch.device("cuda"))  # which is remembered
     network = to_device(PretendedMove(), torch.device("cuda"), compiled=asked)
     assert not network.conv.weight.is_contiguous()  # channels innermost
-    assert is_compiled(network.block) == (asked and triton)
-    assert ("Triton does not work" in caplog.text) == (asked and not triton)
+    assert is_compiled(network.block) == (asked and works)
+    assert caplog.text.count("networks are not compiled, which would be faster: cannot find a C compiler\n") == (
+        not works
+    )
+    acceleration.compiler_works.cache_clear()
 
 
 @pytest.mark.parametrize("make", [SrgbDenoiser, RawDenoiser, Rgb2Raw, Raw2Rgb])

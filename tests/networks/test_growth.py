@@ -72,6 +72,14 @@ def test_what_is_no_larger_network_is_refused(change: dict[str, int], tmp_path: 
     assert all(torch.equal(*pair) for pair in zip(before, network.parameters(), strict=True))
 
 
+def test_a_network_that_sees_raw_otherwise_is_refused(tmp_path: Path) -> None:
+    """Its parameters would fit."""
+    small = RawDenoiser(**SIZES)
+    save_weights(tmp_path / "small.safetensors", small, {"network": "RawDenoiser", "sizes": {"denoiser": SIZES}})
+    with pytest.raises(WeightsError, match="must have its sizes"):
+        go_on_from(RawDenoiser(**SIZES, stabilized=True), str(tmp_path / "small.safetensors"))
+
+
 def test_another_kind_of_network_is_refused(tmp_path: Path) -> None:
     stored(tmp_path / "small.safetensors")
     with pytest.raises(WeightsError, match="a RawDenoiser is needed"):

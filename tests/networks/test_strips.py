@@ -196,7 +196,7 @@ def test_a_large_image_on_a_gpu_stays_there(case: str, fit: int, monkeypatch: py
         assert tuple(map(type, maps)) == elsewhere.get(fit, (InMemory, InMemory, InMemory))
         return maps
 
-    monkeypatch.setattr(strips, "STRIP_BYTES", 1)
+    monkeypatch.setattr(strips, "GPU_STRIP_BYTES", 1)
     monkeypatch.setattr(strips, "make_maps", limited)
     monkeypatch.setattr(f"{__name__}._image", lambda *shape, seed=0: torch.rand(shape))
     pretend_gpu_memory(monkeypatch, 0)
@@ -213,6 +213,13 @@ def test_a_small_image_on_a_gpu_passes_the_plain_modules(monkeypatch: pytest.Mon
         net, images = SrgbDenoiser(**SMALL).requires_grad_(False), torch.rand(2, 3, 16, 16)
         pretend_gpu_memory(monkeypatch, fits)
         assert net(images).shape == images.shape
+        monkeypatch.setattr(strips, "_MOST_VALUES", 2 * 2 * 8 * 16 * 16 + 1)
+        assert net(images).shape == images.shape
+        monkeypatch.setattr(strips, "_MOST_VALUES", 2 * 2 * 8 * 16 * 16)
+        with pytest.raises(pytest.fail.Exception, match="by strips"):
+            net(images)
+        monkeypatch.undo()
+        monkeypatch.setattr(strips, "_one_image", lambda *_: pytest.fail("by strips"))
         pretend_gpu_memory(monkeypatch, fits - 1)
         with pytest.raises(pytest.fail.Exception, match="by strips"):
             net(images)

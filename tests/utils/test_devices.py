@@ -49,10 +49,10 @@ def test_mps_where_there_is_one(monkeypatch: pytest.MonkeyPatch) -> None:
 @pytest.mark.parametrize("resolve", [inference_precision, training_precision])
 def test_what_auto_means(resolve: Callable[[str, torch.device], str], monkeypatch: pytest.MonkeyPatch) -> None:
     """Training rounds its steps, which average out; a trained network's rounding would be seen."""
-    monkeypatch.setattr(torch.cuda, "is_bf16_supported", lambda: True)
+    monkeypatch.setattr(torch.cuda, "is_bf16_supported", lambda including_emulation: True)
     assert resolve("auto", torch.device("cpu")) == resolve("auto", torch.device("mps")) == "float32"
     assert resolve("auto", torch.device("cuda")) == {inference_precision: "tf32", training_precision: "bf16"}[resolve]
-    monkeypatch.setattr(torch.cuda, "is_bf16_supported", lambda: False)
+    monkeypatch.setattr(torch.cuda, "is_bf16_supported", lambda including_emulation: including_emulation)
     assert training_precision("auto", torch.device("cuda")) == "float32"
 
 
@@ -68,6 +68,11 @@ def test_what_is_asked_for_is_taken(resolve: Callable[[str, torch.device], str])
 def test_less_than_float32_on_a_cpu_is_refused(precision: str, resolve: Callable[[str, torch.device], str]) -> None:
     with pytest.raises(UserError, match=f"{precision} on a CPU.*float32"):
         resolve(precision, torch.device("cpu"))
+
+
+def test_tf32_is_for_cuda() -> None:
+    with pytest.raises(UserError, match="tf32 is for CUDA GPUs, this is mps"):
+        inference_precision("tf32", torch.device("mps"))
 
 
 @pytest.mark.parametrize("precision", ["float32", "tf32", "bf16", "fp16"])
