@@ -37,9 +37,8 @@ def training_precision(precision: str, device: torch.device) -> str:
         UserError: a precision that the device has not.
     """
     if precision == "auto":
-        return (
-            "bf16" if device.type == "cuda" and torch.cuda.is_bf16_supported(including_emulation=False) else "float32"
-        )
+        has_bf16 = device.type == "cuda" and torch.cuda.is_bf16_supported(including_emulation=False)
+        return "bf16" if has_bf16 else "float32"
     return _checked(precision, device)
 
 
