@@ -135,6 +135,8 @@ class Work:
         inputs = [torch.rand(self.batch, channels, self.height, self.width) for channels in case.channels]
         inputs = [image.to(self.device) for image in inputs]
         fast = to_device(copy.deepcopy(plain), self.device, compiled=True, one_size=True)
+        if self.training:  # as utils/trainer.py
+            fast.to(memory_format=torch.channels_last)
         plain.to(self.device)
         return {
             "plain": self._turn(plain, lambda: case.plain(plain, *inputs), "float32"),

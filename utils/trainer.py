@@ -171,6 +171,7 @@ class Trainer:
         self.make_batch: Callable[[Batch], Batch] = make_batch or (lambda batch: batch)
         self.step = 0
         self._check_recipe()
+        network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]  # faster, on CPUs as on GPUs
         averaged = (
             AveragedModel(network, multi_avg_fn=get_ema_multi_avg_fn(self.recipe.ema_decay))
             if self.recipe.ema_decay

@@ -140,6 +140,16 @@ def test_a_stop_request_to_the_whole_process_group_loses_nothing(tmp_path: Path)
     assert_bit_equal(tmp_path / "whole", tmp_path / "parts")
 
 
+def test_networks_are_trained_with_channels_innermost(tmp_path: Path) -> None:
+    """And stay so when a run goes on."""
+    for _ in range(2):
+        run = trainer(tmp_path, recipe(steps=2))
+        run.fit(Patches(4), Patches(1))
+        weights = [weight for weight in run.network.parameters() if weight.ndim == 4 and weight.shape[2] > 1]
+        assert weights
+        assert all(weight.is_contiguous(memory_format=torch.channels_last) for weight in weights)
+
+
 def test_a_kill_without_warning_goes_on_from_the_last_checkpoint(tmp_path: Path) -> None:
     trainer(tmp_path / "whole", recipe()).fit(Patches(24), Patches(2))
 
