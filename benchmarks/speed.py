@@ -11,7 +11,8 @@ Both take turns after a warm-up; figures are medians, and a ratio is the median 
 turn is a forward and a backward pass. The plain forward computes in float32; on CUDA ours computes in --precision, its
 blocks compiled. The yardstick of arithmetic is a bare 3x3 convolution from 64 to 64 channels on the same pixels, timed
 in the same turns. Peak memory is that of a fresh process which does nothing else, less what it holds before its turn.
---skip-plain is for photos that the plain forward has not the memory for.
+--once times the turn of that process instead, for large photos; --skip-plain is for those that the plain forward has
+not the memory for.
 """
 
 import argparse
