@@ -9,8 +9,9 @@
 
 Both take turns after a warm-up; figures are medians, and a ratio is the median of the turns' ratios. With --training a
 turn is a forward and a backward pass. The plain forward computes in float32; on CUDA ours computes in --precision, its
-blocks compiled. The yardstick of arithmetic is a bare 3x3 convolution from 64 to 64 channels on the same pixels, timed
-in the same turns. Peak memory is that of a fresh process which does nothing else, less what it holds before its turn.
+blocks compiled for training. The yardstick of arithmetic is a bare 3x3 convolution from 64 to 64 channels on as many
+pixels, timed in the same turns. Peak memory is what PyTorch takes on a GPU; on a CPU, that of a fresh process which
+does nothing else; less what was held before the turn.
 --once times the turn of that process instead, for large photos; --skip-plain is for those that the plain forward has
 not the memory for.
 """
@@ -94,10 +95,10 @@ class Row:
             self.network,
             f"{self.width}x{self.height}{self._what}",
             self.precision,
-            f"{self.plain_seconds:.2f}",
-            f"{self.fast_seconds:.2f}",
+            f"{self.plain_seconds:.3g}",
+            f"{self.fast_seconds:.3g}",
             f"{self.ratio:.2f}",
-            f"{megapixels / self.fast_seconds:.3f}",
+            f"{megapixels / self.fast_seconds:.3g}",
             f"{speed:.0f}",
             f"{self.peak_gflops:.0f}",
             f"{100 * speed / self.peak_gflops:.0f} %",
@@ -195,6 +196,9 @@ def measure(name: str, work: Work, args: argparse.Namespace) -> Row:
         del timed
     memory = {"plain": 0}
     for kind in kinds:
+        if work.device.type == "cuda" and not args.once:
+            memory[kind] = peak_on_gpu(work.forwards(case)[kind], work.device)
+            continue
         memory[kind], took = alone(name, work, kind)
         if args.once:
             turns[kind] = [took]
@@ -266,17 +270,25 @@ def print_own_turn(name: str, work: Work, kind: str) -> None:
         turn()
     turn = work.forwards(CASES[name])[kind]
     if work.device.type == "cuda":
-        turn()  # compiled for this size
-        torch.cuda.reset_peak_memory_stats(work.device)
-        before = torch.cuda.memory_allocated(work.device)
+        memory = peak_on_gpu(turn, work.device)
         took = seconds(turn, work.device)
-        memory = torch.cuda.max_memory_allocated(work.device) - before
     else:
         Path("/proc/self/clear_refs").write_text("5")  # the peak begins anew
         before = resident_bytes("VmRSS")
         took = seconds(turn, work.device)
         memory = resident_bytes("VmHWM") - before
     print(memory, took)
+
+
+def peak_on_gpu(turn: Forward, device: torch.device) -> int:
+    """Bytes that turns take at their peak, among them the first ones, in which kernels and graphs are made."""
+    torch.cuda.synchronize(device)
+    torch.cuda.empty_cache()
+    torch.cuda.reset_peak_memory_stats(device)
+    before = torch.cuda.memory_allocated(device)
+    for _ in range(4):
+        turn()
+    return torch.cuda.max_memory_allocated(device) - before
 
 
 def resident_bytes(name: str) -> int:

@@ -3,7 +3,7 @@
 import torch
 from torch import Tensor, cat, nn
 
-from networks import strips
+from networks import trunk
 from networks.blocks import DAB, RRG, DeepFeatures, check_image, conv3x3
 from utils.variance_stabilization import destabilize, read_noise_level, stabilize
 
@@ -44,7 +44,7 @@ class _Denoiser(nn.Module):
         return self.multiple * sum(module.kernel_size[0] // 2 for module in convolutions)
 
     def correction(self, planes: Tensor) -> Tensor:
-        return self.shuffle(strips.run(self.head, self.deep, self._finish, self.stem(planes)))
+        return self.shuffle(trunk.run(self.head, self.deep, self._finish, self.stem(planes)))
 
     def _finish(self, deep: Tensor) -> Tensor:
         return self.tail(self.activation(deep))

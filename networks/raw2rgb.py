@@ -4,7 +4,7 @@ from typing import Literal
 
 from torch import Tensor, nn
 
-from networks import strips
+from networks import trunk
 from networks.blocks import DeepFeatures, check_image, conv3x3
 from networks.blur import GaussianBlur
 from networks.companding import LinearDemosaic, compand
@@ -60,7 +60,7 @@ class ColorCorrection(nn.Module):
     def forward(self, srgb: Tensor) -> Tensor:
         check_image("reference photo", srgb, channels=3, multiple=2)
         planes = self.stem(self.blur(srgb))  # (B, 3 u^2, H/u, W/u)
-        return strips.run(self._begin, self.deep, self._finish, planes, scale=self.scale)
+        return trunk.run(self._begin, self.deep, self._finish, planes, scale=self.scale)
 
     def _begin(self, planes: Tensor) -> Tensor:
         return self.pool(self.head(planes))  # (B, width, H/2, W/2)
@@ -104,7 +104,7 @@ class Raw2Rgb(nn.Module):
         if tuple(color_map.shape) != expected:
             raise ValueError(f"colour map: expected {expected} to fit the RAW, got {tuple(color_map.shape)}")
         planes = packed_raw if self.demosaic is None else compand(packed_raw)
-        colors = strips.run(self.head, self.deep, self._finish, planes, aligned=[color_map])  # (B, 12, H/2, W/2)
+        colors = trunk.run(self.head, self.deep, self._finish, planes, aligned=[color_map])  # (B, 12, H/2, W/2)
         if self.demosaic is not None:
             colors = colors + self.demosaic(planes)
         return self.shuffle(colors)  # (B, 3, H, W)

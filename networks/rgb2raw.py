@@ -2,7 +2,7 @@
 
 from torch import Tensor, nn
 
-from networks import strips
+from networks import trunk
 from networks.blocks import DeepFeatures, check_image, conv3x3
 from networks.companding import expand
 from utils import bayer
@@ -52,7 +52,7 @@ class Rgb2Raw(nn.Module):
         """Camera colours at every pixel, (B, 3, H, W), before Bayer sampling."""
         check_image("sRGB photo", srgb, channels=3, multiple=self.multiple)
         planes = self.stem(srgb)  # (B, 3 u^2, H/u, W/u)
-        colors = self.shuffle(strips.run(self.head, self.deep, self._finish, planes))  # (B, 3, H, W)
+        colors = self.shuffle(trunk.run(self.head, self.deep, self._finish, planes))  # (B, 3, H, W)
         return expand(srgb + colors) if self.companded else colors
 
     def _finish(self, deep: Tensor) -> Tensor:

@@ -35,32 +35,16 @@ Finish = Callable[..., Tensor]  # rows of deep features, and the same rows of wh
 
 
 def run(
-    begin: Begin, deep: DeepFeatures, finish: Finish, planes: Tensor, aligned: Sequence[Tensor] = (), scale: int = 1
+    begin: Begin, deep: DeepFeatures, finish: Finish, planes: Tensor, aligned: Sequence[Tensor], scale: int
 ) -> Tensor:
-    """finish(deep(begin(planes)), *aligned), by strips where those win: see `_strips_win`.
-
-    Args:
-        begin: from planes to shallow features, no row looking further than the neighbouring ones.
-        deep: the trunk.
-        finish: from deep features to the result, no row looking further than the neighbouring ones.
-        planes: (B, C, H, W).
-        aligned: further images (B, C', H/scale, W/scale) that `finish` needs.
-        scale: rows of planes for a row of features.
-
-    Returns:
-        (B, C'', H/scale, W/scale)
-    """
-    if not _strips_win(deep, planes, scale):
-        return finish(deep(begin(planes)), *aligned)
+    """finish(deep(begin(planes)), *aligned), by strips; arguments and result as of `networks.trunk.run`."""
     images = zip(*(tensor.split(1) for tensor in (planes, *aligned)), strict=True)
     return torch.cat([_one_image(begin, deep, finish, image, others, scale) for image, *others in images])
 
 
-def _strips_win(deep: DeepFeatures, planes: Tensor, scale: int) -> bool:
-    """Without a gradient: on a CPU always; on a CUDA GPU, which the plain modules use well, where those do not fit."""
+def win(deep: DeepFeatures, planes: Tensor, scale: int) -> bool:
+    """Without a gradient: on a CPU always; on a CUDA GPU where the features do not fit otherwise."""
     kind = planes.device.type
-    if torch.is_grad_enabled() or deep.whole:
-        return False
     if kind == "cpu":
         return planes.dtype == torch.float32 and not torch.is_autocast_enabled("cpu")
     batch, _, height, width = planes.shape

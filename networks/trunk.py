@@ -1,0 +1,43 @@
+"""Which way features go through a network's trunk: by strips, by kernels of our own, or module by module."""
+
+from collections.abc import Sequence
+
+import torch
+from torch import Tensor
+
+from networks import fused_trunk, strips
+from networks.blocks import DeepFeatures
+
+
+def run(
+    begin: strips.Begin,
+    deep: DeepFeatures,
+    finish: strips.Finish,
+    planes: Tensor,
+    aligned: Sequence[Tensor] = (),
+    scale: int = 1,
+) -> Tensor:
+    """finish(deep(begin(planes)), *aligned), the fastest way there is.
+
+    With autograd, or where hooks of the blocks are to be called, module by module. Without, on a CPU always by strips
+    (networks/strips.py); on a CUDA GPU by kernels (networks/fused_trunk.py), and by strips what does not fit into its
+    memory.
+
+    Args:
+        begin: from planes to shallow features, no row looking further than the neighbouring ones.
+        deep: the trunk.
+        finish: from deep features to the result, no row looking further than the neighbouring ones.
+        planes: (B, C, H, W).
+        aligned: further images (B, C', H/scale, W/scale) that `finish` needs.
+        scale: rows of planes for a row of features.
+
+    Returns:
+        (B, C'', H/scale, W/scale)
+    """
+    module_by_module = torch.is_grad_enabled() or deep.whole
+    if not module_by_module and strips.win(deep, planes, scale):
+        return strips.run(begin, deep, finish, planes, aligned, scale)
+    features = begin(planes)
+    if module_by_module or planes.device.type != "cuda" or not fused_trunk.kernels_work(planes.device):
+        return finish(deep(features), *aligned)
+    return finish(fused_trunk.run(deep, features), *aligned)
