@@ -12,7 +12,7 @@ import json
 from pathlib import Path
 
 from dataloaders.denoising_data import open_denoising_data
-from networks.acceleration import to_device
+from networks.acceleration import record_trunks, to_device
 from networks.growth import go_on_from
 from networks.objectives import DenoiserObjective
 from networks.pretrained import build
@@ -67,6 +67,7 @@ def main() -> int:
         metadata={"network": kind, "sizes": sizes},
         run_dir=args.run_dir,
         stop_after=args.stop_after,
+        record=record_trunks if recipe.train.compiled else None,
         make_batch=make_batch,
     )
     trainer.fit(training, validation)

@@ -13,7 +13,7 @@ from torch import nn
 
 from dataloaders.isp_patches import open_isp_data
 from dataloaders.view_patches import open_view_data
-from networks.acceleration import to_device
+from networks.acceleration import record_trunks, to_device
 from networks.objectives import ColorMatchingObjective, JointObjective, Raw2RgbObjective
 from networks.pretrained import build, find_weights
 from utils.checkpoint import load_weights
@@ -72,6 +72,7 @@ def main() -> int:
         metadata=metadata,
         run_dir=args.run_dir,
         stop_after=args.stop_after,
+        record=record_trunks if recipe.train.compiled else None,
     )
     trainer.fit(training, validation)
     return 0

@@ -6,7 +6,7 @@ The same line again resumes the run.
 """
 
 from dataloaders.isp_patches import open_isp_data
-from networks.acceleration import to_device
+from networks.acceleration import record_trunks, to_device
 from networks.objectives import Rgb2RawObjective
 from networks.pretrained import build
 from utils.cli import add_isp_data, parse_training, run_script, training_parser
@@ -34,6 +34,7 @@ def main() -> int:
         metadata={"network": "Rgb2Raw", "sizes": sizes},
         run_dir=args.run_dir,
         stop_after=args.stop_after,
+        record=record_trunks if recipe.train.compiled else None,
     )
     trainer.fit(training, validation)
     return 0

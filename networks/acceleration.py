@@ -1,13 +1,15 @@
-"""Networks on a GPU: channels innermost, and the blocks compiled. On a CPU networks/strips.py does what can be done."""
+"""Training on a GPU: channels innermost, the blocks compiled, the trunks recorded. Without autograd networks/trunk.py."""
 
 import logging
+from collections.abc import Callable
 from functools import cache
 from typing import Any, TypeVar
 
 import torch
-from torch import nn
+from torch import Tensor, nn
 
-from networks.blocks import DAB
+from networks.blocks import DAB, RRG, DeepFeatures
+from utils.devices import computing
 
 Network = TypeVar("Network", bound=nn.Module)
 log = logging.getLogger(__name__)
@@ -54,3 +56,38 @@ def compile_blocks(network: nn.Module, **options: Any) -> None:
     for module in network.modules():
         if isinstance(module, DAB):
             module.compile(**options)
+
+
+def record_trunks(network: nn.Module, forward: Callable[[], object], precision: str) -> None:
+    """Record forward and backward pass of every trunk as CUDA graphs, in place, for training with batches of one shape.
+
+    A training step starts thousands of kernels; recorded, a trunk's passes are two calls. Evaluation, and calls without
+    autograd, stay what they were. Trunks that `forward` calls more than once, or that compute blocks again to save
+    memory, are left as they are. Gradients must be set to None between steps: they lie where the next step writes.
+
+    Args:
+        network: on CUDA, in training mode, its blocks compiled or not; its last weights copied, its optimizer made.
+        forward: a forward pass of it as training will do it.
+        precision: of training: float32, tf32, bf16 or fp16.
+    """
+    seen: dict[DeepFeatures, list[Tensor]] = {}
+    trunks = [module for module in network.modules() if isinstance(module, DeepFeatures)]
+    handles = [
+        trunk.register_forward_pre_hook(lambda module, inputs: seen.setdefault(module, []).append(inputs[0].detach()))
+        for trunk in trunks
+    ]
+    try:
+        forward()
+    finally:
+        for handle in handles:
+            handle.remove()
+    cached = torch.is_autocast_cache_enabled()
+    for trunk, inputs in seen.items():
+        if len(inputs) > 1 or any(isinstance(module, RRG) and module.computed_again for module in trunk.modules()):
+            continue
+        with computing(precision, inputs[0].device):
+            torch.set_autocast_cache_enabled(False)
+            try:
+                torch.cuda.make_graphed_callables(trunk, (inputs[0].clone().requires_grad_(),))
+            finally:
+                torch.set_autocast_cache_enabled(cached)

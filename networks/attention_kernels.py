@@ -5,8 +5,9 @@ map some twenty times around its convolutions; these kernels do it seven times:
 
     activate   hidden = PReLU(hidden + bias)                             one read, one write
     pool       each pixel's maximum and mean, each channel's sum         one read
-    excite     the channels' weights                                     nothing of a map's size
-    attend     features + W1 (s * u) + W2 (c * u) + bias, in place of u  two reads, one write
+    locate     s, where to look                                          planes
+    excite     c, what to look at, and W2 diag(c)                        nothing of a map's size
+    attend     features + s * (W1 u) + W2 diag(c) u + bias, into u       two reads, one write
 
 Every program handles pixels of one image, and sums are added up in a fixed order, so that an image gives the same
 result in any batch. Sums, attention and products' sums are float32 whatever the features are. With TRITON_INTERPRET=1
@@ -21,7 +22,8 @@ import triton
 import triton.language as tl
 from torch import Tensor
 
-_PIXELS = 128  # of a program
+_PIXELS = 128  # that a program takes at a time
+_PROGRAMS = 512  # of an image, at most, that add channels up
 _SUMMED = 64  # programs' sums that `excite` adds at a time
 _DEPTH = 32  # channels of u that `attend` takes at a time
 
@@ -44,25 +46,46 @@ def _add_kernel(values, bias, skip, count, C: tl.constexpr, BLOCK: tl.constexpr)
 
 
 @triton.jit
-def _pool_kernel(u, bias, pooled, sums, pixels, C: tl.constexpr, COLUMNS: tl.constexpr, BLOCK: tl.constexpr):  # type: ignore[no-untyped-def]
-    program, image = tl.program_id(0), tl.program_id(1)
-    pixel = program * BLOCK + tl.arange(0, BLOCK)
+def _pool_kernel(  # type: ignore[no-untyped-def]
+    u, bias, pooled, sums, pixels, tiles, C: tl.constexpr, COLUMNS: tl.constexpr, BLOCK: tl.constexpr
+):
+    program, image = tl.program_id(0), tl.program_id(1).to(tl.int64)
     channel = tl.arange(0, COLUMNS)
-    inside = (pixel < pixels)[:, None] & (channel < C)[None, :]
-    at = (image.to(tl.int64) * pixels + pixel)[:, None] * C + channel[None, :]
-    value = tl.load(u + at, inside, 0.0).to(tl.float32) + tl.load(bias + channel, channel < C, 0.0)[None, :]
-    value = tl.where(inside, value, 0.0)
-    first = pooled + image.to(tl.int64) * 2 * pixels
-    highest = tl.max(tl.where((channel < C)[None, :], value, float("-inf")), axis=1)
-    tl.store(first + pixel, highest, pixel < pixels)
-    tl.store(first + pixels + pixel, tl.sum(value, axis=1) / C, pixel < pixels)
+    shift = tl.load(bias + channel, channel < C, 0.0)[None, :]
+    planes = pooled + image * 2 * pixels
+    total = tl.zeros((BLOCK, COLUMNS), tl.float32)
+    for tile in range(tiles):
+        pixel = (program * tiles + tile) * BLOCK + tl.arange(0, BLOCK)
+        inside = (pixel < pixels)[:, None] & (channel < C)[None, :]
+        at = (image * pixels + pixel)[:, None] * C + channel[None, :]
+        value = tl.load(u + at, inside, 0.0).to(tl.float32) + shift
+        highest = tl.max(tl.where((channel < C)[None, :], value, float("-inf")), axis=1)
+        value = tl.where(inside, value, 0.0)
+        tl.store(planes + pixel, highest, pixel < pixels)
+        tl.store(planes + pixels + pixel, tl.sum(value, axis=1) / C, pixel < pixels)
+        total += value
     row = image * tl.num_programs(0) + program
-    tl.store(sums + row * C + channel, tl.sum(value, axis=0), channel < C)
+    tl.store(sums + row * C + channel, tl.sum(total, axis=0), channel < C)
+
+
+@triton.jit
+def _locate_kernel(pooled, kernel, where, height, width, BLOCK: tl.constexpr):  # type: ignore[no-untyped-def]
+    image, pixels = tl.program_id(1).to(tl.int64), height * width
+    pixel = tl.program_id(0) * BLOCK + tl.arange(0, BLOCK)
+    y, x = pixel // width, pixel % width
+    total = tl.zeros((BLOCK,), tl.float32)
+    for tap in tl.static_range(9):
+        row, column = y + tap // 3 - 1, x + tap % 3 - 1
+        seen = (row >= 0) & (row < height) & (column >= 0) & (column < width)
+        at = pooled + image * 2 * pixels + row * width + column
+        total += tl.load(at, seen, 0.0) * tl.load(kernel + tap)
+        total += tl.load(at + pixels, seen, 0.0) * tl.load(kernel + 9 + tap)
+    tl.store(where + image * pixels + pixel, tl.sigmoid(total), pixel < pixels)
 
 
 @triton.jit
 def _excite_kernel(  # type: ignore[no-untyped-def]
-    sums, squeeze, squeeze_bias, excite, excite_bias, weights, programs, pixels,
+    sums, squeeze, squeeze_bias, excite, excite_bias, channel_matrix, bias, fuse_bias, matrix, offset, programs, pixels,
     C: tl.constexpr, R: tl.constexpr, COLUMNS: tl.constexpr, INNER: tl.constexpr, BLOCK: tl.constexpr,
 ):  # fmt: skip
     image = tl.program_id(0)
@@ -73,49 +96,43 @@ def _excite_kernel(  # type: ignore[no-untyped-def]
         total += tl.load(sums + (image * programs + first + row)[:, None] * C + channel[None, :], present, 0.0)
     mean = tl.sum(total, axis=0) / pixels
     present = (inner < R)[:, None] & (channel < C)[None, :]
-    matrix = tl.load(squeeze + inner[:, None] * C + channel[None, :], present, 0.0).to(tl.float32)
-    squeezed = tl.sum(matrix * mean[None, :], axis=1) + tl.load(squeeze_bias + inner, inner < R, 0.0)
+    squeezing = tl.load(squeeze + inner[:, None] * C + channel[None, :], present, 0.0)
+    squeezed = tl.sum(squeezing * mean[None, :], axis=1) + tl.load(squeeze_bias + inner, inner < R, 0.0)
     squeezed = tl.maximum(squeezed, 0.0)
-    matrix = tl.load(excite + channel[None, :] * R + inner[:, None], present, 0.0).to(tl.float32)
-    excited = tl.sum(matrix * squeezed[:, None], axis=0) + tl.load(excite_bias + channel, channel < C, 0.0)
-    tl.store(weights + image * C + channel, tl.sigmoid(excited), channel < C)
+    exciting = tl.load(excite + channel[None, :] * R + inner[:, None], present, 0.0)
+    excited = tl.sum(exciting * squeezed[:, None], axis=0) + tl.load(excite_bias + channel, channel < C, 0.0)
+    present = (channel < C)[:, None] & (channel < C)[None, :]
+    at = channel[:, None] * C + channel[None, :]
+    scaled = tl.load(channel_matrix + at, present, 0.0) * tl.sigmoid(excited)[:, None]
+    tl.store(matrix + image * C * C + at, scaled.to(matrix.dtype.element_ty), present)
+    shift = tl.sum(scaled * tl.load(bias + channel, channel < C, 0.0)[:, None], axis=0)
+    tl.store(offset + image * C + channel, shift + tl.load(fuse_bias + channel, channel < C, 0.0), channel < C)
 
 
 @triton.jit
 def _attend_kernel(  # type: ignore[no-untyped-def]
-    u, features, pooled, kernel, weights, bias, spatial_matrix, channel_matrix, fuse_bias, height, width,
+    u, features, where, spatial_matrix, spatial_offset, matrix, offset, pixels,
     C: tl.constexpr, COLUMNS: tl.constexpr, DEPTH: tl.constexpr, BLOCK: tl.constexpr, PRECISION: tl.constexpr,
 ):  # fmt: skip
-    image, pixels = tl.program_id(1).to(tl.int64), height * width
+    image = tl.program_id(1).to(tl.int64)
     pixel = tl.program_id(0) * BLOCK + tl.arange(0, BLOCK)
-    y, x = pixel // width, pixel % width
-    where = tl.zeros((BLOCK,), tl.float32)  # the 3x3 convolution of the pooled planes
-    for tap in tl.static_range(9):
-        row, column = y + tap // 3 - 1, x + tap % 3 - 1
-        seen = (row >= 0) & (row < height) & (column >= 0) & (column < width)
-        at = pooled + image * 2 * pixels + row * width + column
-        where += tl.load(at, seen, 0.0) * tl.load(kernel + tap)
-        where += tl.load(at + pixels, seen, 0.0) * tl.load(kernel + 9 + tap)
-    where = tl.sigmoid(where)
-
     output = tl.arange(0, COLUMNS)
     first = (image * pixels + pixel)[:, None] * C
-    total = tl.zeros((BLOCK, COLUMNS), tl.float32)
+    spatial, channelwise = tl.zeros((BLOCK, COLUMNS), tl.float32), tl.zeros((BLOCK, COLUMNS), tl.float32)
     for start in tl.static_range(0, C, DEPTH):
         channel = start + tl.arange(0, DEPTH)
         inside = (pixel < pixels)[:, None] & (channel < C)[None, :]
-        value = tl.load(u + first + channel[None, :], inside, 0.0).to(tl.float32)
-        value += tl.load(bias + channel, channel < C, 0.0)[None, :]
+        value = tl.load(u + first + channel[None, :], inside, 0.0)
         inside = (channel < C)[:, None] & (output < C)[None, :]
         at = channel[:, None] * C + output[None, :]
-        dtype = u.dtype.element_ty
-        matrix = tl.load(spatial_matrix + at, inside, 0.0)
-        total = tl.dot((value * where[:, None]).to(dtype), matrix, total, input_precision=PRECISION)
-        matrix = tl.load(channel_matrix + at, inside, 0.0)
-        weight = tl.load(weights + image * C + channel, channel < C, 0.0)
-        total = tl.dot((value * weight[None, :]).to(dtype), matrix, total, input_precision=PRECISION)
+        weights = tl.load(spatial_matrix + at, inside, 0.0)
+        spatial = tl.dot(value, weights, spatial, input_precision=PRECISION)
+        weights = tl.load(matrix + image * C * C + at, inside, 0.0)
+        channelwise = tl.dot(value, weights, channelwise, input_precision=PRECISION)
+    spatial += tl.load(spatial_offset + output, output < C, 0.0)[None, :]
+    total = channelwise + tl.load(offset + image * C + output, output < C, 0.0)[None, :]
+    total += spatial * tl.load(where + image * pixels + pixel, pixel < pixels, 0.0)[:, None]
     inside = (pixel < pixels)[:, None] & (output < C)[None, :]
-    total += tl.load(fuse_bias + output, output < C, 0.0)[None, :]
     total += tl.load(features + first + output[None, :], inside, 0.0).to(tl.float32)
     tl.store(u + first + output[None, :], total.to(u.dtype.element_ty), inside)
 
@@ -143,11 +160,12 @@ def _pieces(count: int, block: int = 1024) -> tuple[tuple[int], int]:
 
 @dataclass(frozen=True)
 class AttentionWeights:
-    """What `dual_attention` needs of a block, C channels and R of the bottleneck; float32 but for the two matrices.
+    """What `dual_attention` needs of a block, C channels and R of the bottleneck; float32 but for `spatial_matrix`.
 
     `conv2_bias` (C,); `kernel` (2, 3, 3) of the spatial attention; `squeeze` (R, C), `squeeze_bias` (R,), `excite`
-    (C, R), `excite_bias` (C,) of the channel attention; `spatial_matrix` and `channel_matrix` (C, C), input before
-    output, in the features' type, and `fuse_bias` (C,) of the 1x1 convolution.
+    (C, R), `excite_bias` (C,) of the channel attention. The two halves of the 1x1 convolution (C, C), input before
+    output: `spatial_matrix`, in the features' type, and `channel_matrix`; its bias `fuse_bias` (C,). `spatial_offset`
+    (C,) is what `conv2_bias` becomes behind `spatial_matrix`.
     """
 
     conv2_bias: Tensor
@@ -157,6 +175,7 @@ class AttentionWeights:
     excite: Tensor
     excite_bias: Tensor
     spatial_matrix: Tensor
+    spatial_offset: Tensor
     channel_matrix: Tensor
     fuse_bias: Tensor
 
@@ -171,18 +190,25 @@ def dual_attention(u: Tensor, features: Tensor, block: AttentionWeights, precisi
     """
     batch, channels, height, width = u.shape
     pixels, reduced = height * width, len(block.squeeze_bias)
-    columns = triton.next_power_of_2(channels)
-    programs = triton.cdiv(pixels, _PIXELS)
+    columns, inner = triton.next_power_of_2(channels), triton.next_power_of_2(reduced)
+    tiles = triton.cdiv(pixels, _PIXELS * _PROGRAMS)
+    programs = triton.cdiv(pixels, _PIXELS * tiles)
     like: dict[str, Any] = {"dtype": torch.float32, "device": u.device}
     pooled, sums = torch.empty(batch, 2, pixels, **like), torch.empty(batch, programs, channels, **like)
-    weights = torch.empty(batch, channels, **like)
-    grid = (programs, batch)
-    _pool_kernel[grid](u, block.conv2_bias, pooled, sums, pixels, channels, columns, _PIXELS)
+    where, offset = torch.empty(batch, pixels, **like), torch.empty(batch, channels, **like)
+    matrix = torch.empty(batch, channels, channels, dtype=u.dtype, device=u.device)
+    _pool_kernel[(programs, batch)](
+        u, block.conv2_bias, pooled, sums, pixels, tiles, channels, columns, _PIXELS
+    )
+    _locate_kernel[(triton.cdiv(pixels, 256), batch)](pooled, block.kernel, where, height, width, 256)
     _excite_kernel[(batch,)](
-        sums, block.squeeze, block.squeeze_bias, block.excite, block.excite_bias, weights, programs, pixels,
-        channels, reduced, columns, triton.next_power_of_2(reduced), _SUMMED,
+        sums, block.squeeze, block.squeeze_bias, block.excite, block.excite_bias, block.channel_matrix,
+        block.conv2_bias, block.fuse_bias, matrix, offset, programs, pixels, channels, reduced, columns, inner, _SUMMED,
+        num_warps=8,
     )  # fmt: skip
-    _attend_kernel[grid](
-        u, features, pooled, block.kernel, weights, block.conv2_bias, block.spatial_matrix, block.channel_matrix,
-        block.fuse_bias, height, width, channels, columns, _DEPTH, _PIXELS, precision,
+    narrow = columns > 64 or (u.dtype == torch.float32 and precision == "ieee")  # else registers run out
+    count, warps = (64, 8) if narrow else (128, 4)
+    _attend_kernel[(triton.cdiv(pixels, count), batch)](
+        u, features, where, block.spatial_matrix, block.spatial_offset, matrix, offset, pixels,
+        channels, columns, _DEPTH, count, precision, num_warps=warps,
     )  # fmt: skip

@@ -12,6 +12,7 @@ from torch import Tensor
 
 FEATURE_MEMORY = 6_300_000_000  # bytes of feature maps to keep in memory
 GPU_SHARE = 0.7  # of a GPU's free memory that maps may take; the rest is for strips and the network
+SURELY_FITS = 1 / 16  # of all memory of a GPU
 
 
 class FeatureMap(Protocol):
@@ -115,6 +116,11 @@ def memory_for_maps(device: torch.device) -> int:
     free, _ = torch.cuda.mem_get_info(device)
     unused = torch.cuda.memory_reserved(device) - torch.cuda.memory_allocated(device)  # PyTorch's own, to be had again
     return int(GPU_SHARE * (free + unused))
+
+
+def fits(size: int, device: torch.device) -> bool:
+    """Whether maps of `size` bytes fit into the memory of a CUDA device. Small ones do: to ask takes a millisecond."""
+    return size < SURELY_FITS * torch.cuda.get_device_properties(device).total_memory or size <= memory_for_maps(device)
 
 
 def make_maps(height: int, width: int, channels: int, like: Tensor) -> tuple[FeatureMap, FeatureMap | None, FeatureMap]:

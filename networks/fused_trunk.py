@@ -24,7 +24,7 @@ except ImportError as error:  # no Triton for this system
 else:
     _missing = None
 
-GRAPH_VALUES = 1 << 26  # of features: in larger ones Python is ahead of the GPU
+GRAPH_VALUES = 1 << 25  # of features: in larger ones Python is ahead of the GPU
 GRAPHS = 8  # of a trunk to keep, each with two maps of its own
 _INNERMOST = torch.channels_last
 log = logging.getLogger(__name__)
@@ -168,7 +168,8 @@ def _pack_block(block: DAB, dtype: torch.dtype) -> _Block:
         excite=_float(attention.excite.weight[:, :, 0, 0]),
         excite_bias=_float(attention.excite.bias),
         spatial_matrix=fuse[:, :channels].t().to(dtype).contiguous(),
-        channel_matrix=fuse[:, channels:].t().to(dtype).contiguous(),
+        spatial_offset=_float(fuse[:, :channels] @ conv2_bias),
+        channel_matrix=_float(fuse[:, channels:].t()),
         fuse_bias=_float(block.fuse.bias),
     )
     return _Block(conv1, conv1_bias, _float(block.activation.weight), conv2, packed)

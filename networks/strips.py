@@ -21,7 +21,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from networks.blocks import DAB, RRG, DeepFeatures
-from networks.feature_maps import FeatureMap, make_maps, memory_for_maps
+from networks.feature_maps import FeatureMap, fits, make_maps
 
 PLAIN_MAPS = 9  # maps of features that a plain pass has at its peak
 _MOST_VALUES = 2**31  # of a tensor that every GPU library can count
@@ -52,8 +52,8 @@ def win(deep: DeepFeatures, planes: Tensor, scale: int) -> bool:
         return False
     values = batch * deep.conv.in_channels * height * width // scale**2
     # a block's concatenation has twice as many values as its features
-    too_large = PLAIN_MAPS * values * _like(planes).element_size() > memory_for_maps(planes.device)
-    return too_large or 2 * values >= _MOST_VALUES
+    size = PLAIN_MAPS * values * _like(planes).element_size()
+    return 2 * values >= _MOST_VALUES or not fits(size, planes.device)
 
 
 def _like(planes: Tensor) -> Tensor:

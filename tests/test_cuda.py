@@ -14,7 +14,7 @@ import denoise
 import generate_data
 import train_denoiser
 from networks import RawDenoiser, Rgb2Raw, SrgbDenoiser, feature_maps, strips
-from networks.acceleration import to_device
+from networks.acceleration import record_trunks, to_device
 from networks.cycleisp import CycleISP
 from networks.learned_camera import LearnedCamera
 from networks.synthesis import PairSynthesizer
@@ -93,17 +93,31 @@ def test_changed_weights_count(gpu: torch.device) -> None:
             weights.mul_(change)
 
 
+@pytest.mark.parametrize("recorded", [False, True])
 @pytest.mark.parametrize("compiled", [False, True])
-def test_gradients_are_those_of_the_cpu(gpu: torch.device, compiled: bool) -> None:
+def test_gradients_are_those_of_the_cpu(gpu: torch.device, compiled: bool, recorded: bool) -> None:
+    """Step after step, with other images and other weights."""
     network, (image,) = make("srgb denoiser", 2, 40, 56)
-    network.requires_grad_(True)
+    network.train().requires_grad_(True)
     on_gpu = to_device(copy.deepcopy(network), gpu, compiled)
-    network(image).square().mean().backward()
-    with computing("float32", gpu):
-        on_gpu(image.to(gpu)).square().mean().backward()
-    for expected, found in zip(network.parameters(), on_gpu.parameters(), strict=True):
-        assert expected.grad is not None and found.grad is not None
-        assert (found.grad.cpu() - expected.grad).norm() < 1e-4 * expected.grad.norm() + 1e-7
+    if recorded:
+        with computing("float32", gpu):
+            record_trunks(on_gpu, lambda: on_gpu(image.to(gpu)), "float32")
+    for step in range(3):
+        for one in (network, on_gpu):
+            one.zero_grad()
+        images = torch.rand(image.shape, generator=torch.Generator().manual_seed(step))
+        network(images).square().mean().backward()
+        with computing("float32", gpu):
+            on_gpu(images.to(gpu)).square().mean().backward()
+        for expected, found in zip(network.parameters(), on_gpu.parameters(), strict=True):
+            assert expected.grad is not None and found.grad is not None
+            assert (found.grad.cpu() - expected.grad).norm() < 1e-4 * expected.grad.norm() + 1e-7
+        with torch.no_grad():
+            for weights in (*network.parameters(), *on_gpu.parameters()):
+                weights.mul_(1.1)
+    with torch.inference_mode(), computing("float32", gpu):
+        assert difference(on_gpu.eval()(image.to(gpu)), network.eval()(image)) < TOLERANCE["float32"]
 
 
 @pytest.mark.parametrize("fit", [0, 1, 2, 3])
@@ -116,8 +130,8 @@ def test_images_that_do_not_fit_go_by_strips(
     with torch.inference_mode():
         expected = network(*inputs)
         size = 62 * 34 * SIZES["width"] * (2 if precision == "bf16" else 4)
-        for module in (strips, feature_maps):
-            monkeypatch.setattr(module, "memory_for_maps", lambda _device: fit * size)
+        monkeypatch.setattr(feature_maps, "SURELY_FITS", 0)
+        monkeypatch.setattr(feature_maps, "memory_for_maps", lambda _device: fit * size)
         monkeypatch.setattr(strips, "GPU_STRIP_BYTES", 1)
         network = to_device(network, gpu)
         with computing(precision, gpu):

@@ -67,10 +67,15 @@ def _checked(precision: str, device: torch.device) -> str:
 def computing(precision: str, device: torch.device) -> Iterator[None]:
     """Inside, networks on `device` compute in `precision`: float32, tf32, bf16 or fp16.
 
-    float32 is exact on CUDA too, where PyTorch by itself takes convolutions in TF32, of 10 bits.
+    float32 is exact on CUDA too, where PyTorch by itself takes convolutions in TF32, of 10 bits. Half precision leaves
+    what float32 means alone: that is a switch of the whole process, which other threads see.
     """
-    with torch.autocast(device.type, dtype=_HALF.get(precision), enabled=precision in _HALF), tf32(precision == "tf32"):
-        yield
+    if precision in _HALF:
+        with torch.autocast(device.type, dtype=_HALF[precision]):
+            yield
+    else:
+        with torch.autocast(device.type, enabled=False), tf32(precision == "tf32"):
+            yield
 
 
 @contextmanager

@@ -1,9 +1,12 @@
 """What a camera does to a noisy picture after developing it: noise reduction and JPEG."""
 
+from concurrent.futures import ThreadPoolExecutor
+
 import cv2
 import numpy as np
 import torch
 import torch.nn.functional as F
+from numpy.typing import NDArray
 from torch import Tensor
 
 from utils.color import RGB2YCC
@@ -11,6 +14,7 @@ from utils.padding import reflect_pad
 
 WIDEST_BLUR = 2.0  # pixels
 BLUR_RADIUS = 6  # pixels: three sigma of the widest blur
+JPEG_THREADS = 8
 
 
 def smooth_noise(noise: Tensor, luma_sigma: Tensor, chroma_sigma: Tensor) -> Tensor:
@@ -53,15 +57,23 @@ def jpeg(images: Tensor, qualities: list[int], subsampled: list[bool]) -> Tensor
     Returns:
         (B, 3, H, W) on the device of `images`.
     """
-    results = []
-    for image, quality, half in zip(images, qualities, subsampled, strict=True):
-        if quality == 0:
-            results.append(image)
-            continue
-        bgr = (image.clamp(0, 1) * 255).round().byte().permute(1, 2, 0).cpu().numpy()[..., ::-1]
-        sampling = cv2.IMWRITE_JPEG_SAMPLING_FACTOR_420 if half else cv2.IMWRITE_JPEG_SAMPLING_FACTOR_444
-        options = [cv2.IMWRITE_JPEG_QUALITY, quality, cv2.IMWRITE_JPEG_SAMPLING_FACTOR, sampling]
-        _, content = cv2.imencode(".jpg", np.ascontiguousarray(bgr), options)
-        decoded = np.asarray(cv2.imdecode(content, cv2.IMREAD_COLOR))[..., ::-1].copy()
-        results.append(torch.from_numpy(decoded).permute(2, 0, 1).to(image) / 255)
-    return torch.stack(results)
+    each = list(zip(images, qualities, subsampled, strict=True))
+    chosen = [index for index, (_, quality, _) in enumerate(each) if quality]
+    if not chosen:
+        return images
+    pixels = (images[chosen].clamp(0, 1) * 255).round().byte().permute(0, 2, 3, 1).flip(3).cpu().numpy()
+    options = [each[index][1:] for index in chosen]
+    with ThreadPoolExecutor(min(len(chosen), JPEG_THREADS)) as pool:  # OpenCV lets other threads go on
+        decoded = torch.from_numpy(np.stack(list(pool.map(_compressed, pixels, options))))
+    result = images.clone()
+    result[chosen] = decoded.to(images.device).flip(3).permute(0, 3, 1, 2).to(images) / 255
+    return result
+
+
+def _compressed(bgr: NDArray[np.uint8], options: tuple[int, bool]) -> NDArray[np.uint8]:
+    """What JPEG of (quality, whether subsampled) leaves of (H, W, 3)."""
+    quality, half = options
+    sampling = cv2.IMWRITE_JPEG_SAMPLING_FACTOR_420 if half else cv2.IMWRITE_JPEG_SAMPLING_FACTOR_444
+    flags = [cv2.IMWRITE_JPEG_QUALITY, quality, cv2.IMWRITE_JPEG_SAMPLING_FACTOR, sampling]
+    _, content = cv2.imencode(".jpg", np.ascontiguousarray(bgr), flags)
+    return np.asarray(cv2.imdecode(content, cv2.IMREAD_COLOR), dtype=np.uint8)

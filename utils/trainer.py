@@ -10,7 +10,8 @@ import math
 import os
 import signal
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, Protocol
@@ -20,7 +21,7 @@ import yaml
 from lightning.fabric import Fabric
 from torch import Tensor, nn
 from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
-from torch.utils.data import DataLoader, Dataset
+from torch.utils.data import DataLoader, Dataset, default_collate
 from torch.utils.tensorboard import SummaryWriter
 from tqdm import tqdm
 
@@ -148,7 +149,10 @@ class Trainer:
         metadata: `network` and `sizes`, so that the weight file describes itself.
         run_dir: folder of the run; an unfinished run in it is resumed.
         stop_after: minutes after which to save and stop, None for no limit.
-        make_batch: what to do, on the device, with every batch of the loader before it is used; None for nothing.
+        make_batch: what to do, on the device, with every batch of the loader before it is used; None for nothing. On
+            CUDA it is called in a thread, while the network learns from the batch before.
+        record: makes later forward and backward passes of the network faster, given one forward pass and the precision
+            (`networks.acceleration.record_trunks`); for single GPUs. None for nothing.
 
     Raises:
         TrainingError: `run_dir` holds a run with another recipe.
@@ -164,11 +168,13 @@ class Trainer:
         run_dir: Path,
         stop_after: float | None = None,
         make_batch: Callable[[Batch], Batch] | None = None,
+        record: Callable[[nn.Module, Callable[[], object], str], None] | None = None,
     ) -> None:
         self.fabric, self.objective, self.recipe = fabric, objective, recipe.train
         self.run_dir, self.recipe_text, self.metadata = run_dir, dump_recipe(recipe), dict(metadata)
         self.stop_after, self.version = stop_after, code_version()
         self.make_batch: Callable[[Batch], Batch] = make_batch or (lambda batch: batch)
+        self.record = record if fabric.device.type == "cuda" and fabric.world_size == 1 else None
         self.step = 0
         self._check_recipe()
         network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]  # faster, on CPUs as on GPUs
@@ -178,12 +184,16 @@ class Trainer:
             else None
         )
         self.average = averaged.to(fabric.device) if averaged else None
+        if self.average is not None:
+            self.average.n_averaged = self.average.n_averaged.cpu()  # read at every step, which must not wait for a GPU
         algorithm = {"adam": torch.optim.Adam, "adamw": torch.optim.AdamW}[self.recipe.optimizer]
+        precision = training_precision(self.recipe.precision, fabric.device)
         optimizer = algorithm(
             network.parameters(),
             lr=self.recipe.learning_rate,
             betas=self.recipe.betas,
             weight_decay=self.recipe.weight_decay,
+            fused=fabric.device.type == "cuda" and precision != "fp16",  # whose gradients are scaled, and clipped
         )
         self.network, self.optimizer = fabric.setup(network, optimizer)
 
@@ -279,12 +289,16 @@ class Trainer:
             smoothing=0.05,
         )
         started = time.monotonic()
-        waiting = time.monotonic()
-        exact = training_precision(recipe.precision, self.fabric.device) == "float32"
-        with _stop_requests() as stop_requests, bar, tf32(not exact):
-            for batch in loader:
+        precision = training_precision(recipe.precision, self.fabric.device)
+        with _stop_requests() as stop_requests, bar, tf32(precision != "float32"):
+            if self.record is not None and len(batches):
+                first = default_collate([training[index] for index in next(iter(batches))])
+                batch = self.make_batch(self.fabric.to_device(first))
+                self.network.train()
+                self.record(self.network.module, lambda: self.objective.outputs(self.network, batch), precision)
+            waiting = time.monotonic()
+            for batch in self._made(loader):
                 data_time = time.monotonic() - waiting
-                batch = self.make_batch(batch)
                 losses = self._train_step(batch)
                 self.step += 1
                 bar.update()
@@ -306,6 +320,28 @@ class Trainer:
         if board is not None:
             board.close()
         return self.step >= recipe.steps
+
+    def _made(self, batches: Iterable[Batch]) -> Iterator[Batch]:
+        """Batches through `make_batch`. On CUDA one ahead, in a thread and a stream: neither side waits for the other."""
+        if self.fabric.device.type != "cuda":
+            yield from map(self.make_batch, batches)
+            return
+        device, stream, coming = self.fabric.device, torch.cuda.Stream(self.fabric.device), iter(batches)
+
+        def make() -> Batch | None:
+            with torch.cuda.device(device), torch.cuda.stream(stream):
+                batch = next(coming, None)
+                batch = None if batch is None else self.make_batch(batch)
+                stream.synchronize()
+                return batch
+
+        with ThreadPoolExecutor(1, thread_name_prefix="make_batch") as thread:
+            ahead = thread.submit(make)
+            while (batch := ahead.result()) is not None:
+                ahead = thread.submit(make)
+                for tensor in batch.values():
+                    tensor.record_stream(torch.cuda.current_stream(device))
+                yield batch
 
     def _train_step(self, batch: Batch) -> dict[str, Any]:
         for group in self.optimizer.param_groups:
