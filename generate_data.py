@@ -48,9 +48,6 @@ def parse_args() -> argparse.Namespace:
     parser.add_argument("--preview", action=argparse.BooleanOptionalAction, help="write a contact sheet, preview.png")
     parser.add_argument("--device", choices=("auto", "cpu", "cuda", "mps"))
     parser.add_argument("--precision", choices=PRECISIONS, help="of the networks; auto (default): tf32 on CUDA")
-    parser.add_argument(
-        "--compiled", action=argparse.BooleanOptionalAction, help="compile the networks on CUDA (default no)"
-    )
     parser.add_argument("--batch-size", type=int, help="photos of one size computed together (default 1)")
     parser.add_argument("--workers", type=int, help="threads for reading and for writing (default 2)")
     return parser.parse_args()
@@ -68,7 +65,7 @@ def main() -> int:
     settings |= {"precision": precision, "weights_sha256": weights_sha256, **noise.settings}
     store = PairStore(Path(recipe.output), settings, rank)
     synthesizer = PairSynthesizer(
-        LearnedCamera(to_device(isp, device, recipe.compiled), recipe.clean_target, precision),
+        LearnedCamera(to_device(isp, device), recipe.clean_target, precision),
         noise,
         blur_sigma=recipe.blur,
         with_srgb=recipe.space != "raw",

@@ -71,7 +71,7 @@ def main(extent: Extent = DND) -> int:
     network, sha256 = load_denoiser(args.weights or SHIPPED_DENOISERS[raw], args.space)
     device = pick_device(args.device)
     precision = inference_precision(args.precision, device)
-    denoise = BatchDenoiser(to_device(network, device, compiled=True, one_size=True), precision)
+    denoise = BatchDenoiser(to_device(network, device), precision)
     orientation = args.orientation if raw else None  # sRGB has no Bayer pattern
     settings = {"benchmark": "DND", "space": args.space, "orientation": orientation, "weights": sha256}
     if precision != "float32":  # which folders of earlier versions do not name

@@ -66,7 +66,7 @@ def main() -> int:
     network, sha256 = load_denoiser(args.weights or SHIPPED_DENOISERS[args.space == "raw"], args.space)
     device = pick_device(args.device)
     precision = inference_precision(args.precision, device)
-    denoiser = BatchDenoiser(to_device(network, device, compiled=True, one_size=True), precision)
+    denoiser = BatchDenoiser(to_device(network, device), precision)
     scenes, patterns = read_scenes(args.scenes), None
     denoise: PhotoBlocks | RawBlocks = PhotoBlocks(denoiser)
     if args.space == "raw":

@@ -57,11 +57,11 @@ def main() -> int:
     make_batch = None  # stored pairs are used as they are
     if args.pairs is None:
         make_batch = open_training_pairs(
-            recipe.synthesis, args.space, args.weights, fabric.device, recipe.train.precision, recipe.train.compiled
+            recipe.synthesis, args.space, args.weights, fabric.device, recipe.train.precision
         )
     trainer = Trainer(
         fabric=fabric,
-        network=to_device(network, fabric.device, recipe.train.compiled, one_size=True),
+        network=to_device(network, fabric.device, recipe.train.compiled),
         objective=DenoiserObjective(recipe.loss.relative),
         recipe=recipe,
         metadata={"network": kind, "sizes": sizes},

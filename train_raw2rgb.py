@@ -66,7 +66,7 @@ def main() -> int:
     network, metadata = build_network(args.stage, recipe, {option: getattr(args, option) for option in PARTS})
     trainer = Trainer(
         fabric=fabric,
-        network=to_device(network, fabric.device, recipe.train.compiled, one_size=True),
+        network=to_device(network, fabric.device, recipe.train.compiled),
         objective=objective_of(args.stage, recipe.loss),
         recipe=recipe,
         metadata=metadata,

@@ -28,7 +28,7 @@ def main() -> int:
     network = build("Rgb2Raw", sizes, recipe.train.save_memory)
     trainer = Trainer(
         fabric=fabric,
-        network=to_device(network, fabric.device, recipe.train.compiled, one_size=True),
+        network=to_device(network, fabric.device, recipe.train.compiled),
         objective=Rgb2RawObjective(recipe.loss.log_epsilon),
         recipe=recipe,
         metadata={"network": "Rgb2Raw", "sizes": sizes},

@@ -25,12 +25,13 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 from dataloaders.noisy_clean import PairPaths, find_pairs, read_pair
 from dataloaders.photos import as_float, read_photo
 from networks import SrgbDenoiser
+from networks.acceleration import to_device
 from networks.pretrained import find_weights, load_network
 from networks.tiling import TiledDenoiser
 from utils.checkpoint import file_sha256
 from utils.cli import labelled, run_script
 from utils.contact_sheet import contact_sheet
-from utils.devices import pick_device
+from utils.devices import PRECISIONS, inference_precision, pick_device
 from utils.errors import UserError
 from utils.files import write_bytes
 from utils.metrics import PSNR_8BIT, SSIM_8BIT, psnr_8bit, ssim_8bit
@@ -73,19 +74,25 @@ def parse_args() -> argparse.Namespace:
     parser.add_argument("--crop", type=int, help="compare the middle of each picture only, this many pixels a side")
     parser.add_argument("--output", type=Path, required=True, metavar="DIR")
     parser.add_argument("--device", choices=("auto", "cpu", "cuda", "mps"), default="auto")
+    parser.add_argument(
+        "--precision", choices=PRECISIONS, default="auto", help="of the networks (default tf32 on CUDA)"
+    )
     return parser.parse_args()
 
 
 def open_methods(args: argparse.Namespace) -> tuple[dict[str, Denoise], dict[str, str]]:
     """The methods, and the folder of each for its pictures; that of a network bears the hash of its weights."""
     device = pick_device(args.device)
+    precision = inference_precision(args.precision, device)
     methods: dict[str, Denoise] = {"noisy": lambda noisy: noisy}
     folders = {name: name for name in ("noisy", "nlm", "bm3d")}
     for item in args.denoisers:
         name, weights = labelled(item)
         path = find_weights(weights)
-        methods[name] = by_network(TiledDenoiser(load_network(path, SrgbDenoiser).to(device)))
-        folders[name] = f"{name}-{file_sha256(path)[:8]}"
+        methods[name] = by_network(
+            TiledDenoiser(to_device(load_network(path, SrgbDenoiser), device), precision=precision)
+        )
+        folders[name] = f"{name}-{file_sha256(path)[:8]}" + f"-{precision}" * (precision != "float32")
     methods["nlm"] = by_non_local_means
     if args.bm3d:
         methods["bm3d"] = by_bm3d

@@ -136,12 +136,11 @@ class Work:
         plain = case.build().requires_grad_(self.training)
         inputs = [torch.rand(self.batch, channels, self.height, self.width) for channels in case.channels]
         inputs = [image.to(self.device) for image in inputs]
-        fast = to_device(copy.deepcopy(plain), self.device, compiled=True, one_size=True)
+        fast = to_device(copy.deepcopy(plain), self.device, compiled=True)
         if self.training:  # as utils/trainer.py
             fast.to(memory_format=torch.channels_last)
             if self.device.type == "cuda":
-                with computing(self.precision, self.device):
-                    record_trunks(fast, lambda: fast(*inputs), self.precision)
+                record_trunks(fast, self._turn(fast, lambda: fast(*inputs), self.precision), self.precision)
         plain.to(self.device)
         return {
             "plain": self._turn(plain, lambda: case.plain(plain, *inputs), "float32"),

@@ -1,4 +1,4 @@
-"""Training on a GPU: channels innermost, the blocks compiled, the trunks recorded. Without autograd networks/trunk.py."""
+"""Networks on a GPU: channels innermost, and for training the blocks compiled and the trunks recorded."""
 
 import logging
 from collections.abc import Callable
@@ -15,19 +15,18 @@ Network = TypeVar("Network", bound=nn.Module)
 log = logging.getLogger(__name__)
 
 
-def to_device(network: Network, device: torch.device, compiled: bool = False, one_size: bool = False) -> Network:
+def to_device(network: Network, device: torch.device, compiled: bool = False) -> Network:
     """Move a network to the device that it shall compute on; on CUDA its weights lie with channels innermost. In place.
 
     Args:
-        compiled: compile the blocks, too, on CUDA. It takes some seconds at the first batch, and again at the second
-            size of images, so it is for training and for many images.
-        one_size: every batch has the same shape, for which the compiler then makes its kernels.
+        compiled: for training on CUDA with batches of one shape; compile the blocks, too, which takes some seconds at
+            the first batch. Without autograd networks/trunk.py finds the way.
     """
     network.to(device)
     if device.type == "cuda":
         network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
         if compiled and compiler_works(device):
-            compile_blocks(network, dynamic=False if one_size else None)
+            compile_blocks(network, dynamic=False)
     return network
 
 
@@ -81,6 +80,9 @@ def record_trunks(network: nn.Module, forward: Callable[[], object], precision: 
     finally:
         for handle in handles:
             handle.remove()
+    torch.clear_autocast_cache()  # weights in half precision hold on to the stream they were made in
+    if hasattr(torch.autograd.graph, "set_warn_on_accumulate_grad_stream_mismatch"):
+        torch.autograd.graph.set_warn_on_accumulate_grad_stream_mismatch(False)  # recording has a stream of its own
     cached = torch.is_autocast_cache_enabled()
     for trunk, inputs in seen.items():
         if len(inputs) > 1 or any(isinstance(module, RRG) and module.computed_again for module in trunk.modules()):

@@ -1,8 +1,8 @@
-"""The trunk of every network on a CUDA GPU without autograd: the modules' result from a third of the memory traffic.
+"""The trunk of every network on a CUDA GPU without autograd: the modules' result from half the memory traffic.
 
-Convolutions are cuDNN's, with channels innermost; what surrounds them are the kernels of networks/attention_kernels.py.
-Small images leave a GPU waiting for Python, which starts two hundred kernels for a network. So the second image of a
-shape is recorded as a CUDA graph, and from then on one call starts them all.
+Its blocks are the kernels of networks/block_kernels.py, with cuDNN's convolutions where those are faster. Small images
+leave a GPU waiting for Python, which starts two hundred kernels for a network. So the second image of a shape is
+recorded as a CUDA graph, and from then on one call starts them all.
 """
 
 import logging
@@ -10,6 +10,7 @@ import weakref
 from collections import OrderedDict
 from dataclasses import dataclass
 from functools import cache
+from typing import Any
 
 import torch
 import torch.nn.functional as F
@@ -18,7 +19,7 @@ from torch import Tensor, nn
 from networks.blocks import DAB, RRG, DeepFeatures
 
 try:
-    from networks import attention_kernels as kernels
+    from networks import block_kernels as kernels
 except ImportError as error:  # no Triton for this system
     _missing: ImportError | None = error
 else:
@@ -72,7 +73,11 @@ class FusedTrunk:
         return (self._weights[0].data_ptr(), *(weight._version for weight in self._weights))
 
     def __call__(self, features: Tensor) -> Tensor:
-        """What the trunk makes of (B, C, H, W); valid until the next call."""
+        """What the trunk makes of (B, C, H, W), in the features' type; valid until the next call."""
+        with torch.autocast(features.device.type, enabled=False), torch.cuda.device_of(features):
+            return self._call(features)
+
+    def _call(self, features: Tensor) -> Tensor:
         shape = tuple(features.shape)
         if features.device.type != "cuda" or features.numel() > GRAPH_VALUES:
             return self.compute(features)
@@ -100,10 +105,16 @@ class FusedTrunk:
         return _convolve(features, self._conv).add_(self._bias.to(features.dtype).view(1, -1, 1, 1))
 
     def _dual_attention(self, block: _Block, features: Tensor) -> Tensor:
-        hidden = _convolve(features, block.conv1)
-        kernels.activate(hidden, block.conv1_bias, block.slopes)
-        u = _convolve(hidden, block.conv2)
-        kernels.dual_attention(u, features, block.attention, self.precision)
+        weights = block.attention
+        if kernels.convolves(features.shape[1], features.dtype):
+            hidden = kernels.convolve_activate(features, block.conv1, block.conv1_bias, block.slopes)
+            u, pooled = kernels.convolve_pool(hidden, block.conv2, weights.conv2_bias)
+        else:
+            hidden = _convolve(features, block.conv1)
+            kernels.activate(hidden, block.conv1_bias, block.slopes)
+            u = _convolve(hidden, block.conv2)
+            pooled = kernels.pool(u, weights.conv2_bias)
+        kernels.dual_attention(u, features, pooled, weights, self.precision)
         return u
 
 
@@ -132,7 +143,7 @@ class _Graph:
 
 
 @cache
-def _pool(device: torch.device) -> tuple[int, int]:
+def _pool(device: torch.device) -> Any:
     """Memory that all graphs of a device use in turn for what lies inside a trunk."""
     return torch.cuda.graph_pool_handle()
 
@@ -160,6 +171,8 @@ def _pack_block(block: DAB, dtype: torch.dtype) -> _Block:
     assert attention.squeeze.bias is not None and attention.excite.bias is not None and block.fuse.bias is not None
     conv1, conv1_bias = _pack_conv(block.conv1, dtype)
     conv2, conv2_bias = _pack_conv(block.conv2, dtype)
+    if kernels.convolves(channels, dtype):
+        conv1, conv2 = (w.permute(2, 3, 1, 0).reshape(9, channels, channels).contiguous() for w in (conv1, conv2))
     packed = kernels.AttentionWeights(
         conv2_bias=conv2_bias,
         kernel=_float(block.spatial_attention.conv.weight[0]),
@@ -181,31 +194,31 @@ def _float(weight: Tensor) -> Tensor:
 
 # ---------------------------------------------------------------- the trunks in use
 
-_trunks: "weakref.WeakKeyDictionary[DeepFeatures, dict[tuple[torch.dtype, str], FusedTrunk]]" = (
-    weakref.WeakKeyDictionary()
-)
+_Kind = tuple[torch.dtype, str]
+_trunks: "weakref.WeakKeyDictionary[DeepFeatures, dict[_Kind, FusedTrunk]]" = weakref.WeakKeyDictionary()
+_failures: set[tuple[int, _Kind]] = set()  # for which widths and kinds of features there are no kernels here
 
 
-def run(deep: DeepFeatures, features: Tensor) -> Tensor:
-    """deep(features), (B, C, H, W), in the features' type; valid until the next call for this trunk."""
-    made_for = (features.dtype, "tf32" if torch.backends.cuda.matmul.allow_tf32 else "ieee")
+def find(deep: DeepFeatures, features: Tensor) -> FusedTrunk | None:
+    """The trunk as kernels for such features, made at the first call and again when its weights changed.
+
+    None where there are no such kernels: on other devices than CUDA; where Triton, a C compiler or Python's headers are
+    missing; on GPUs that are too small or too old for them. Networks run without.
+    """
+    kind = (features.dtype, "tf32" if torch.backends.cuda.matmul.allow_tf32 else "ieee")
+    if features.device.type != "cuda" or (features.shape[1], kind) in _failures:
+        return None
     kept = _trunks.setdefault(deep, {})
-    if made_for not in kept or not kept[made_for].is_current():
-        with torch.inference_mode(False), torch.no_grad():
-            kept[made_for] = FusedTrunk(deep, *made_for)
-    with torch.autocast(features.device.type, enabled=False), torch.cuda.device_of(features):
-        return kept[made_for](features)
-
-
-@cache
-def kernels_work(device: torch.device) -> bool:
-    """Whether Triton makes kernels for this device here: it must be installed, with a C compiler and Python's headers."""
-    try:
-        if _missing is not None:
-            raise _missing
-        values, ones = torch.zeros(1, 16, 1, 1, device=device), torch.ones(16, device=device)
-        kernels.activate(values, ones, ones)
-        return True
-    except Exception as error:  # of whatever is missing; networks run all the same
-        log.warning("networks run without kernels of their own: %s", str(error).strip().partition("\n")[0])
-        return False
+    if kind not in kept or not kept[kind].is_current():
+        try:
+            if _missing is not None:
+                raise _missing
+            with torch.inference_mode(False), torch.no_grad(), torch.cuda.device_of(features):
+                kept[kind] = FusedTrunk(deep, *kind)
+                kept[kind].compute(features.new_zeros(1, features.shape[1], 16, 16))  # its kernels are made
+        except Exception as error:  # of whatever is missing
+            _failures.add((features.shape[1], kind))
+            reason = str(error).strip().partition("\n")[0]
+            log.warning("networks run without kernels of their own, which would be faster: %s", reason)
+            return None
+    return kept[kind]

@@ -153,7 +153,6 @@ def open_training_pairs(
     weights: str,
     device: torch.device,
     precision: str = "auto",
-    compiled: bool = False,
 ) -> TrainingPairs:
     """TrainingPairs as a recipe asks for them; CycleISP is loaded only if patches pass it.
 
@@ -162,6 +161,6 @@ def open_training_pairs(
     """
     learned = None
     if synthesis.learned_share > 0 and AWGN not in synthesis.noise:
-        isp = to_device(load_cycleisp(weights)[0], device, compiled)
+        isp = to_device(load_cycleisp(weights)[0], device)
         learned = LearnedCamera(isp, synthesis.clean_target, training_precision(precision, device))
     return TrainingPairs(space, learned, synthesis.blur, synthesis.frame_average, device)

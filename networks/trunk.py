@@ -38,6 +38,5 @@ def run(
     if not module_by_module and strips.win(deep, planes, scale):
         return strips.run(begin, deep, finish, planes, aligned, scale)
     features = begin(planes)
-    if module_by_module or planes.device.type != "cuda" or not fused_trunk.kernels_work(planes.device):
-        return finish(deep(features), *aligned)
-    return finish(fused_trunk.run(deep, features), *aligned)
+    fused = None if module_by_module else fused_trunk.find(deep, features)
+    return finish((fused or deep)(features), *aligned)

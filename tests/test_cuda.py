@@ -95,24 +95,27 @@ def test_changed_weights_count(gpu: torch.device) -> None:
 
 @pytest.mark.parametrize("recorded", [False, True])
 @pytest.mark.parametrize("compiled", [False, True])
-def test_gradients_are_those_of_the_cpu(gpu: torch.device, compiled: bool, recorded: bool) -> None:
+@pytest.mark.parametrize(("precision", "tolerance"), [("float32", 1e-4), ("bf16", 0.15)])
+def test_gradients_are_those_of_the_cpu(
+    gpu: torch.device, precision: str, tolerance: float, compiled: bool, recorded: bool
+) -> None:
     """Step after step, with other images and other weights."""
     network, (image,) = make("srgb denoiser", 2, 40, 56)
     network.train().requires_grad_(True)
     on_gpu = to_device(copy.deepcopy(network), gpu, compiled)
     if recorded:
-        with computing("float32", gpu):
-            record_trunks(on_gpu, lambda: on_gpu(image.to(gpu)), "float32")
+        with computing(precision, gpu):
+            record_trunks(on_gpu, lambda: on_gpu(image.to(gpu)), precision)
     for step in range(3):
         for one in (network, on_gpu):
             one.zero_grad()
         images = torch.rand(image.shape, generator=torch.Generator().manual_seed(step))
         network(images).square().mean().backward()
-        with computing("float32", gpu):
+        with computing(precision, gpu):
             on_gpu(images.to(gpu)).square().mean().backward()
         for expected, found in zip(network.parameters(), on_gpu.parameters(), strict=True):
             assert expected.grad is not None and found.grad is not None
-            assert (found.grad.cpu() - expected.grad).norm() < 1e-4 * expected.grad.norm() + 1e-7
+            assert (found.grad.cpu() - expected.grad).norm() < tolerance * expected.grad.norm() + 1e-7
         with torch.no_grad():
             for weights in (*network.parameters(), *on_gpu.parameters()):
                 weights.mul_(1.1)

@@ -149,7 +149,7 @@ class Training(Section):
     gradient_clip: Annotated[float, Field(ge=0)] = 0.0  # largest gradient norm, 0 for none
     ema_decay: Annotated[float, Field(ge=0, lt=1)] = 0.0  # 0 for none
     precision: Precision = "auto"  # auto: bf16 on CUDA that has it, else float32
-    compiled: bool = True  # compile the blocks, on CUDA
+    compiled: bool = True  # on CUDA: compile the blocks, record the trunks
     save_memory: bool = False  # keep only the blocks' inputs and compute the rest again: a third slower, same result
     workers: NotNegative = 2  # loader processes
     log_every: Positive = 20
@@ -324,6 +324,5 @@ class GenerationRecipe(Section):
     preview: bool = False
     device: Literal["auto", "cpu", "cuda", "mps"] = "auto"
     precision: Precision = "auto"  # auto: tf32 on CUDA, else float32
-    compiled: bool = False  # on CUDA; faster, but what is rounded may then depend on the sizes of earlier photos
     batch_size: Positive = 1
     workers: Positive = 2

@@ -292,10 +292,7 @@ class Trainer:
         precision = training_precision(recipe.precision, self.fabric.device)
         with _stop_requests() as stop_requests, bar, tf32(precision != "float32"):
             if self.record is not None and len(batches):
-                first = default_collate([training[index] for index in next(iter(batches))])
-                batch = self.make_batch(self.fabric.to_device(first))
-                self.network.train()
-                self.record(self.network.module, lambda: self.objective.outputs(self.network, batch), precision)
+                self._record(training, next(iter(batches)), precision)
             waiting = time.monotonic()
             for batch in self._made(loader):
                 data_time = time.monotonic() - waiting
@@ -321,8 +318,15 @@ class Trainer:
             board.close()
         return self.step >= recipe.steps
 
+    def _record(self, training: Dataset[Any], indices: list[int], precision: str) -> None:
+        first: Any = self.fabric.to_device(default_collate([training[index] for index in indices]))
+        batch = self.make_batch(first)
+        self.network.train()
+        assert self.record is not None
+        self.record(self.network.module, lambda: self.objective.outputs(self.network, batch), precision)
+
     def _made(self, batches: Iterable[Batch]) -> Iterator[Batch]:
-        """Batches through `make_batch`. On CUDA one ahead, in a thread and a stream: neither side waits for the other."""
+        """Batches through `make_batch`; on CUDA one ahead, in a thread and a stream of its own."""
         if self.fabric.device.type != "cuda":
             yield from map(self.make_batch, batches)
             return

@@ -10,8 +10,9 @@ from torch import Tensor, nn
 from torch._subclasses.fake_tensor import FakeTensorMode
 
 from networks import ColorCorrection, Raw2Rgb, RawDenoiser, Rgb2Raw, SrgbDenoiser, acceleration
-from networks.acceleration import compile_blocks, to_device
-from networks.blocks import DAB, save_memory
+from networks.acceleration import compile_blocks, record_trunks, to_device
+from networks.blocks import DAB, DeepFeatures, save_memory
+from networks.cycleisp import CycleISP
 from utils.checkpoint import load_weights, save_weights
 
 SMALL = {"width": 8, "num_groups": 2, "num_blocks": 2, "reduction": 2}
@@ -144,3 +145,43 @@ def test_photos_of_many_sizes_need_few_compilations() -> None:
             photos = torch.rand(batch, 3, height, width)
             assert to_srgb(to_raw(photos), to_colors(photos)).shape == photos.shape
     assert 1 <= len(compiled) <= 4
+
+
+def test_trunks_that_run_once_a_step_are_recorded(tiny_isp: CycleISP, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What is called twice before its gradient is taken cannot write over what the first call kept."""
+    recorded: list[tuple[nn.Module, Tensor]] = []
+    monkeypatch.setattr(torch.cuda, "make_graphed_callables", lambda trunk, given: recorded.append((trunk, *given)))
+    network = copy.deepcopy(tiny_isp).train().requires_grad_(True)
+    photo, raw = torch.rand(2, 3, 16, 16), torch.rand(2, 4, 8, 8)
+    guided = network.guided_raw2rgb
+    once = [network.rgb2raw.deep, guided.color_correction.deep]
+    for forward, expected in (
+        (lambda: network(photo, raw), once),
+        (lambda: network(photo), [*once, guided.raw2rgb.deep]),
+    ):
+        recorded.clear()
+        record_trunks(network, forward, "float32")
+        assert {module for module, _ in recorded} == set(expected)
+        assert all(given.requires_grad and given.shape == (2, 8, 8, 8) for _, given in recorded)
+    assert not any(module._forward_pre_hooks for module in network.modules())
+    save_memory(network)
+    recorded.clear()
+    record_trunks(network, lambda: network(photo), "float32")
+    assert not recorded
+
+
+def test_recording_sees_the_precision_and_caches_no_weights(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A cached weight in half precision would belong to the pass that made it."""
+    network, states = srgb_denoiser().train(), []
+
+    def record(_trunk: DeepFeatures, given: tuple[Tensor]) -> None:
+        states.append((torch.is_autocast_enabled("cpu"), torch.is_autocast_cache_enabled(), given[0].dtype))
+
+    def forward() -> None:
+        with torch.autocast("cpu", torch.bfloat16):
+            network(torch.rand(1, 3, 8, 8))
+
+    monkeypatch.setattr(torch.cuda, "make_graphed_callables", record)
+    record_trunks(network, forward, "bf16")
+    assert states == [(True, False, torch.bfloat16)]
+    assert torch.is_autocast_cache_enabled() and not torch.is_autocast_enabled("cpu")

@@ -1,7 +1,7 @@
-"""What a dual attention block does around its two convolutions, as Triton kernels for a GPU.
+"""A dual attention block on a GPU, as Triton kernels.
 
-Features lie with channels innermost, (B, H * W, C). A block written with PyTorch's operations reads or writes such a
-map some twenty times around its convolutions; these kernels do it seven times:
+Features lie with channels innermost, (B, H * W, C). Written with PyTorch's operations a block reads or writes such a
+map some twenty-five times; these kernels do it eleven times, or eight where the convolutions are kernels, too:
 
     activate   hidden = PReLU(hidden + bias)                             one read, one write
     pool       each pixel's maximum and mean, each channel's sum         one read
@@ -9,10 +9,15 @@ map some twenty times around its convolutions; these kernels do it seven times:
     excite     c, what to look at, and W2 diag(c)                        nothing of a map's size
     attend     features + s * (W1 u) + W2 diag(c) u + bias, into u       two reads, one write
 
+For up to 64 channels in half precision the 3x3 convolutions are kernels of their own, which activate or pool while they
+still have their result: for small images faster than cuDNN's. All others are cuDNN's.
+
 Every program handles pixels of one image, and sums are added up in a fixed order, so that an image gives the same
-result in any batch. Sums, attention and products' sums are float32 whatever the features are. With TRITON_INTERPRET=1
-the kernels run on a CPU, slowly, for tests.
+result in any batch. Sums and attention are float32 whatever the features are. With TRITON_INTERPRET=1 the kernels run
+on a CPU, slowly, for tests.
 """
+
+# ruff: noqa: N803  (constants of kernels are written as Triton's documentation writes them)
 
 from dataclasses import dataclass
 from typing import Any
@@ -23,13 +28,25 @@ import triton.language as tl
 from torch import Tensor
 
 _PIXELS = 128  # that a program takes at a time
-_PROGRAMS = 512  # of an image, at most, that add channels up
-_SUMMED = 64  # programs' sums that `excite` adds at a time
-_DEPTH = 32  # channels of u that `attend` takes at a time
+_PROGRAMS = 1024  # of an image, at most, that add channels up
+_SUMMED = 256  # programs' sums that `excite` adds at a time
+_CONVOLVE = (128, 4, 3)  # pixels and warps of a program of a convolution, and how many taps it loads ahead
+# Of `attend`, by type of its products and whether there are more than 64 channels: pixels and warps of a program, and
+# channels of u that it takes at a time. The fastest on an H200.
+_ATTEND = {
+    ("half", False): (64, 8, 64),
+    ("half", True): (64, 4, 128),
+    ("tf32", False): (128, 8, 64),
+    ("tf32", True): (32, 4, 32),
+    ("ieee", False): (64, 8, 32),
+    ("ieee", True): (64, 8, 32),
+}
 
 
 @triton.jit
-def _activate_kernel(values, bias, slopes, count, C: tl.constexpr, BLOCK: tl.constexpr):  # type: ignore[no-untyped-def]
+def _activate_kernel(  # type: ignore[no-untyped-def]
+    values, bias, slopes, count, C: tl.constexpr, BLOCK: tl.constexpr
+):
     at = tl.program_id(0).to(tl.int64) * BLOCK + tl.arange(0, BLOCK)
     channel = at % C
     value = tl.load(values + at, at < count).to(tl.float32) + tl.load(bias + channel)
@@ -38,11 +55,48 @@ def _activate_kernel(values, bias, slopes, count, C: tl.constexpr, BLOCK: tl.con
 
 
 @triton.jit
-def _add_kernel(values, bias, skip, count, C: tl.constexpr, BLOCK: tl.constexpr):  # type: ignore[no-untyped-def]
+def _add_kernel(  # type: ignore[no-untyped-def]
+    values, bias, skip, count, C: tl.constexpr, BLOCK: tl.constexpr
+):
     at = tl.program_id(0).to(tl.int64) * BLOCK + tl.arange(0, BLOCK)
     value = tl.load(values + at, at < count).to(tl.float32) + tl.load(bias + at % C)
     value += tl.load(skip + at, at < count).to(tl.float32)
     tl.store(values + at, value.to(values.dtype.element_ty), at < count)
+
+
+@triton.jit
+def _convolve_kernel(  # type: ignore[no-untyped-def]
+    features, weight, bias, slopes, result, pooled, sums, height, width,
+    C: tl.constexpr, COLUMNS: tl.constexpr, BLOCK: tl.constexpr, STAGES: tl.constexpr, POOL: tl.constexpr,
+):  # fmt: skip
+    program, image, pixels = tl.program_id(0), tl.program_id(1).to(tl.int64), height * width
+    pixel = program * BLOCK + tl.arange(0, BLOCK)
+    y, x = pixel // width, pixel % width
+    channel = tl.arange(0, COLUMNS)
+    total = tl.zeros((BLOCK, COLUMNS), tl.float32)
+    for tap in tl.range(0, 9, num_stages=STAGES):
+        row, column = y + tap // 3 - 1, x + tap % 3 - 1
+        seen = (row >= 0) & (row < height) & (column >= 0) & (column < width)
+        at = (image * pixels + row * width + column)[:, None] * C + channel[None, :]
+        value = tl.load(features + at, seen[:, None] & (channel < C)[None, :], 0.0)
+        at = (tap * C + channel)[:, None] * C + channel[None, :]
+        matrix = tl.load(weight + at, (channel < C)[:, None] & (channel < C)[None, :], 0.0)
+        total = tl.dot(value, matrix, total)
+    inside = (pixel < pixels)[:, None] & (channel < C)[None, :]
+    at = (image * pixels + pixel)[:, None] * C + channel[None, :]
+    shifted = total + tl.load(bias + channel, channel < C, 0.0)[None, :]
+    if POOL:
+        tl.store(result + at, total.to(result.dtype.element_ty), inside)
+        planes = pooled + image * 2 * pixels
+        highest = tl.max(tl.where((channel < C)[None, :], shifted, float("-inf")), axis=1)
+        shifted = tl.where(inside, shifted, 0.0)
+        tl.store(planes + pixel, highest, pixel < pixels)
+        tl.store(planes + pixels + pixel, tl.sum(shifted, axis=1) / C, pixel < pixels)
+        row = image * tl.num_programs(0) + program
+        tl.store(sums + row * C + channel, tl.sum(shifted, axis=0), channel < C)
+    else:
+        shifted = tl.where(shifted >= 0, shifted, shifted * tl.load(slopes + channel, channel < C, 0.0)[None, :])
+        tl.store(result + at, shifted.to(result.dtype.element_ty), inside)
 
 
 @triton.jit
@@ -66,6 +120,18 @@ def _pool_kernel(  # type: ignore[no-untyped-def]
         total += value
     row = image * tl.num_programs(0) + program
     tl.store(sums + row * C + channel, tl.sum(total, axis=0), channel < C)
+
+
+@triton.jit
+def _fold_kernel(  # type: ignore[no-untyped-def]
+    sums, folded, programs, C: tl.constexpr, COLUMNS: tl.constexpr, BLOCK: tl.constexpr
+):
+    image, channel = tl.program_id(1).to(tl.int64), tl.arange(0, COLUMNS)
+    row = tl.program_id(0) * BLOCK + tl.arange(0, BLOCK)
+    present = (row < programs)[:, None] & (channel < C)[None, :]
+    value = tl.load(sums + (image * programs + row)[:, None] * C + channel[None, :], present, 0.0)
+    at = image * tl.num_programs(0) + tl.program_id(0)
+    tl.store(folded + at * C + channel, tl.sum(value, axis=0), channel < C)
 
 
 @triton.jit
@@ -180,35 +246,103 @@ class AttentionWeights:
     fuse_bias: Tensor
 
 
-def dual_attention(u: Tensor, features: Tensor, block: AttentionWeights, precision: str) -> None:
+@dataclass(frozen=True)
+class Pooled:
+    """What the two attentions see of u: `planes` (B, 2, H * W), each pixel's maximum and mean over the channels, and
+    `sums` (B, n, C), each channel's sums over parts of the image."""
+
+    planes: Tensor
+    sums: Tensor
+
+
+def convolves(channels: int, dtype: torch.dtype) -> bool:
+    """Whether `convolve_activate` and `convolve_pool` are for features of this kind; cuDNN is faster for others."""
+    return 16 <= channels <= 64 and dtype in (torch.float16, torch.bfloat16)
+
+
+def convolve_activate(features: Tensor, weight: Tensor, bias: Tensor, slopes: Tensor) -> Tensor:
+    """PReLU of a 3x3 convolution padded with zeros.
+
+    Args:
+        features: (B, C, H, W), channels innermost.
+        weight: (9, C, C) in the features' type: rows and columns of the kernel, input, output.
+        bias, slopes: (C,) float32.
+    """
+    batch, channels, height, width = features.shape
+    pixels, warps, stages = _CONVOLVE
+    result = torch.empty_like(features)
+    _convolve_kernel[(triton.cdiv(height * width, pixels), batch)](
+        features, weight, bias, slopes, result, result, result, height, width,
+        channels, triton.next_power_of_2(channels), pixels, stages, False, num_warps=warps,
+    )  # fmt: skip
+    return result
+
+
+def convolve_pool(features: Tensor, weight: Tensor, bias: Tensor) -> tuple[Tensor, Pooled]:
+    """A 3x3 convolution padded with zeros, without its bias, and what is pooled of it with its bias.
+
+    Args:
+        features, weight, bias: as of `convolve_activate`.
+    """
+    batch, channels, height, width = features.shape
+    pixels, warps, stages = _CONVOLVE
+    result, programs = torch.empty_like(features), triton.cdiv(height * width, pixels)
+    pooled = _empty_pooled(features, programs)
+    _convolve_kernel[(programs, batch)](
+        features, weight, bias, bias, result, pooled.planes, pooled.sums, height, width,
+        channels, triton.next_power_of_2(channels), pixels, stages, True, num_warps=warps,
+    )  # fmt: skip
+    if programs <= _PROGRAMS:
+        return result, pooled
+    sums = pooled.sums.new_empty(batch, triton.cdiv(programs, _SUMMED), channels)
+    _fold_kernel[(sums.shape[1], batch)](
+        pooled.sums, sums, programs, channels, triton.next_power_of_2(channels), _SUMMED, num_warps=8
+    )
+    return result, Pooled(pooled.planes, sums)
+
+
+def pool(u: Tensor, bias: Tensor) -> Pooled:
+    """What is pooled of u + bias, (B, C, H, W), channels innermost."""
+    batch, channels, height, width = u.shape
+    pixels = height * width
+    tiles = triton.cdiv(pixels, _PIXELS * _PROGRAMS)
+    programs = triton.cdiv(pixels, _PIXELS * tiles)
+    pooled = _empty_pooled(u, programs)
+    _pool_kernel[(programs, batch)](
+        u, bias, pooled.planes, pooled.sums, pixels, tiles, channels, triton.next_power_of_2(channels), _PIXELS
+    )
+    return pooled
+
+
+def _empty_pooled(u: Tensor, programs: int) -> Pooled:
+    batch, channels, height, width = u.shape
+    like: dict[str, Any] = {"dtype": torch.float32, "device": u.device}
+    return Pooled(torch.empty(batch, 2, height * width, **like), torch.empty(batch, programs, channels, **like))
+
+
+def dual_attention(u: Tensor, features: Tensor, pooled: Pooled, block: AttentionWeights, precision: str) -> None:
     """u = features + fuse(spatial attention of u, channel attention of u), in place.
 
     Args:
         u: (B, C, H, W), channels innermost: the second convolution's result without its bias.
         features: (B, C, H, W), channels innermost: what the block began with.
+        pooled: of u with its bias.
         precision: of products of float32: ieee or tf32.
     """
     batch, channels, height, width = u.shape
-    pixels, reduced = height * width, len(block.squeeze_bias)
+    pixels, reduced, programs = height * width, len(block.squeeze_bias), pooled.sums.shape[1]
     columns, inner = triton.next_power_of_2(channels), triton.next_power_of_2(reduced)
-    tiles = triton.cdiv(pixels, _PIXELS * _PROGRAMS)
-    programs = triton.cdiv(pixels, _PIXELS * tiles)
     like: dict[str, Any] = {"dtype": torch.float32, "device": u.device}
-    pooled, sums = torch.empty(batch, 2, pixels, **like), torch.empty(batch, programs, channels, **like)
     where, offset = torch.empty(batch, pixels, **like), torch.empty(batch, channels, **like)
     matrix = torch.empty(batch, channels, channels, dtype=u.dtype, device=u.device)
-    _pool_kernel[(programs, batch)](
-        u, block.conv2_bias, pooled, sums, pixels, tiles, channels, columns, _PIXELS
-    )
-    _locate_kernel[(triton.cdiv(pixels, 256), batch)](pooled, block.kernel, where, height, width, 256)
+    _locate_kernel[(triton.cdiv(pixels, 256), batch)](pooled.planes, block.kernel, where, height, width, 256)
     _excite_kernel[(batch,)](
-        sums, block.squeeze, block.squeeze_bias, block.excite, block.excite_bias, block.channel_matrix,
+        pooled.sums, block.squeeze, block.squeeze_bias, block.excite, block.excite_bias, block.channel_matrix,
         block.conv2_bias, block.fuse_bias, matrix, offset, programs, pixels, channels, reduced, columns, inner, _SUMMED,
         num_warps=8,
     )  # fmt: skip
-    narrow = columns > 64 or (u.dtype == torch.float32 and precision == "ieee")  # else registers run out
-    count, warps = (64, 8) if narrow else (128, 4)
+    count, warps, depth = _ATTEND["half" if u.element_size() == 2 else precision, channels > 64]
     _attend_kernel[(triton.cdiv(pixels, count), batch)](
         u, features, where, block.spatial_matrix, block.spatial_offset, matrix, offset, pixels,
-        channels, columns, _DEPTH, count, precision, num_warps=warps,
+        channels, columns, depth, count, precision, num_warps=warps,
     )  # fmt: skip
