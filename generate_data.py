@@ -49,7 +49,9 @@ def parse_args() -> argparse.Namespace:
     parser.add_argument("--device", choices=("auto", "cpu", "cuda", "mps"))
     parser.add_argument("--precision", choices=PRECISIONS, help="of the networks; auto (default): tf32 on CUDA")
     parser.add_argument("--batch-size", type=int, help="photos of one size computed together (default 1)")
-    parser.add_argument("--workers", type=int, help="threads for reading and for writing (default 2)")
+    parser.add_argument(
+        "--workers", type=int, help="threads for reading, and for writing (default one a core, at most 8)"
+    )
     return parser.parse_args()
 
 

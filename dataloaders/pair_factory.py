@@ -123,7 +123,7 @@ class PairFactory:
                 for batch in self._batches(self._read_ahead(self._unfinished(sources))):
                     for item, pair in zip(batch, self._synthesize(batch), strict=False):
                         writes.append(writers.submit(self._write, item, pair))
-                    while len(writes) > 2 * self.workers or (writes and writes[0].done()):
+                    while len(writes) > self.workers or (writes and writes[0].done()):
                         self._settle(writes.popleft())
                 while writes:
                     self._settle(writes.popleft())
@@ -242,7 +242,9 @@ class PairFactory:
 
 def to_integers(image: Tensor, dtype: np.dtype) -> NDArray:
     """[0, 1] -> 0 ... largest value of an unsigned integer type, rounded to nearest; the same shape."""
-    return np.round(image.double().clamp(0, 1).numpy() * np.iinfo(dtype).max).astype(dtype)
+    values = image.clamp(0, 1).double().numpy()
+    values *= np.iinfo(dtype).max
+    return np.rint(values, out=values).astype(dtype)
 
 
 def _as_photo(image: Tensor | None, dtype: np.dtype) -> NDArray | None:

@@ -1,6 +1,7 @@
 """Recipes: one complete experiment per YAML file, checked before anything runs."""
 
 import math
+import os
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Annotated, Any, Literal, TypeVar
@@ -325,4 +326,4 @@ class GenerationRecipe(Section):
     device: Literal["auto", "cpu", "cuda", "mps"] = "auto"
     precision: Precision = "auto"  # auto: tf32 on CUDA, else float32
     batch_size: Positive = 1
-    workers: Positive = 2
+    workers: Annotated[int, Field(ge=1, default_factory=lambda: min(8, os.cpu_count() or 1))]  # threads
