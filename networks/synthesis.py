@@ -10,6 +10,7 @@ from torch import Tensor
 
 from networks.blur import GaussianBlur
 from networks.learned_camera import LearnedCamera
+from utils.devices import download, upload
 from utils.noise import NoiseModel
 from utils.pairs import NoisyCleanPair
 
@@ -51,23 +52,24 @@ class PairSynthesizer:
         return self._batch(photos, seeds, clean_raw)
 
     def _batch(self, photos: Tensor, seeds: Sequence[int], clean_raw: Tensor | None) -> list[NoisyCleanPair]:
-        photos = photos.to(self.device)
+        photos = upload(photos, self.device)
         height, width = photos.shape[2:]
         if self.blur is not None and clean_raw is None:
             photos = self.blur(photos)
-        raw = self.camera.expose(photos) if clean_raw is None else clean_raw.to(self.device).clamp(0, 1)
-        noisy = [self.noise.add(one.cpu(), seed) for one, seed in zip(raw, seeds, strict=True)]
-        noisy_raw = torch.stack([one.image for one in noisy]).to(self.device).clamp(0, 1)
-        clean_srgb = noisy_srgb = None
+        raw = self.camera.expose(photos) if clean_raw is None else upload(clean_raw, self.device).clamp(0, 1)
+        (clean,) = download([raw])
+        noisy = [self.noise.add(one, seed) for one, seed in zip(clean, seeds, strict=True)]
+        noisy_raw = torch.stack([one.image for one in noisy]).clamp(0, 1)
+        images: list[Tensor | None] = [None, None]  # clean and noisy sRGB
         if self.with_srgb:
-            clean_srgb, noisy_srgb = self.camera.develop(photos, raw, noisy_raw)
+            images[:] = download(self.camera.develop(photos, raw, upload(noisy_raw, self.device)))
         rows, columns = height // 2, width // 2  # whole Bayer tiles: no value of RAW stems from padding alone
         return [
             NoisyCleanPair(
-                clean_raw=raw[index, :, :rows, :columns].cpu(),
-                noisy_raw=noisy_raw[index, :, :rows, :columns].cpu(),
-                clean_srgb=None if clean_srgb is None else clean_srgb[index].cpu(),
-                noisy_srgb=None if noisy_srgb is None else noisy_srgb[index].cpu(),
+                clean_raw=clean[index, :, :rows, :columns],
+                noisy_raw=noisy_raw[index, :, :rows, :columns],
+                clean_srgb=None if images[0] is None else images[0][index],
+                noisy_srgb=None if images[1] is None else images[1][index],
                 shot_noise=noisy[index].shot_noise,
                 read_noise=noisy[index].read_noise,
                 noise_origin=noisy[index].origin,
