@@ -14,7 +14,6 @@ what a pass over the whole of it gives.
 """
 
 from collections.abc import Callable, Sequence
-from functools import partial
 
 import torch
 import torch.nn.functional as F
@@ -22,6 +21,7 @@ from torch import Tensor, nn
 
 from networks.blocks import DAB, RRG, DeepFeatures
 from networks.feature_maps import FeatureMap, fits, make_maps
+from networks.rows import TapSums, as_values, convolve, packed_product
 
 PLAIN_MAPS = 9  # maps of features that a plain pass has at its peak
 _MOST_VALUES = 2**31  # of a tensor that every GPU library can count
@@ -82,7 +82,7 @@ def _one_image(
     for first, end in strips:
         top, bottom = max(first - 1, 0), min(end + 1, height)
         shallow = begin(planes[:, :, top * scale : bottom * scale])
-        features.store(first, _as_values(shallow[:, :, first - top : end - top]))
+        features.store(first, as_values(shallow[:, :, first - top : end - top]))
     for group in deep.groups:
         assert isinstance(group, RRG)
         for first, end in strips:
@@ -95,32 +95,9 @@ def _one_image(
     for first, end in strips:
         top, bottom = max(first - 1, 0), min(end + 1, height)
         others = (image[:, :, top:bottom] for image in aligned)
-        rows = finish(_convolve(deep.conv, features.rows(top - 1, bottom + 1)), *others)
+        rows = finish(convolve(deep.conv, features.rows(top - 1, bottom + 1)), *others)
         results.append(rows[:, :, first - top : end - top])
     return torch.cat(results, dim=2)
-
-
-def _as_values(rows: Tensor) -> Tensor:
-    """(1, C, n, W) -> (n * W, C)."""
-    return rows.permute(0, 2, 3, 1).reshape(-1, rows.shape[1])
-
-
-def _convolve(conv: nn.Conv2d, rows: Tensor) -> Tensor:
-    """A 3x3 convolution of rows that have their neighbours above and below; columns are padded with zeros."""
-    return F.conv2d(rows, conv.weight, conv.bias, padding=(0, 1))
-
-
-def _linear(weight: Tensor, bias: Tensor | None, pixels: int) -> Callable[[Tensor], Tensor]:
-    """F.linear with a weight that is packed once, for (n, C) with n about `pixels`.
-
-    oneDNN's product of a packed matrix runs twice as fast as the one that F.linear takes. PyTorch has it for its own
-    compiler; where it is missing F.linear does.
-    """
-    packs = torch.backends.mkldnn.is_available() and hasattr(torch.ops.mkldnn, "_linear_pointwise")
-    if not packs or weight.device.type != "cpu" or torch.is_autocast_enabled("cpu"):
-        return lambda values: F.linear(values, weight, bias)
-    packed = torch.ops.mkldnn._reorder_linear_weight(weight, pixels)
-    return lambda values: torch.ops.mkldnn._linear_pointwise(values, packed, bias, "none", [], "")
 
 
 def _close_group(conv: nn.Conv2d, features: FeatureMap, group_input: FeatureMap, strips: list[Rows]) -> None:
@@ -129,26 +106,26 @@ def _close_group(conv: nn.Conv2d, features: FeatureMap, group_input: FeatureMap,
     for first, end in strips:
         rows = torch.cat([above, features.rows(first, end + 1)], dim=2).contiguous(memory_format=torch.channels_last)
         above = rows[:, :, -2:-1].clone()
-        features.store(first, _as_values(_convolve(conv, rows)).add_(group_input.values(first, end)))
+        features.store(first, as_values(convolve(conv, rows)).add_(group_input.values(first, end)))
 
 
 def _dual_attention(block: DAB, features: FeatureMap, hidden: FeatureMap | None, strips: list[Rows]) -> None:
     """features = DAB(features), in place."""
     channels = block.conv1.in_channels
     width = features.rows(0, 1).shape[3]
-    sums = _TapSums(channels, block.fuse.weight.device)
+    sums = TapSums(channels, block.fuse.weight.device)
     for first, end in strips:
         rows = _hidden(block, features.rows(first - 1, end + 1))
         sums.add(rows, first == 0, end == features.height)
         if hidden is not None:
-            hidden.store(first, _as_values(rows))
+            hidden.store(first, as_values(rows))
     mean = sums.mean_of(block.conv2, features.height * width)
     attention = block.channel_attention
     weights = attention.excite(attention.squeeze(mean.view(1, -1, 1, 1)).relu()).sigmoid().flatten()
     fuse = block.fuse.weight[:, :, 0, 0]
     pixels = strips[0][1] * width
-    spatial = _linear(fuse[:, :channels].contiguous(), None, pixels)
-    channel = _linear(fuse[:, channels:] * weights, block.fuse.bias, pixels)
+    spatial = packed_product(fuse[:, :channels].contiguous(), None, pixels)
+    channel = packed_product(fuse[:, channels:] * weights, block.fuse.bias, pixels)
 
     before = features.rows(-1, 1)[:, :, :0]  # rows of the features as they were, above those that still are
     above = fuse.new_zeros(1, 2, 1, width)  # the pooled row above the strip
@@ -158,20 +135,20 @@ def _dual_attention(block: DAB, features: FeatureMap, hidden: FeatureMap | None,
             rows = hidden.rows(first - 1, bottom + 1)
         else:
             rows, before = _hidden_again(block, features, before, first, end, bottom)
-        u = _convolve(block.conv2, rows)
+        u = convolve(block.conv2, rows)
         pooled = torch.cat([above, torch.cat([u.amax(1, keepdim=True), u.mean(1, keepdim=True)], dim=1)], dim=2)
         above = pooled[:, :, end - first : end - first + 1]
         if bottom == end:  # the image's last strip
             pooled = F.pad(pooled, (0, 0, 0, 1))
-        where = _convolve(block.spatial_attention.conv, pooled).sigmoid_().view(-1, 1)
-        u = _as_values(u[:, :, : end - first])
+        where = convolve(block.spatial_attention.conv, pooled).sigmoid_().view(-1, 1)
+        u = as_values(u[:, :, : end - first])
         values = features.values(first, end)
         values.add_(channel(u)).addcmul_(spatial(u), where)
         features.changed(first, values)
 
 
 def _hidden(block: DAB, rows: Tensor) -> Tensor:
-    return F.prelu(_convolve(block.conv1, rows), block.activation.weight)
+    return F.prelu(convolve(block.conv1, rows), block.activation.weight)
 
 
 def _hidden_again(
@@ -191,42 +168,3 @@ def _hidden_again(
     kept = end - 2 - (first - 2 if first else -1)  # old row number of row end - 2
     rows = F.pad(rows, (0, 0, int(first == 0), int(bottom == height)))
     return rows.contiguous(memory_format=torch.channels_last), old[:, :, kept : kept + 2].clone()
-
-
-class _TapSums:
-    """Sums of hidden features (1, C, H, W) under each of the nine taps of a 3x3 convolution padded with zeros.
-
-    Under the tap that looks up, the last row is never seen; under the one that looks left, the last column: so the sums
-    are the total less a border row, less a border column, plus the corner where both meet.
-    """
-
-    def __init__(self, channels: int, device: torch.device | None = None) -> None:
-        zeros = partial(torch.zeros, dtype=torch.float64, device=device)
-        self._total = zeros(channels)
-        self._columns = zeros(2, channels)  # first, last
-        self._rows = zeros(2, channels)
-        self._corners = zeros(2, 2, channels)  # row, column
-
-    def add(self, rows: Tensor, first: bool, last: bool) -> None:
-        """Count a strip; `first` and `last` say whether it holds the image's first and last row."""
-        values = rows[0].permute(1, 2, 0)  # (n, W, C)
-        self._total += values.sum(dim=1, dtype=torch.float32).double().sum(dim=0)
-        self._columns += values[:, [0, -1]].double().sum(dim=0)
-        for index, present in enumerate((first, last)):
-            if present:
-                border = values[0 if index == 0 else -1]
-                self._rows[index] = border.double().sum(dim=0)
-                self._corners[index] = border[[0, -1]].double()
-
-    def mean_of(self, conv: nn.Conv2d, count: int) -> Tensor:
-        """Mean over the image of the convolution's output, (C,)."""
-        sums = self._total.expand(3, 3, -1).clone()
-        for row, border_row in ((0, 1), (2, 0)):  # a tap that looks up misses the last row
-            sums[row] -= self._rows[border_row]
-        for column, border_column in ((0, 1), (2, 0)):
-            sums[:, column] -= self._columns[border_column]
-            for row, border_row in ((0, 1), (2, 0)):
-                sums[row, column] += self._corners[border_row, border_column]
-        mean = torch.einsum("oiyx,yxi->o", conv.weight.double(), sums) / count
-        assert conv.bias is not None
-        return (mean + conv.bias.double()).float()

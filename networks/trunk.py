@@ -1,11 +1,11 @@
-"""Which way features go through a network's trunk: by strips, by kernels of our own, or module by module."""
+"""Which way features go through a network's trunk: four ways, one result."""
 
 from collections.abc import Sequence
 
 import torch
 from torch import Tensor
 
-from networks import fused_trunk, strips
+from networks import fused_trunk, strips, winograd_trunk
 from networks.blocks import DeepFeatures
 
 
@@ -19,9 +19,9 @@ def run(
 ) -> Tensor:
     """finish(deep(begin(planes)), *aligned), the fastest way there is.
 
-    With autograd, or where hooks of the blocks are to be called, module by module. Without, on a CPU always by strips
-    (networks/strips.py); on a CUDA GPU by kernels (networks/fused_trunk.py), and by strips what does not fit into its
-    memory.
+    With autograd, or where hooks of the blocks are to be called, module by module. Without, on a CPU wide networks by
+    Winograd's convolutions (networks/winograd_trunk.py), others by strips (networks/strips.py); on a CUDA GPU by
+    kernels (networks/fused_trunk.py). What does not fit into memory goes by strips on either.
 
     Args:
         begin: from planes to shallow features, no row looking further than the neighbouring ones.
@@ -35,6 +35,8 @@ def run(
         (B, C'', H/scale, W/scale)
     """
     module_by_module = torch.is_grad_enabled() or deep.whole
+    if not module_by_module and winograd_trunk.wins(deep, planes, scale):
+        return winograd_trunk.run(begin, deep, finish, planes, aligned, scale)
     if not module_by_module and strips.win(deep, planes, scale):
         return strips.run(begin, deep, finish, planes, aligned, scale)
     features = begin(planes)

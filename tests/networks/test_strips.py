@@ -7,7 +7,7 @@ import torch
 from torch import Tensor, nn
 from torch._subclasses.fake_tensor import FakeTensorMode
 
-from networks import ColorCorrection, Raw2Rgb, RawDenoiser, Rgb2Raw, SrgbDenoiser, feature_maps, strips
+from networks import ColorCorrection, Raw2Rgb, RawDenoiser, Rgb2Raw, SrgbDenoiser, feature_maps, rows, strips
 from networks.blocks import DeepFeatures
 from networks.feature_maps import FeatureMap, InMemory, OnHost, make_maps
 
@@ -104,12 +104,12 @@ def test_strips_equal_the_whole(case: str, memory: Memory, monkeypatch: pytest.M
 
 
 @pytest.mark.parametrize("size", SIZES, ids=str)
-@pytest.mark.parametrize("rows", [2, 8, 1000])
+@pytest.mark.parametrize("count", [2, 8, 1000])
 def test_any_size_in_any_strips(
-    size: tuple[int, int], rows: int, memory: Memory, monkeypatch: pytest.MonkeyPatch
+    size: tuple[int, int], count: int, memory: Memory, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     memory(*size)
-    check("srgb denoiser", size, rows, monkeypatch)
+    check("srgb denoiser", size, count, monkeypatch)
 
 
 def test_strips_of_one_row(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -145,7 +145,7 @@ def test_the_pooled_mean_is_that_of_the_convolution() -> None:
     hidden = torch.randn(1, 4, 9, 7, generator=torch.Generator().manual_seed(3))
     hidden[:, :, 0] += 5
     hidden[:, :, :, -1] -= 7
-    sums = strips._TapSums(4)
+    sums = rows.TapSums(4)
     for first, end in ((0, 4), (4, 8), (8, 9)):
         sums.add(hidden[:, :, first:end], first == 0, end == 9)
     with torch.no_grad():
