@@ -274,7 +274,7 @@ def alone(name: str, work: Work, kind: str) -> tuple[int, float]:
 
 def print_own_turn(name: str, work: Work, kind: str) -> None:
     """What `alone` starts: one turn, how much memory it took, and how long."""
-    small = replace(work, height=64, width=64, batch=1)
+    small = replace(work, height=128, width=128, batch=1)
     for turn in small.forwards(CASES[name]).values():  # code and libraries are loaded
         turn()
     turn = work.forwards(CASES[name])[kind]
