@@ -21,7 +21,7 @@ from networks.synthesis import PairSynthesizer
 from tests.fabricate import random_picture, write_png
 from tests.paths import ROOT
 from tests.scripts import call_script
-from utils.devices import computing
+from utils.devices import computing, download, upload
 from utils.noise import PROFILES
 
 SIZES = {"width": 32, "num_groups": 2, "num_blocks": 2, "reduction": 4}
@@ -181,3 +181,12 @@ def test_the_scripts_run(gpu: torch.device, tmp_path: Path, tiny_weights: Path) 
     result = call_script(denoise.main, tmp_path / "photos", "--output", tmp_path / "denoised", "--device", gpu.type)
     assert result.returncode == 0, result.stderr
     assert sorted(path.name for path in (tmp_path / "denoised").iterdir()) == ["40.png", "56.png"]
+
+
+def test_tensors_go_to_the_gpu_and_come_back(gpu: torch.device) -> None:
+    tensors = [torch.rand(3, 40, 50), torch.arange(7)]
+    there = [upload(tensor, gpu) for tensor in tensors]
+    assert all(tensor.device.type == "cuda" for tensor in there)
+    back = download([there[0].transpose(1, 2), there[1]])
+    assert torch.equal(back[0], tensors[0].transpose(1, 2)) and torch.equal(back[1], tensors[1])
+    assert all(tensor.is_pinned() for tensor in back)

@@ -5,7 +5,7 @@ from collections.abc import Callable
 import pytest
 import torch
 
-from utils.devices import computing, inference_precision, pick_device, training_precision
+from utils.devices import computing, download, inference_precision, pick_device, training_precision, upload
 from utils.errors import UserError
 
 
@@ -88,3 +88,11 @@ def test_computing_sets_what_cuda_may_round_and_puts_it_back(precision: str) -> 
         assert (weight @ weight).dtype == half.get(precision, torch.float32)
         raise KeyError
     assert [switch.allow_tf32 for switch in switches] == before
+
+
+def test_tensors_go_to_a_device_and_come_back() -> None:
+    """On a CPU they are where they should be; pinned memory is tests/test_cuda.py's."""
+    tensor = torch.rand(2, 3)
+    assert upload(tensor, torch.device("cpu")) is tensor
+    assert torch.equal(download([upload(tensor, torch.device("cpu"))])[0], tensor)
+    assert download([]) == []
