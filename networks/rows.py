@@ -10,6 +10,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from networks.blocks import DAB
+
 
 def as_values(rows: Tensor) -> Tensor:
     """(1, C, n, W) -> (n * W, C)."""
@@ -32,6 +34,24 @@ def packed_product(weight: Tensor, bias: Tensor | None, pixels: int) -> Callable
         return lambda values: F.linear(values, weight, bias)
     packed = torch.ops.mkldnn._reorder_linear_weight(weight, pixels)
     return lambda values: torch.ops.mkldnn._linear_pointwise(values, packed, bias, "none", [], "")
+
+
+def attention_products(block: DAB, mean: Tensor, pixels: int) -> tuple[Callable[..., Tensor], Callable[..., Tensor]]:
+    """What a block's 1x1 convolution makes of u (n, C), n about `pixels`, behind either attention.
+
+    Args:
+        mean: of u over the image, (C,).
+
+    Returns:
+        W1 u, yet to be multiplied with where to look, and W2 diag(c) u + bias, c being what to look at.
+    """
+    attention, fuse = block.channel_attention, block.fuse.weight[:, :, 0, 0]
+    weights = attention.excite(attention.squeeze(mean.view(1, -1, 1, 1)).relu()).sigmoid().flatten()
+    spatial, channelwise = fuse.chunk(2, dim=1)
+    return (
+        packed_product(spatial.contiguous(), None, pixels),
+        packed_product(channelwise * weights, block.fuse.bias, pixels),
+    )
 
 
 class TapSums:

@@ -21,7 +21,7 @@ from torch import Tensor, nn
 
 from networks.blocks import DAB, RRG, DeepFeatures
 from networks.feature_maps import FeatureMap, fits, make_maps
-from networks.rows import TapSums, as_values, convolve, packed_product
+from networks.rows import TapSums, as_values, attention_products, convolve
 
 PLAIN_MAPS = 9  # maps of features that a plain pass has at its peak
 _MOST_VALUES = 2**31  # of a tensor that every GPU library can count
@@ -42,7 +42,7 @@ def run(
     return torch.cat([_one_image(begin, deep, finish, image, others, scale) for image, *others in images])
 
 
-def win(deep: DeepFeatures, planes: Tensor, scale: int) -> bool:
+def wins(deep: DeepFeatures, planes: Tensor, scale: int) -> bool:
     """Without a gradient: on a CPU always; on a CUDA GPU where the features do not fit otherwise."""
     kind = planes.device.type
     if kind == "cpu":
@@ -111,24 +111,18 @@ def _close_group(conv: nn.Conv2d, features: FeatureMap, group_input: FeatureMap,
 
 def _dual_attention(block: DAB, features: FeatureMap, hidden: FeatureMap | None, strips: list[Rows]) -> None:
     """features = DAB(features), in place."""
-    channels = block.conv1.in_channels
     width = features.rows(0, 1).shape[3]
-    sums = TapSums(channels, block.fuse.weight.device)
+    sums = TapSums(block.conv1.in_channels, block.fuse.weight.device)
     for first, end in strips:
         rows = _hidden(block, features.rows(first - 1, end + 1))
         sums.add(rows, first == 0, end == features.height)
         if hidden is not None:
             hidden.store(first, as_values(rows))
     mean = sums.mean_of(block.conv2, features.height * width)
-    attention = block.channel_attention
-    weights = attention.excite(attention.squeeze(mean.view(1, -1, 1, 1)).relu()).sigmoid().flatten()
-    fuse = block.fuse.weight[:, :, 0, 0]
-    pixels = strips[0][1] * width
-    spatial = packed_product(fuse[:, :channels].contiguous(), None, pixels)
-    channel = packed_product(fuse[:, channels:] * weights, block.fuse.bias, pixels)
+    spatial, channel = attention_products(block, mean, strips[0][1] * width)
 
     before = features.rows(-1, 1)[:, :, :0]  # rows of the features as they were, above those that still are
-    above = fuse.new_zeros(1, 2, 1, width)  # the pooled row above the strip
+    above = mean.new_zeros(1, 2, 1, width)  # the pooled row above the strip
     for first, end in strips:
         bottom = min(end + 1, features.height)  # one row more, for the spatial attention of the last one
         if hidden is not None:

@@ -37,7 +37,7 @@ def run(
     module_by_module = torch.is_grad_enabled() or deep.whole
     if not module_by_module and winograd_trunk.wins(deep, planes, scale):
         return winograd_trunk.run(begin, deep, finish, planes, aligned, scale)
-    if not module_by_module and strips.win(deep, planes, scale):
+    if not module_by_module and strips.wins(deep, planes, scale):
         return strips.run(begin, deep, finish, planes, aligned, scale)
     features = begin(planes)
     fused = None if module_by_module else fused_trunk.find(deep, features)

@@ -22,11 +22,11 @@ from torch import Tensor, nn
 
 from networks.blocks import DAB, RRG, DeepFeatures
 from networks.feature_maps import InMemory, memory_for_maps
-from networks.rows import TapSums, as_values, convolve, packed_product
+from networks.rows import TapSums, as_values, attention_products, convolve
 from networks.strips import Begin, Finish, Rows
 
-FEWEST_CHANNELS = 64  # for which Winograd's convolutions are faster than direct ones
-FEWEST_PIXELS = 96 * 96  # likewise: weights must be transformed for every image
+FEWEST_CHANNELS = 48  # for which Winograd's convolutions are faster than direct ones
+FEWEST_PRODUCTS = (64 * 144) ** 2  # pixels * channels * channels, likewise: each step waits for its last strip
 STRIP_BYTES = 8_000_000  # of features in a strip
 Result = TypeVar("Result")
 log = logging.getLogger(__name__)
@@ -47,7 +47,7 @@ def wins(deep: DeepFeatures, planes: Tensor, scale: int) -> bool:
         and planes.dtype == torch.float32
         and not torch.is_autocast_enabled("cpu")
         and channels >= FEWEST_CHANNELS
-        and pixels >= FEWEST_PIXELS
+        and pixels * channels**2 >= FEWEST_PRODUCTS
         and 3 * 4 * channels * pixels <= memory_for_maps(planes.device)
         and _winograd() is not None
     )
@@ -159,13 +159,8 @@ def _dual_attention(spread: Spread, block: DAB, features: InMemory, hidden: InMe
         return sums
 
     sums = TapSums.together(spread(hide, strips))
-    attention = block.channel_attention
     mean = sums.mean_of(block.conv2, height * width)
-    weights = attention.excite(attention.squeeze(mean.view(1, -1, 1, 1)).relu()).sigmoid().flatten()
-    fuse = block.fuse.weight[:, :, 0, 0]
-    pixels = (strips[0][1] - strips[0][0]) * width
-    spatial = packed_product(fuse[:, :channels].contiguous(), None, pixels)
-    channel = packed_product(fuse[:, channels:] * weights, block.fuse.bias, pixels)
+    spatial, channel = attention_products(block, mean, strips[0][1] * width)
 
     def attend(strip: Rows) -> None:
         first, end = strip

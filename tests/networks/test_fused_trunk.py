@@ -138,7 +138,7 @@ def test_gradients_hooks_and_cpus_go_module_by_module(monkeypatch: pytest.Monkey
         return lambda features: 0 * features
 
     monkeypatch.setattr(fused_trunk, "find", find)
-    monkeypatch.setattr(trunk.strips, "win", lambda *_: False)
+    monkeypatch.setattr(trunk.strips, "wins", lambda *_: False)
     deep, given = deep_features(16), features(1, 16, 6, 6)
 
     def run() -> Tensor:

@@ -75,7 +75,7 @@ def always(monkeypatch: pytest.MonkeyPatch) -> Iterator[list[int]]:
 
     monkeypatch.setattr(winograd_trunk, "run", counted)
     monkeypatch.setattr(winograd_trunk, "FEWEST_CHANNELS", 0)
-    monkeypatch.setattr(winograd_trunk, "FEWEST_PIXELS", 0)
+    monkeypatch.setattr(winograd_trunk, "FEWEST_PRODUCTS", 0)
     threads = torch.get_num_threads()
     yield ran
     torch.set_num_threads(threads)
@@ -110,26 +110,26 @@ def test_the_number_of_threads_changes_no_bit(always: list[int]) -> None:
 @pytest.mark.parametrize("build", [SrgbDenoiser, Rgb2Raw])
 def test_the_papers_widths_take_this_way_by_themselves(build: Callable[..., torch.nn.Module]) -> None:
     torch.manual_seed(0)
-    net, image = build(num_groups=1, num_blocks=1).eval().requires_grad_(False), torch.rand(1, 3, 100, 98)
+    net, image = build(num_groups=1, num_blocks=1).eval().requires_grad_(False), torch.rand(1, 3, 150, 146)
     deep = net.deep
     assert isinstance(deep, torch.nn.Module)
     assert winograd_trunk.wins(deep, image, 1)  # type: ignore[arg-type]
-    assert not winograd_trunk.wins(deep, image[..., :90, :90], 1)  # type: ignore[arg-type]
+    assert not winograd_trunk.wins(deep, image[..., :80, :80], 1)  # type: ignore[arg-type]
     expected = net(image)
     with torch.inference_mode():
         assert (net(image) - expected).abs().max() < 1e-4 * expected.std()
 
 
 def test_it_is_not_for_all(monkeypatch: pytest.MonkeyPatch) -> None:
-    deep, image = SrgbDenoiser(num_groups=1, num_blocks=1).deep, torch.rand(1, 3, 100, 100)
+    deep, image = SrgbDenoiser(num_groups=1, num_blocks=1).deep, torch.rand(1, 3, 150, 150)
     assert winograd_trunk.wins(deep, image, 1)
-    assert not winograd_trunk.wins(deep, image, 2)  # features of 50x50
+    assert not winograd_trunk.wins(deep, image, 2)  # features of 75x75
     assert not winograd_trunk.wins(deep, image.double(), 1)
     assert not winograd_trunk.wins(deep, image.to("meta"), 1)
-    assert not winograd_trunk.wins(SrgbDenoiser(width=48, num_groups=1, num_blocks=1).deep, image, 1)
+    assert not winograd_trunk.wins(SrgbDenoiser(width=32, num_groups=1, num_blocks=1).deep, image, 1)
     with torch.autocast("cpu", torch.bfloat16):
         assert not winograd_trunk.wins(deep, image, 1)
-    monkeypatch.setattr(feature_maps, "FEATURE_MEMORY", 3 * 4 * 64 * 100 * 100 - 1)
+    monkeypatch.setattr(feature_maps, "FEATURE_MEMORY", 3 * 4 * 64 * 150 * 150 - 1)
     assert not winograd_trunk.wins(deep, image, 1)
 
 
@@ -137,7 +137,7 @@ def test_without_numba_networks_take_strips(monkeypatch: pytest.MonkeyPatch, cap
     winograd_trunk._winograd.cache_clear()
     monkeypatch.setitem(__import__("sys").modules, "networks.winograd", None)
     monkeypatch.delattr("networks.winograd")
-    deep, image = SrgbDenoiser(num_groups=1, num_blocks=1).deep, torch.rand(1, 3, 100, 100)
+    deep, image = SrgbDenoiser(num_groups=1, num_blocks=1).deep, torch.rand(1, 3, 150, 150)
     with caplog.at_level(logging.WARNING):
         assert not winograd_trunk.wins(deep, image, 1)
     assert "networks run without Winograd's convolutions, which would be faster" in caplog.text
