@@ -18,6 +18,8 @@ not the memory for.
 
 import argparse
 import copy
+import ctypes
+import importlib.util
 import json
 import math
 import statistics
@@ -95,10 +97,10 @@ class Row:
             self.network,
             f"{self.width}x{self.height}{self._what}",
             self.precision,
-            f"{self.plain_seconds:.3g}",
-            f"{self.fast_seconds:.3g}",
+            three_digits(self.plain_seconds),
+            three_digits(self.fast_seconds),
             f"{self.ratio:.2f}",
-            f"{megapixels / self.fast_seconds:.3g}",
+            three_digits(megapixels / self.fast_seconds),
             f"{speed:.0f}",
             f"{self.peak_gflops:.0f}",
             f"{100 * speed / self.peak_gflops:.0f} %",
@@ -274,7 +276,8 @@ def alone(name: str, work: Work, kind: str) -> tuple[int, float]:
 
 def print_own_turn(name: str, work: Work, kind: str) -> None:
     """What `alone` starts: one turn, how much memory it took, and how long."""
-    small = replace(work, height=128, width=128, batch=1)
+    side = 32 if work.training else 160  # large enough for the way through the trunk that the turn will take
+    small = replace(work, height=side, width=side, batch=1)
     for turn in small.forwards(CASES[name]).values():  # code and libraries are loaded
         turn()
     turn = work.forwards(CASES[name])[kind]
@@ -282,6 +285,7 @@ def print_own_turn(name: str, work: Work, kind: str) -> None:
         memory = peak_on_gpu(turn, work.device)
         took = seconds(turn, work.device)
     else:
+        ctypes.CDLL(None).malloc_trim(0)  # what was freed goes back
         Path("/proc/self/clear_refs").write_text("5")  # the peak begins anew
         before = resident_bytes("VmRSS")
         took = seconds(turn, work.device)
@@ -306,6 +310,16 @@ def resident_bytes(name: str) -> int:
     return 1024 * next(int(line.split()[1]) for line in lines if line.startswith(f"{name}:"))
 
 
+def three_digits(value: float) -> str:
+    return f"{float(f'{value:.3g}'):g}"
+
+
+def check_matplotlib() -> None:
+    """Before hours of measuring, not after."""
+    if importlib.util.find_spec("matplotlib") is None:
+        raise UserError("--plot needs matplotlib: pip install matplotlib")
+
+
 def plot(rows: list[Row], path: Path) -> None:
     """Time and memory of single images against their number of pixels, both forwards, as a PNG."""
     import matplotlib
@@ -316,6 +330,7 @@ def plot(rows: list[Row], path: Path) -> None:
     figure, axes = plt.subplots(1, 2, figsize=(10, 4))
     for name in dict.fromkeys(row.network for row in rows):
         chosen = [row for row in rows if row.network == name and row.batch == 1 and not row.training]
+        chosen.sort(key=lambda row: row.height * row.width)
         sizes = [row.height * row.width / 1e6 for row in chosen]
         for kind, style in (("plain", "--"), ("fast", "-")):
             label = f"{name}, {'ours' if kind == 'fast' else kind}"
@@ -365,6 +380,8 @@ def read_sizes(args: argparse.Namespace) -> list[tuple[int, int]]:
 
 def main() -> int:
     args = parse_args()
+    if args.plot:
+        check_matplotlib()
     torch.set_num_threads(args.threads)
     device = pick_device(args.device)
     sizes = read_sizes(args)
