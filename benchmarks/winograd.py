@@ -4,8 +4,8 @@
     python benchmarks/winograd.py --channels 48 64 --sizes 128x128 160x160 256x256
 
 Two tables. Single convolutions on one core: time a pixel, and the largest error beside float64, in deviations of the
-result. Trunks of two groups of four blocks on all cores: by strips of direct convolutions, and by Winograd's. Both take
-turns after a warm-up; figures are medians. `FEWEST_CHANNELS` and `FEWEST_PRODUCTS` in networks/winograd_trunk.py follow
+result. Trunks of two groups of four blocks on all cores: strips of direct convolutions, and of Winograd's. Both take
+turns after a warm-up; figures are medians. `FEWEST_CHANNELS` and `FEWEST_PRODUCTS` in networks/convolutions.py follow
 from them.
 """
 
@@ -22,7 +22,7 @@ from torch import Tensor, nn
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
-from networks import strips, winograd, winograd_trunk
+from networks import strips, winograd
 from networks.blocks import DeepFeatures
 from utils.cli import run_script
 from utils.errors import UserError
@@ -62,10 +62,11 @@ def convolutions(channels: int, repeats: int) -> list[str]:
 def trunks(channels: int, width: int, height: int, repeats: int) -> list[str]:
     deep = DeepFeatures(channels, 2, 4, 8, nn.PReLU(channels))
     features = torch.randn(1, channels, height, width)
-    ways = [
-        lambda way=way: way.run(nn.Identity(), deep, nn.Identity(), features, [], 1) for way in (strips, winograd_trunk)
-    ]
-    taken = medians(*ways, repeats=repeats)
+
+    def run(fast: bool) -> Tensor:
+        return strips.run(nn.Identity(), deep, nn.Identity(), features, [], 1, winograd=fast)
+
+    taken = medians(lambda: run(False), lambda: run(True), repeats=repeats)
     return [str(channels), f"{width}x{height}", *(f"{1e3 * s:.0f}" for s in taken), f"{taken[0] / taken[1]:.2f}"]
 
 
@@ -93,7 +94,7 @@ def main() -> int:
     print(f"torch {torch.__version__}, one core, {COLUMNS}x{ROWS}\n")
     show("channels", "direct ns/pixel", "Winograd ns/pixel", "ratio", "direct error", "Winograd error", rows=single)
     print(f"\n{threads} threads\n")
-    show("channels", "size", "strips ms", "Winograd ms", "ratio", rows=whole)
+    show("channels", "size", "direct ms", "Winograd ms", "ratio", rows=whole)
     return 0
 
 

@@ -5,6 +5,9 @@ pads them. A map on a CPU that does not fit goes to a temporary file, one on a G
 """
 
 import tempfile
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Protocol
 
 import torch
@@ -80,6 +83,7 @@ class OnDisk:
         self.height, self._width, self._channels, self._like = height, width, channels, like.new_empty(0)
         self._file = tempfile.TemporaryFile(buffering=0)  # noqa: SIM115  it lives, and ends, with the map
         self._row = like.element_size() * width * channels
+        self._lock = threading.Lock()
 
     def rows(self, first: int, end: int) -> Tensor:
         padded = self._like.new_zeros(end - first, self._width, self._channels)
@@ -91,22 +95,28 @@ class OnDisk:
     def values(self, first: int, end: int) -> Tensor:
         content = self._like.new_empty((end - first) * self._width, self._channels)
         view = memoryview(content.numpy().data).cast("B")
-        self._file.seek(first * self._row)
-        done = 0
-        while done < len(view):
-            count = self._file.readinto(view[done:])
-            if not count:
-                raise OSError(f"the temporary file of features ends early, in {tempfile.gettempdir()}")
-            done += count
+        with self._at(first):
+            while view:
+                count = self._file.readinto(view)
+                if not count:
+                    raise OSError(f"the temporary file of features ends early, in {tempfile.gettempdir()}")
+                view = view[count:]
         return content
 
     def changed(self, first: int, values: Tensor) -> None:
         view = memoryview(values.contiguous().numpy().data).cast("B")
-        self._file.seek(first * self._row)
-        while view:
-            view = view[self._file.write(view) :]
+        with self._at(first):
+            while view:
+                view = view[self._file.write(view) :]
 
     store = changed
+
+    @contextmanager
+    def _at(self, row: int) -> Iterator[None]:
+        """The file at this row, for one thread."""
+        with self._lock:
+            self._file.seek(row * self._row)
+            yield
 
 
 def memory_for_maps(device: torch.device) -> int:

@@ -23,6 +23,13 @@ def convolve(conv: nn.Conv2d, rows: Tensor) -> Tensor:
     return F.conv2d(rows, conv.weight, conv.bias, padding=(0, 1))
 
 
+def padded(rows: Tensor, above: bool, below: bool) -> Tensor:
+    """With a row of zeros where the image ends."""
+    if not above and not below:
+        return rows
+    return F.pad(rows, (0, 0, int(above), int(below))).contiguous(memory_format=torch.channels_last)
+
+
 def packed_product(weight: Tensor, bias: Tensor | None, pixels: int) -> Callable[[Tensor], Tensor]:
     """F.linear with a weight that is packed once, for (n, C) with n about `pixels`.
 
@@ -54,6 +61,33 @@ def attention_products(block: DAB, mean: Tensor, pixels: int) -> tuple[Callable[
     )
 
 
+class LineBuffer:
+    """Rows of a map that is made from top to bottom, the last of which are needed once more.
+
+    Args:
+        make: rows first to end, (1, C, n, W), whose values are written to a third argument (n * W, C) if there is one.
+    """
+
+    def __init__(self, make: Callable[[int, int, Tensor | None], Tensor]) -> None:
+        self._make = make
+        self._rows: Tensor | None = None
+        self._end = 0
+
+    def rows(self, first: int, end: int) -> Tensor:
+        """(1, C, end - first, W). Neither may be less than before, and the first not more than the last end."""
+        if self._rows is None:
+            self._rows = self._make(first, end, None)
+        else:
+            kept = self._rows[:, :, self._rows.shape[2] - (self._end - first) :]
+            rows = kept.new_empty(end - first, kept.shape[3], kept.shape[1])
+            rows[: kept.shape[2]] = kept[0].permute(1, 2, 0)
+            if end > self._end:
+                self._make(self._end, end, rows[kept.shape[2] :].flatten(0, 1))
+            self._rows = rows[None].permute(0, 3, 1, 2)
+        self._end = end
+        return self._rows
+
+
 class TapSums:
     """Sums of hidden features (1, C, H, W) under each of the nine taps of a 3x3 convolution padded with zeros.
 
@@ -81,9 +115,9 @@ class TapSums:
 
     @classmethod
     def together(cls, parts: Sequence["TapSums"]) -> "TapSums":
-        """Of an image whose strips were counted one by one."""
-        total = cls(len(parts[0]._total))
-        for part in parts:
+        """Of an image whose strips were counted by several."""
+        total, *others = parts
+        for part in others:
             for name in ("_total", "_columns", "_rows", "_corners"):
                 getattr(total, name).add_(getattr(part, name))
         return total

@@ -11,35 +11,57 @@ Two identities make it fast (docs/performance.md has the figures):
 Features lie row by row with channels innermost, one image at a time. Maps that do not fit into memory lie elsewhere
 (networks/feature_maps.py), and hidden features are then computed twice instead of stored: a photo of any size gives
 what a pass over the whole of it gives.
+
+Strips lie in bands (networks/bands.py), each of which one thread takes where convolutions are Winograd's, whose
+operations use one core (networks/convolutions.py). Else there is one thread, and PyTorch's operations use all cores.
 """
 
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import TypeVar
 
 import torch
-import torch.nn.functional as F
 from torch import Tensor, nn
 
+from networks import bands, convolutions, workers
+from networks.bands import Band, Strip
 from networks.blocks import DAB, RRG, DeepFeatures
+from networks.convolutions import Convolution
 from networks.feature_maps import FeatureMap, fits, make_maps
-from networks.rows import TapSums, as_values, attention_products, convolve
+from networks.rows import LineBuffer, TapSums, as_values, attention_products, convolve, padded
+from networks.workers import Spread
 
 PLAIN_MAPS = 9  # maps of features that a plain pass has at its peak
 _MOST_VALUES = 2**31  # of a tensor that every GPU library can count
-STRIP_BYTES = 8_000_000  # of features in a strip: small enough for the cache
-GPU_STRIP_BYTES = 256_000_000  # on a GPU: large enough to keep it busy
-FEWEST_ROWS = 8  # of a strip, of which one is computed twice
 
-Rows = tuple[int, int]  # first, and one behind the last
+Rows = tuple[int, Tensor]  # number of the first one, and values (n * W, C)
+Result = TypeVar("Result")
 Begin = Callable[[Tensor], Tensor]  # rows of planes -> rows of shallow features
 Finish = Callable[..., Tensor]  # rows of deep features, and the same rows of what is aligned -> rows of the result
 
 
 def run(
-    begin: Begin, deep: DeepFeatures, finish: Finish, planes: Tensor, aligned: Sequence[Tensor], scale: int
+    begin: Begin,
+    deep: DeepFeatures,
+    finish: Finish,
+    planes: Tensor,
+    aligned: Sequence[Tensor],
+    scale: int,
+    winograd: bool | None = None,
 ) -> Tensor:
-    """finish(deep(begin(planes)), *aligned), by strips; arguments and result as of `networks.trunk.run`."""
+    """finish(deep(begin(planes)), *aligned), by strips; arguments and result as of `networks.trunk.run`.
+
+    Args:
+        winograd: convolutions are Winograd's; None: where those are faster.
+    """
+    if winograd is None:
+        pixels = planes.shape[2] * planes.shape[3] // scale**2
+        winograd = convolutions.winograd_wins(planes, deep.conv.in_channels, pixels)
     images = zip(*(tensor.split(1) for tensor in (planes, *aligned)), strict=True)
-    return torch.cat([_one_image(begin, deep, finish, image, others, scale) for image, *others in images])
+    with workers.threads() if winograd else workers.caller() as spread:
+        return torch.cat(
+            [_one_image(begin, deep, finish, image, others, scale, winograd, spread) for image, *others in images]
+        )
 
 
 def wins(deep: DeepFeatures, planes: Tensor, scale: int) -> bool:
@@ -63,102 +85,159 @@ def _like(planes: Tensor) -> Tensor:
     return planes.new_empty(0, dtype=dtype)
 
 
-def _strips(height: int, width: int, channels: int, device: torch.device) -> list[Rows]:
-    size = STRIP_BYTES if device.type == "cpu" else GPU_STRIP_BYTES
-    count = max(FEWEST_ROWS, size // (4 * width * channels))
-    return [(first, min(first + count, height)) for first in range(0, height, count)]
-
-
-# ---------------------------------------------------------------- the trunk
-
-
 def _one_image(
-    begin: Begin, deep: DeepFeatures, finish: Finish, planes: Tensor, aligned: Sequence[Tensor], scale: int
+    begin: Begin,
+    deep: DeepFeatures,
+    finish: Finish,
+    planes: Tensor,
+    aligned: Sequence[Tensor],
+    scale: int,
+    winograd: bool,
+    spread: Spread,
 ) -> Tensor:
     height, width = (side // scale for side in planes.shape[2:])
-    channels = deep.conv.in_channels
-    strips = _strips(height, width, channels, planes.device)
-    features, hidden, group_input = make_maps(height, width, channels, _like(planes))
-    for first, end in strips:
-        top, bottom = max(first - 1, 0), min(end + 1, height)
+    size = height, width, deep.conv.in_channels
+    features, hidden, group_input = make_maps(*size, _like(planes))
+    divide = bands.in_turn if hidden is None else bands.apart
+    convolution = convolutions.winograd if winograd else convolutions.direct
+    trunk = _Trunk(features, hidden, group_input, divide(*size, planes.device, winograd), convolution, spread)
+
+    def start(strip: Strip) -> None:
+        top, bottom = strip.around(height)
         shallow = begin(planes[:, :, top * scale : bottom * scale])
-        features.store(first, as_values(shallow[:, :, first - top : end - top]))
+        features.store(strip.first, as_values(shallow[:, :, strip.first - top : strip.end - top]))
+
+    trunk.each_strip(start)
     for group in deep.groups:
         assert isinstance(group, RRG)
-        for first, end in strips:
-            group_input.store(first, features.values(first, end))
+        trunk.open_group()
         for block in group.blocks:
             assert isinstance(block, DAB)
-            _dual_attention(block, features, hidden, strips)
-        _close_group(group.conv, features, group_input, strips)
-    results = []
-    for first, end in strips:
-        top, bottom = max(first - 1, 0), min(end + 1, height)
-        others = (image[:, :, top:bottom] for image in aligned)
-        rows = finish(convolve(deep.conv, features.rows(top - 1, bottom + 1)), *others)
-        results.append(rows[:, :, first - top : end - top])
-    return torch.cat(results, dim=2)
+            trunk.dual_attention(block)
+        trunk.close_group(group.conv)
+    closing = trunk.convolution(deep.conv)
+
+    def end(strip: Strip) -> Tensor:
+        top, bottom = strip.around(height)
+        deepest = closing(trunk.features.rows(top - 1, bottom + 1))
+        rows = finish(deepest, *(image[:, :, top:bottom] for image in aligned))
+        return rows[:, :, strip.first - top : strip.end - top]
+
+    return torch.cat(trunk.each_strip(end), dim=2)
 
 
-def _close_group(conv: nn.Conv2d, features: FeatureMap, group_input: FeatureMap, strips: list[Rows]) -> None:
-    """features = group_input + conv(features), in place: the row above a strip is remembered as it was."""
-    above = features.rows(-1, 0).clone()
-    for first, end in strips:
-        rows = torch.cat([above, features.rows(first, end + 1)], dim=2).contiguous(memory_format=torch.channels_last)
-        above = rows[:, :, -2:-1].clone()
-        features.store(first, as_values(convolve(conv, rows)).add_(group_input.values(first, end)))
+@dataclass
+class _Trunk:
+    """The features of one image, and what computes them."""
 
+    features: FeatureMap
+    hidden: FeatureMap | None  # None: computed twice
+    group_input: FeatureMap
+    bands: list[Band]
+    convolution: Callable[..., Convolution]
+    spread: Spread
 
-def _dual_attention(block: DAB, features: FeatureMap, hidden: FeatureMap | None, strips: list[Rows]) -> None:
-    """features = DAB(features), in place."""
-    width = features.rows(0, 1).shape[3]
-    sums = TapSums(block.conv1.in_channels, block.fuse.weight.device)
-    for first, end in strips:
-        rows = _hidden(block, features.rows(first - 1, end + 1))
-        sums.add(rows, first == 0, end == features.height)
-        if hidden is not None:
-            hidden.store(first, as_values(rows))
-    mean = sums.mean_of(block.conv2, features.height * width)
-    spatial, channel = attention_products(block, mean, strips[0][1] * width)
+    def each_strip(self, work: Callable[[Strip], Result]) -> list[Result]:
+        """Of work for which strips need nothing of each other."""
+        return self.spread(work, [strip for band in self.bands for strip in band])
 
-    before = features.rows(-1, 1)[:, :, :0]  # rows of the features as they were, above those that still are
-    above = mean.new_zeros(1, 2, 1, width)  # the pooled row above the strip
-    for first, end in strips:
-        bottom = min(end + 1, features.height)  # one row more, for the spatial attention of the last one
-        if hidden is not None:
-            rows = hidden.rows(first - 1, bottom + 1)
-        else:
-            rows, before = _hidden_again(block, features, before, first, end, bottom)
-        u = convolve(block.conv2, rows)
-        pooled = torch.cat([above, torch.cat([u.amax(1, keepdim=True), u.mean(1, keepdim=True)], dim=1)], dim=2)
-        above = pooled[:, :, end - first : end - first + 1]
-        if bottom == end:  # the image's last strip
-            pooled = F.pad(pooled, (0, 0, 0, 1))
-        where = convolve(block.spatial_attention.conv, pooled).sigmoid_().view(-1, 1)
-        u = as_values(u[:, :, : end - first])
-        values = features.values(first, end)
-        values.add_(channel(u)).addcmul_(spatial(u), where)
-        features.changed(first, values)
+    def open_group(self) -> None:
+        """group_input = features"""
+        self.each_strip(lambda strip: self.group_input.store(strip.first, self.features.values(strip.first, strip.end)))
 
+    def close_group(self, conv: nn.Conv2d) -> None:
+        """features = group_input + conv(features)"""
+        convolution = self.convolution(conv)
 
-def _hidden(block: DAB, rows: Tensor) -> Tensor:
-    return F.prelu(convolve(block.conv1, rows), block.activation.weight)
+        def convolved(strip: Strip) -> Tensor:
+            return as_values(convolution(self.features.rows(strip.first - 1, strip.end + 1)))
 
+        def add(strip: Strip) -> None:
+            self.group_input.values(strip.first, strip.end).add_(convolved(strip))
 
-def _hidden_again(
-    block: DAB, features: FeatureMap, before: Tensor, first: int, end: int, bottom: int
-) -> tuple[Tensor, Tensor]:
-    """Hidden rows first - 1 to bottom + 1 from the features as they were, and what the next strip needs of those.
+        def close(band: Band) -> list[Rows]:
+            """In place: a strip is stored when the next one no longer needs what was there."""
+            later: list[Rows] = []
+            above: Rows | None = None
+            for strip in band:
+                rows = strip.first, convolved(strip).add_(self.group_input.values(strip.first, strip.end))
+                if above is not None:
+                    self.features.store(*above)
+                above = None if strip.shared else rows
+                if strip.shared:
+                    later.append(rows)
+            if above is not None:
+                self.features.store(*above)
+            return later
 
-    Args:
-        before: the last two rows above `first` as they were before this block changed them; none at the image's top.
-    """
-    height = features.height
-    top, last = max(first - 1, 0), min(bottom + 1, height)  # hidden rows inside the image
-    below = features.rows(first if first else -1, last + 1)
-    old = torch.cat([before, below], dim=2).contiguous(memory_format=torch.channels_last)
-    rows = _hidden(block, old)
-    assert rows.shape[2] == last - top
-    kept = end - 2 - (first - 2 if first else -1)  # old row number of row end - 2
-    rows = F.pad(rows, (0, 0, int(first == 0), int(bottom == height)))
-    return rows.contiguous(memory_format=torch.channels_last), old[:, :, kept : kept + 2].clone()
+        if self.hidden is None:
+            self._store(self.spread(close, self.bands))
+        else:  # all maps are in memory: what was input becomes the result
+            self.each_strip(add)
+            self.features, self.group_input = self.group_input, self.features
+
+    def dual_attention(self, block: DAB) -> None:
+        """features = DAB(features)"""
+        conv1 = self.convolution(block.conv1, block.activation.weight)
+        conv2 = self.convolution(block.conv2)
+        spatial, channel = self._products(block, conv1)
+        height = self.features.height
+
+        def attend(band: Band) -> list[Rows]:
+            later: list[Rows] = []
+            u = LineBuffer(self._second(conv1, conv2))
+            for strip in band:
+                first, end, shared = strip
+                top, bottom = strip.around(height)
+                around = u.rows(top, bottom)
+                pooled = torch.cat([around.amax(1, keepdim=True), around.mean(1, keepdim=True)], dim=1)
+                pooled = padded(pooled, first == 0, end == height)
+                where = convolve(block.spatial_attention.conv, pooled).sigmoid_().view(-1, 1)
+                inside = as_values(around[:, :, first - top : end - top])
+                values = self.features.values(first, end)
+                values = values.clone() if shared else values
+                values.add_(channel(inside)).addcmul_(spatial(inside), where)
+                if shared:
+                    later.append((first, values))
+                else:
+                    self.features.changed(first, values)
+            return later
+
+        self._store(self.spread(attend, self.bands))
+
+    def _products(self, block: DAB, conv1: Convolution) -> tuple[Callable[..., Tensor], Callable[..., Tensor]]:
+        """Of networks.rows.attention_products, for which hidden features are computed, and stored if they can be."""
+        height = self.features.height
+
+        def hide(band: Band) -> TapSums:
+            sums = TapSums(block.conv1.in_channels, block.fuse.weight.device)
+            for first, end, _ in band:
+                place = None if self.hidden is None else self.hidden.values(first, end)
+                rows = conv1(self.features.rows(first - 1, end + 1), place)
+                sums.add(rows, first == 0, end == height)
+            return sums
+
+        sums = TapSums.together(self.spread(hide, self.bands))
+        width = self.features.rows(0, 1).shape[3]
+        longest = max(end - first for band in self.bands for first, end, _ in band)
+        return attention_products(block, sums.mean_of(block.conv2, height * width), longest * width)
+
+    def _second(self, conv1: Convolution, conv2: Convolution) -> Callable[[int, int, Tensor | None], Tensor]:
+        """Makes u = conv2(hidden features) for a band."""
+        if self.hidden is not None:
+            hidden = self.hidden
+            return lambda first, end, out: conv2(hidden.rows(first - 1, end + 1), out)
+        again = LineBuffer(lambda first, end, out: conv1(self.features.rows(first - 1, end + 1), out))
+        height = self.features.height
+
+        def make(first: int, end: int, out: Tensor | None) -> Tensor:
+            top, bottom = Strip(first, end).around(height)
+            return conv2(padded(again.rows(top, bottom), first == 0, end == height), out)
+
+        return make
+
+    def _store(self, of_bands: list[list[Rows]]) -> None:
+        """What bands computed for rows that their neighbours still had to see."""
+        for band in of_bands:
+            for first, values in band:
+                self.features.store(first, values)

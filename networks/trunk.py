@@ -1,11 +1,11 @@
-"""Which way features go through a network's trunk: four ways, one result."""
+"""Which way features go through a network's trunk: three ways, one result."""
 
 from collections.abc import Sequence
 
 import torch
 from torch import Tensor
 
-from networks import fused_trunk, strips, winograd_trunk
+from networks import fused_trunk, strips
 from networks.blocks import DeepFeatures
 
 
@@ -19,9 +19,8 @@ def run(
 ) -> Tensor:
     """finish(deep(begin(planes)), *aligned), the fastest way there is.
 
-    With autograd, or where hooks of the blocks are to be called, module by module. Without, on a CPU wide networks by
-    Winograd's convolutions (networks/winograd_trunk.py), others by strips (networks/strips.py); on a CUDA GPU by
-    kernels (networks/fused_trunk.py). What does not fit into memory goes by strips on either.
+    With autograd, or where hooks of the blocks are to be called, module by module. Without, on a CPU by strips
+    (networks/strips.py); on a CUDA GPU by kernels (networks/fused_trunk.py), and what does not fit there by strips.
 
     Args:
         begin: from planes to shallow features, no row looking further than the neighbouring ones.
@@ -35,8 +34,6 @@ def run(
         (B, C'', H/scale, W/scale)
     """
     module_by_module = torch.is_grad_enabled() or deep.whole
-    if not module_by_module and winograd_trunk.wins(deep, planes, scale):
-        return winograd_trunk.run(begin, deep, finish, planes, aligned, scale)
     if not module_by_module and strips.wins(deep, planes, scale):
         return strips.run(begin, deep, finish, planes, aligned, scale)
     features = begin(planes)

@@ -1,18 +1,18 @@
 """Strips give what a pass over the whole image gives: every network, any size, wherever features are kept."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 
 import pytest
 import torch
 from torch import Tensor, nn
 from torch._subclasses.fake_tensor import FakeTensorMode
 
-from networks import ColorCorrection, Raw2Rgb, RawDenoiser, Rgb2Raw, SrgbDenoiser, feature_maps, rows, strips
+from networks import ColorCorrection, Raw2Rgb, RawDenoiser, Rgb2Raw, SrgbDenoiser, bands, feature_maps, rows, strips
 from networks.blocks import DeepFeatures
 from networks.feature_maps import FeatureMap, InMemory, OnHost, make_maps
+from tests.networks.conftest import Memory
 
 SMALL = {"width": 8, "num_groups": 2, "num_blocks": 2, "reduction": 2}
-Memory = Callable[[int, int], None]
 Call = Callable[[nn.Module, int, int, int], Tensor]  # network, images, and the sides of their features
 
 CASES: dict[str, tuple[Callable[[], nn.Module], Call]] = {
@@ -76,20 +76,9 @@ def by_strips(net: nn.Module, call: Call, *sizes: int) -> Tensor:
         return call(net, *sizes)
 
 
-@pytest.fixture(params=["kept", "hidden again", "group on disk", "all on disk"])
-def memory(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> Iterator[Memory]:
-    """Sets how many maps of width 8 and these sides fit into memory."""
-    fit = {"kept": 3, "hidden again": 2, "group on disk": 1, "all on disk": 0}[request.param]
-
-    def limit(height: int, width: int) -> None:
-        monkeypatch.setattr(feature_maps, "FEATURE_MEMORY", fit * 4 * 8 * height * width)
-
-    yield limit
-
-
 def check(case: str, size: tuple[int, int], rows: int, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(strips, "STRIP_BYTES", 1)
-    monkeypatch.setattr(strips, "FEWEST_ROWS", rows)
+    monkeypatch.setattr(bands, "STRIP_BYTES", 1)
+    monkeypatch.setattr(bands, "FEWEST_ROWS", rows)
     make, call = CASES[case]
     net = network(make)
     expected = whole(net, call, 2, *size)
@@ -113,8 +102,8 @@ def test_any_size_in_any_strips(
 
 
 def test_strips_of_one_row(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(strips, "STRIP_BYTES", 1)
-    monkeypatch.setattr(strips, "FEWEST_ROWS", 1)
+    monkeypatch.setattr(bands, "STRIP_BYTES", 1)
+    monkeypatch.setattr(bands, "FEWEST_ROWS", 1)
     make, call = CASES["srgb denoiser"]
     net = network(make)
     for fit in (0, 1, 2, 3):
@@ -196,7 +185,7 @@ def test_a_large_image_on_a_gpu_stays_there(case: str, fit: int, monkeypatch: py
         assert tuple(map(type, maps)) == elsewhere.get(fit, (InMemory, InMemory, InMemory))
         return maps
 
-    monkeypatch.setattr(strips, "GPU_STRIP_BYTES", 1)
+    monkeypatch.setattr(bands, "GPU_STRIP_BYTES", 1)
     monkeypatch.setattr(strips, "make_maps", limited)
     monkeypatch.setattr(f"{__name__}._image", lambda *shape, seed=0: torch.rand(shape))
     pretend_gpu_memory(monkeypatch, 0)
@@ -227,7 +216,7 @@ def test_a_small_image_on_a_gpu_passes_the_plain_modules(monkeypatch: pytest.Mon
 
 def test_maps_on_the_host_give_the_same(monkeypatch: pytest.MonkeyPatch) -> None:
     """Where a GPU keeps what it has no room for; here the device is the host itself."""
-    monkeypatch.setattr(strips, "STRIP_BYTES", 1)
+    monkeypatch.setattr(bands, "STRIP_BYTES", 1)
     make, call = CASES["srgb denoiser"]
     net = network(make)
     expected = whole(net, call, 2, 24, 30)
@@ -241,7 +230,7 @@ def test_maps_on_the_host_give_the_same(monkeypatch: pytest.MonkeyPatch) -> None
 
 def test_in_half_precision_strips_are_as_close_as_the_plain_modules(monkeypatch: pytest.MonkeyPatch) -> None:
     """Autocast, as on a GPU: features lie in the half type, and no sum is taken in it."""
-    monkeypatch.setattr(strips, "STRIP_BYTES", 1)
+    monkeypatch.setattr(bands, "STRIP_BYTES", 1)
     make, call = CASES["rgb2raw"]
     net = network(make)
     exact = whole(net, call, 1, 24, 30)

@@ -8,7 +8,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from networks import Rgb2Raw, SrgbDenoiser, feature_maps, winograd, winograd_trunk
+from networks import Rgb2Raw, SrgbDenoiser, bands, convolutions, winograd
+from tests.networks.conftest import Memory
 from tests.networks.test_strips import CASES, by_strips, network, whole
 
 SIZES = [(1, 1), (1, 7), (4, 4), (5, 3), (8, 9), (13, 50)]
@@ -65,17 +66,17 @@ def test_it_runs_in_every_mode_after_every_other() -> None:
 
 @pytest.fixture
 def always(monkeypatch: pytest.MonkeyPatch) -> Iterator[list[int]]:
-    """Winograd for networks of any width and images of any size; holds how many images went that way."""
+    """Winograd for networks of any width and images of any size; holds how many convolutions went that way."""
     ran: list[int] = []
-    run = winograd_trunk.run
+    ready = convolutions.winograd
 
-    def counted(*args: object) -> Tensor:
+    def counted(*args: Tensor) -> convolutions.Convolution:
         ran.append(1)
-        return run(*args)  # type: ignore[arg-type]
+        return ready(*args)  # type: ignore[arg-type]
 
-    monkeypatch.setattr(winograd_trunk, "run", counted)
-    monkeypatch.setattr(winograd_trunk, "FEWEST_CHANNELS", 0)
-    monkeypatch.setattr(winograd_trunk, "FEWEST_PRODUCTS", 0)
+    monkeypatch.setattr(convolutions, "winograd", counted)
+    monkeypatch.setattr(convolutions, "FEWEST_CHANNELS", 0)
+    monkeypatch.setattr(convolutions, "FEWEST_PRODUCTS", 0)
     threads = torch.get_num_threads()
     yield ran
     torch.set_num_threads(threads)
@@ -84,64 +85,70 @@ def always(monkeypatch: pytest.MonkeyPatch) -> Iterator[list[int]]:
 @pytest.mark.parametrize("threads", [1, 3])
 @pytest.mark.parametrize("case", CASES)
 def test_trunks_give_what_the_modules_give(
-    case: str, threads: int, always: list[int], monkeypatch: pytest.MonkeyPatch
+    case: str, threads: int, always: list[int], memory: Memory, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(winograd_trunk, "STRIP_BYTES", 2500)
+    monkeypatch.setattr(bands, "STRIP_BYTES", 2500)
     torch.set_num_threads(threads)
     make, call = CASES[case]
     net = network(make)
-    for size in ((33, 12), (1, 1), (7, 5)):
+    for size in ((53, 12), (1, 1), (7, 5)):
+        memory(*size)
         expected = whole(net, call, 2, *size)
         spread = max(expected.std().item(), 1e-2)  # one pixel has none
         assert (by_strips(net, call, 2, *size) - expected).abs().max().item() < 1e-4 * spread
     assert always and torch.get_num_threads() == threads
 
 
-def test_the_number_of_threads_changes_no_bit(always: list[int]) -> None:
+def test_the_number_of_threads_changes_no_bit(
+    always: list[int], memory: Memory, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(bands, "STRIP_BYTES", 2500)
+    memory(50, 40)
     make, call = CASES["srgb denoiser"]
     net, results = network(make), []
     for threads in (1, 2, 5):
         torch.set_num_threads(threads)
         results.append(by_strips(net, call, 1, 50, 40))
-    assert len(always) == 3
+    assert always
     assert torch.equal(results[0], results[1]) and torch.equal(results[0], results[2])
 
 
 @pytest.mark.parametrize("build", [SrgbDenoiser, Rgb2Raw])
-def test_the_papers_widths_take_this_way_by_themselves(build: Callable[..., torch.nn.Module]) -> None:
+def test_the_papers_widths_take_it_by_themselves(
+    build: Callable[..., torch.nn.Module], monkeypatch: pytest.MonkeyPatch
+) -> None:
     torch.manual_seed(0)
     net, image = build(num_groups=1, num_blocks=1).eval().requires_grad_(False), torch.rand(1, 3, 150, 146)
-    deep = net.deep
-    assert isinstance(deep, torch.nn.Module)
-    assert winograd_trunk.wins(deep, image, 1)  # type: ignore[arg-type]
-    assert not winograd_trunk.wins(deep, image[..., :80, :80], 1)  # type: ignore[arg-type]
     expected = net(image)
     with torch.inference_mode():
         assert (net(image) - expected).abs().max() < 1e-4 * expected.std()
+        monkeypatch.setattr(convolutions, "winograd", lambda *_: pytest.fail("Winograd's"))
+        net(image[..., :80, :80])  # too small
+        with pytest.raises(pytest.fail.Exception, match="Winograd's"):
+            net(image)
 
 
-def test_it_is_not_for_all(monkeypatch: pytest.MonkeyPatch) -> None:
-    deep, image = SrgbDenoiser(num_groups=1, num_blocks=1).deep, torch.rand(1, 3, 150, 150)
-    assert winograd_trunk.wins(deep, image, 1)
-    assert not winograd_trunk.wins(deep, image, 2)  # features of 75x75
-    assert not winograd_trunk.wins(deep, image.double(), 1)
-    assert not winograd_trunk.wins(deep, image.to("meta"), 1)
-    assert not winograd_trunk.wins(SrgbDenoiser(width=32, num_groups=1, num_blocks=1).deep, image, 1)
+def test_it_is_not_for_all() -> None:
+    image, pixels = torch.rand(1, 3, 150, 150), 150 * 150
+    assert convolutions.winograd_wins(image, 64, pixels)
+    assert not convolutions.winograd_wins(image, 64, pixels // 4)
+    assert not convolutions.winograd_wins(image.double(), 64, pixels)
+    assert not convolutions.winograd_wins(image.to("meta"), 64, pixels)
+    assert not convolutions.winograd_wins(image, 32, 100 * pixels)
     with torch.autocast("cpu", torch.bfloat16):
-        assert not winograd_trunk.wins(deep, image, 1)
-    monkeypatch.setattr(feature_maps, "FEATURE_MEMORY", 3 * 4 * 64 * 150 * 150 - 1)
-    assert not winograd_trunk.wins(deep, image, 1)
+        assert not convolutions.winograd_wins(image, 64, pixels)
 
 
-def test_without_numba_networks_take_strips(monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture) -> None:
-    winograd_trunk._winograd.cache_clear()
+def test_without_numba_convolutions_are_direct(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    convolutions._winograd.cache_clear()
     monkeypatch.setitem(__import__("sys").modules, "networks.winograd", None)
     monkeypatch.delattr("networks.winograd")
-    deep, image = SrgbDenoiser(num_groups=1, num_blocks=1).deep, torch.rand(1, 3, 150, 150)
     with caplog.at_level(logging.WARNING):
-        assert not winograd_trunk.wins(deep, image, 1)
+        assert not convolutions.winograd_wins(torch.rand(1, 3, 150, 150), 64, 150 * 150)
     assert "networks run without Winograd's convolutions, which would be faster" in caplog.text
-    winograd_trunk._winograd.cache_clear()
+    convolutions._winograd.cache_clear()
 
 
 def test_an_error_in_a_strip_is_raised_and_threads_come_back(always: list[int]) -> None:
