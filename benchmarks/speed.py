@@ -19,6 +19,7 @@ not the memory for.
 import argparse
 import copy
 import ctypes
+import gc
 import importlib.util
 import json
 import math
@@ -28,6 +29,7 @@ import sys
 import time
 from collections.abc import Callable
 from dataclasses import asdict, dataclass, replace
+from functools import cache
 from pathlib import Path
 
 import torch
@@ -141,13 +143,24 @@ class Work:
         fast = to_device(copy.deepcopy(plain), self.device, compiled=True)
         if self.training:  # as utils/trainer.py
             fast.to(memory_format=torch.channels_last)
-            if self.device.type == "cuda":
-                record_trunks(fast, self._turn(fast, lambda: fast(*inputs), self.precision), self.precision)
         plain.to(self.device)
-        return {
+        turns = {
             "plain": self._turn(plain, lambda: case.plain(plain, *inputs), "float32"),
             "fast": self._turn(fast, lambda: fast(*inputs), self.precision),
         }
+        if self.training and self.device.type == "cuda":
+            turns["fast"] = self._recorded(fast, turns["fast"])
+        return turns
+
+    def _recorded(self, network: nn.Module, turn: Forward) -> Forward:
+        """The turn, recorded when it is first called, so that the memory of that counts."""
+        record = cache(lambda: record_trunks(network, turn, self.precision))
+
+        def recorded() -> Tensor:
+            record()
+            return turn()
+
+        return recorded
 
     def _turn(self, network: nn.Module, forward: Forward, precision: str) -> Forward:
         def turn() -> Tensor:
@@ -184,6 +197,7 @@ def flops(case: Case) -> float:
 
 def measure(name: str, work: Work, args: argparse.Namespace) -> Row:
     """Time both turns and the bare convolution one after the other; then each one's memory in a process of its own."""
+    torch.compiler.reset()  # which compiles for a few shapes only
     case = CASES[name]
     kinds = ["fast"] if args.skip_plain else ["plain", "fast"]
     turns: dict[str, list[float]] = {"plain": [math.nan], "fast": []}
@@ -295,6 +309,7 @@ def print_own_turn(name: str, work: Work, kind: str) -> None:
 
 def peak_on_gpu(turn: Forward, device: torch.device) -> int:
     """Bytes that turns take at their peak, among them the first ones, in which kernels and graphs are made."""
+    gc.collect()  # of recorded passes
     torch.cuda.synchronize(device)
     torch.cuda.empty_cache()
     torch.cuda.reset_peak_memory_stats(device)

@@ -213,7 +213,8 @@ def find(deep: DeepFeatures, features: Tensor) -> FusedTrunk | None:
         try:
             if _missing is not None:
                 raise _missing
-            with torch.inference_mode(False), torch.no_grad(), torch.cuda.device_of(features):
+            exactly = torch.autocast(features.device.type, enabled=False)
+            with torch.inference_mode(False), torch.no_grad(), exactly, torch.cuda.device_of(features):
                 kept[kind] = FusedTrunk(deep, *kind)
                 kept[kind].compute(features.new_zeros(1, features.shape[1], 16, 16))  # its kernels are made
         except Exception as error:  # of whatever is missing

@@ -10,8 +10,7 @@ import math
 import os
 import signal
 import time
-from collections.abc import Callable, Iterable, Iterator, Mapping
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, Protocol
@@ -30,12 +29,12 @@ from utils.config import Training, TrainingRecipe, dump_recipe
 from utils.devices import pick_device, tf32, training_precision
 from utils.errors import UserError
 from utils.files import write_bytes, written_aside
+from utils.made_ahead import Batch, MadeAhead
 from utils.metrics import psnr
 from utils.preview import target_key, training_strip
 from utils.progress import progress_bar
 from utils.version import code_version
 
-Batch = Mapping[str, Tensor]
 log = logging.getLogger(__name__)
 
 # Keys of Training that may differ when a run is resumed: they do not change what is learned.
@@ -174,6 +173,7 @@ class Trainer:
         self.run_dir, self.recipe_text, self.metadata = run_dir, dump_recipe(recipe), dict(metadata)
         self.stop_after, self.version = stop_after, code_version()
         self.make_batch: Callable[[Batch], Batch] = make_batch or (lambda batch: batch)
+        self._made_ahead = MadeAhead(self.make_batch, fabric.device)
         self.record = record if fabric.device.type == "cuda" and fabric.world_size == 1 else None
         self.step = 0
         self._check_recipe()
@@ -294,7 +294,7 @@ class Trainer:
             if self.record is not None and len(batches):
                 self._record(training, next(iter(batches)), precision)
             waiting = time.monotonic()
-            for batch in self._made(loader):
+            for batch in self._made_ahead.batches(loader):
                 data_time = time.monotonic() - waiting
                 losses = self._train_step(batch)
                 self.step += 1
@@ -305,7 +305,7 @@ class Trainer:
                 if self.step % recipe.validate_every == 0 or self.step == recipe.steps:
                     self._validate(board, validation)
                 timed_out = self.stop_after is not None and time.monotonic() - started > 60 * self.stop_after
-                stopping = bool(stop_requests) or timed_out
+                stopping = self._all_stop(bool(stop_requests) or timed_out)
                 if stopping or self.step % recipe.checkpoint_every == 0 or self.step == recipe.steps:
                     self.save()
                 if stopping and self.step < recipe.steps:
@@ -318,34 +318,20 @@ class Trainer:
             board.close()
         return self.step >= recipe.steps
 
+    def _all_stop(self, wanted: bool) -> bool:
+        """Several processes stop at the same step: where they log, since to agree is to wait for the GPUs."""
+        if self.fabric.world_size == 1:
+            return wanted
+        if self.step % self.recipe.log_every:
+            return False
+        return bool(self.fabric.all_reduce(torch.tensor(float(wanted)), reduce_op="max"))
+
     def _record(self, training: Dataset[Any], indices: list[int], precision: str) -> None:
         first: Any = self.fabric.to_device(default_collate([training[index] for index in indices]))
         batch = self.make_batch(first)
         self.network.train()
         assert self.record is not None
         self.record(self.network.module, lambda: self.objective.outputs(self.network, batch), precision)
-
-    def _made(self, batches: Iterable[Batch]) -> Iterator[Batch]:
-        """Batches through `make_batch`; on CUDA one ahead, in a thread and a stream of its own."""
-        if self.fabric.device.type != "cuda":
-            yield from map(self.make_batch, batches)
-            return
-        device, stream, coming = self.fabric.device, torch.cuda.Stream(self.fabric.device), iter(batches)
-
-        def make() -> Batch | None:
-            with torch.cuda.device(device), torch.cuda.stream(stream):
-                batch = next(coming, None)
-                batch = None if batch is None else self.make_batch(batch)
-                stream.synchronize()
-                return batch
-
-        with ThreadPoolExecutor(1, thread_name_prefix="make_batch") as thread:
-            ahead = thread.submit(make)
-            while (batch := ahead.result()) is not None:
-                ahead = thread.submit(make)
-                for tensor in batch.values():
-                    tensor.record_stream(torch.cuda.current_stream(device))
-                yield batch
 
     def _train_step(self, batch: Batch) -> dict[str, Any]:
         for group in self.optimizer.param_groups:
@@ -357,14 +343,24 @@ class Trainer:
         limit = self.recipe.gradient_clip or math.inf
         norm = self.fabric.clip_gradients(self.network, self.optimizer, max_norm=limit, error_if_nonfinite=False)
         self.optimizer.step()
+        torch.autograd.graph.increment_version(list(self.network.module.parameters()))  # fused optimizers do not
         self.optimizer.zero_grad(set_to_none=True)
         if self.average is not None:
-            self.average.update_parameters(self.network.module)
+            self._follow(self.average)
         return {
             "loss": loss.detach(),
             "gradient_norm": norm,
             "outputs": {name: out.detach() for name, out in outputs.items()},
         }
+
+    def _follow(self, average: AveragedModel) -> None:
+        """average.update_parameters(network), which from the second time on would wait for the GPU."""
+        if average.n_averaged == 0:
+            average.update_parameters(self.network.module)
+            return
+        update = get_ema_multi_avg_fn(self.recipe.ema_decay)
+        update(list(average.module.parameters()), list(self.network.module.parameters()), average.n_averaged)
+        average.n_averaged += 1
 
     def _log(self, board: SummaryWriter | None, bar: tqdm, batch: Batch, values: dict[str, Any]) -> None:
         outputs = values.pop("outputs")
@@ -387,6 +383,7 @@ class Trainer:
     def _validate(self, board: SummaryWriter | None, validation: Dataset[Any]) -> None:
         if board is None:  # one process measures, the others wait at the next step's reduction
             return
+        self._made_ahead.wait()
         network = self.best_network().eval()
         sums: dict[str, float] = {}
         count = len(validation)  # type: ignore[arg-type]

@@ -4,6 +4,8 @@ import json
 import logging
 import os
 import signal
+import subprocess
+import sys
 from collections.abc import Callable
 from itertools import pairwise
 from pathlib import Path
@@ -19,12 +21,14 @@ from torch.utils.data import Dataset
 from dataloaders.denoising_patches import DenoisingPatches
 from dataloaders.photos import PhotoStore
 from networks.cycleisp import CycleISP
+from networks.fused_trunk import FusedTrunk
 from networks.learned_camera import LearnedCamera
 from networks.objectives import DenoiserObjective, JointObjective, Raw2RgbObjective, Rgb2RawObjective
 from networks.pretrained import build, load_network
 from networks.rgb2raw import Rgb2Raw
 from networks.training_pairs import TrainingPairs
 from tests.fabricate import random_picture, write_png
+from tests.paths import ROOT
 from utils.config import DenoiserData, Synthesis, Training, TrainingRecipe
 from utils.trainer import Batch, StepBatches, Trainer, TrainingError, learning_rate, start
 
@@ -249,6 +253,47 @@ def test_stop_after_saves_and_says_so(tmp_path: Path, caplog: pytest.LogCaptureF
     short = trainer(tmp_path / "run", recipe(), stop_after=0.0)
     assert not short.fit(Patches(24), Patches(2))
     assert short.step == 1 and "run the same command again" in caplog.text
+
+
+def test_processes_stop_together_though_one_was_asked(tmp_path: Path) -> None:
+    """At the third step, where they log; else the other would wait for it forever."""
+    script = tmp_path / "train.py"
+    script.write_text(
+        "import os, sys\nfrom pathlib import Path\n"
+        "from tests.utils.test_trainer import Patches, recipe, trainer\n"
+        "asked = 0.0 if os.environ['RANK'] == '1' else None\n"
+        "run = trainer(Path(sys.argv[1]), recipe(), stop_after=asked)\n"
+        "print(run.fit(Patches(24), Patches(2)), run.step, flush=True)\n"
+    )
+    launcher = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2"]
+    done = subprocess.run(
+        [*launcher, str(script), str(tmp_path / "run")],
+        env={**os.environ, "PYTHONPATH": str(ROOT)},
+        capture_output=True,
+        text=True,
+        timeout=300,
+    )
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.split() == ["False", "3"] * 2
+    assert trainer(tmp_path / "run", recipe()).fit(Patches(24), Patches(2))
+
+
+def test_a_step_shows_that_weights_changed_though_fused_optimizers_do_not(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Else kernels that were made of the weights before would go on with those (networks/fused_trunk.py)."""
+
+    class Fused(torch.optim.AdamW):
+        def __init__(self, *args: Any, **options: Any) -> None:
+            super().__init__(*args, **{**options, "fused": True})
+
+    monkeypatch.setattr(torch.optim, "AdamW", Fused)
+    run = trainer(tmp_path / "run", recipe(steps=1, ema_decay=0))
+    trunk = run.network.module.deep
+    packed = FusedTrunk(trunk, torch.float32, "ieee")
+    assert packed.is_current()
+    run.fit(Patches(2), Patches(1))
+    assert not packed.is_current()
 
 
 def test_the_run_folder_explains_itself(tmp_path: Path) -> None:
