@@ -80,7 +80,7 @@ def read_size(text: str) -> tuple[int, int]:
 def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--channels", nargs="+", type=int, default=[32, 48, 64, 96])
-    parser.add_argument("--sizes", nargs="+", default=["128x128", "160x160", "192x192", "256x256"], metavar="WxH")
+    parser.add_argument("--sizes", nargs="+", default=["128x128", "192x192", "256x256", "384x384"], metavar="WxH")
     parser.add_argument("--repeats", type=int, default=7)
     args = parser.parse_args()
     torch.manual_seed(0)

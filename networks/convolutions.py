@@ -16,7 +16,7 @@ from torch import Tensor, nn
 
 from networks.rows import as_values, convolve
 
-FEWEST_CHANNELS = 48  # for which Winograd's convolutions are faster than direct ones (benchmarks/winograd.py)
+FEWEST_CHANNELS = 32  # for which Winograd's convolutions are faster than direct ones (benchmarks/winograd.py)
 FEWEST_PRODUCTS = (64 * 144) ** 2  # pixels * channels * channels, likewise: each step waits for its last strip
 Convolution = Callable[..., Tensor]
 log = logging.getLogger(__name__)

@@ -62,11 +62,20 @@ def convolution(weight: Tensor, bias: Tensor, slopes: Tensor | None = None) -> C
         _scratch.make(inputs, outputs)
         points, products, between = _scratch.points, _scratch.products, _scratch.between
         at_points, multiplied = points.numpy(), products.numpy()
+
+        def to_results_and_points(done: range, coming: range) -> None:
+            _to_results_and_points(
+                (multiplied, done.start, len(done), across, shift, slope, between, target),
+                (values, coming.start, len(coming), across, at_points, between),
+            )
+
+        done = range(0)
         for first in range(0, count, BLOCK):
-            tiles = min(BLOCK, count - first)
-            _to_points(values, first, tiles, across, at_points, between)
-            torch.bmm(points[:, :tiles], matrices, out=products[:, :tiles])
-            _to_results(multiplied, first, tiles, across, shift, slope, between, target)
+            coming = range(first, min(first + BLOCK, count))
+            to_results_and_points(done, coming)
+            torch.bmm(points[:, : len(coming)], matrices, out=products[:, : len(coming)])
+            done = coming
+        to_results_and_points(done, range(0))
         return result.view(1, height, width, outputs).permute(0, 3, 1, 2)
 
     return convolve
@@ -217,3 +226,10 @@ def _to_results(products, first, count, across, shift, slope, between, target): 
                 y1[c] = r1 if r1 >= 0 else r1 * slope[c]
                 y2[c] = r2 if r2 >= 0 else r2 * slope[c]
                 y3[c] = r3 if r3 >= 0 else r3 * slope[c]
+
+
+@njit(**_fast)
+def _to_results_and_points(done, coming):  # type: ignore[no-untyped-def]
+    """Both for a block of tiles each, in one call: on its way back to Python a thread waits for the others."""
+    _to_results(*done)
+    _to_points(*coming)
