@@ -11,10 +11,10 @@ not run.
 import argparse
 import sys
 
-from utils import registry
-from utils.cli import run_script
-from utils.download import DownloadError, check_present, fetch
-from utils.errors import UserError
+from cycleisp.utils import registry
+from cycleisp.utils.cli import run_script
+from cycleisp.utils.download import DownloadError, check_present, fetch
+from cycleisp.utils.errors import UserError
 
 
 def parse_args() -> argparse.Namespace:

@@ -11,19 +11,19 @@ import os
 from pathlib import Path
 from typing import Any
 
-from dataloaders.pair_factory import PairFactory
-from dataloaders.pair_preview import write_preview
-from dataloaders.pair_store import PairStore
-from dataloaders.photos import find_sources
-from dataloaders.residuals import open_noise
-from networks.acceleration import to_device
-from networks.learned_camera import LearnedCamera
-from networks.pretrained import load_cycleisp
-from networks.synthesis import PairSynthesizer
-from utils.cli import recipe_from_arguments, run_script
-from utils.config import GenerationRecipe
-from utils.devices import PRECISIONS, inference_precision, pick_device
-from utils.version import code_version
+from cycleisp.dataloaders.pair_factory import PairFactory
+from cycleisp.dataloaders.pair_preview import write_preview
+from cycleisp.dataloaders.pair_store import PairStore
+from cycleisp.dataloaders.photos import find_sources
+from cycleisp.dataloaders.residuals import open_noise
+from cycleisp.networks.acceleration import to_device
+from cycleisp.networks.learned_camera import LearnedCamera
+from cycleisp.networks.pretrained import load_cycleisp
+from cycleisp.networks.synthesis import PairSynthesizer
+from cycleisp.utils.cli import recipe_from_arguments, run_script
+from cycleisp.utils.config import GenerationRecipe
+from cycleisp.utils.devices import PRECISIONS, inference_precision, pick_device
+from cycleisp.utils.version import code_version
 
 
 def parse_args() -> argparse.Namespace:

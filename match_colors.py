@@ -12,14 +12,14 @@ import argparse
 import math
 from pathlib import Path
 
-from dataloaders.matched_files import MatchedFiles, find_view_pairs
-from networks.acceleration import to_device
-from networks.color_matching import WORKING_SIZE, ColorMatcher
-from networks.cycleisp import CycleISP
-from networks.pretrained import load_network
-from utils.cli import run_script
-from utils.devices import pick_device
-from utils.errors import UserError
+from cycleisp.dataloaders.matched_files import MatchedFiles, find_view_pairs
+from cycleisp.networks.acceleration import to_device
+from cycleisp.networks.color_matching import WORKING_SIZE, ColorMatcher
+from cycleisp.networks.cycleisp import CycleISP
+from cycleisp.networks.pretrained import load_network
+from cycleisp.utils.cli import run_script
+from cycleisp.utils.devices import pick_device
+from cycleisp.utils.errors import UserError
 
 SMALLEST_WORKING_SIZE = 64
 

@@ -1,35 +1,65 @@
-"""Installation; the tools' settings are in pyproject.toml, tested versions in constraints.txt."""
+"""Installation. The settings of the tools are in pyproject.toml, the tested versions in constraints.txt.
 
+The folders networks, dataloaders and utils lie at the top of the repository and are installed inside the package
+cycleisp, beside the shipped weights and recipes.
+"""
+
+import ast
 from pathlib import Path
 
-from setuptools import setup
+from setuptools import find_packages, setup
 
 HERE = Path(__file__).parent
+CODE = ("networks", "dataloaders", "utils")
+DATA = ("pretrained_models", "configs")
 
 
 def requirements(name: str) -> list[str]:
-    lines = (HERE / name).read_text().splitlines()
+    lines = (HERE / name).read_text(encoding="utf-8").splitlines()
     return [line.strip() for line in lines if line.strip() and not line.startswith(("#", "-"))]
+
+
+def version() -> str:
+    """Reads the one version number without importing the package, which needs its dependencies."""
+    for statement in ast.parse((HERE / "cycleisp" / "__init__.py").read_text(encoding="utf-8")).body:
+        if isinstance(statement, ast.Assign) and ast.unparse(statement.targets[0]) == "__version__":
+            return str(ast.literal_eval(statement.value))
+    raise ValueError("cycleisp/__init__.py: expected a line __version__ = '...'")
+
+
+def packages() -> list[str]:
+    """Lists the package, the rooms inside it, and the folders of data."""
+    rooms = [f"{top}.{room}" for top in CODE for room in find_packages(str(HERE / top))]
+    own = find_packages(str(HERE), include=["cycleisp", "cycleisp.*"], exclude=[f"cycleisp.{top}*" for top in CODE])
+    return own + [f"cycleisp.{name}" for name in (*CODE, *rooms, *DATA)]
 
 
 setup(
     name="cycleisp",
-    version="0.1.0",
+    version=version(),
     description="CycleISP, trainable: realistic noisy/clean pairs from ordinary photos, and denoisers trained on them",
-    long_description=(HERE / "README.md").read_text(),
+    long_description=(HERE / "README.md").read_text(encoding="utf-8"),
     long_description_content_type="text/markdown",
     license="Apache-2.0",
+    license_files=["LICENSE"],
     python_requires=">=3.10",
-    packages=["networks", "dataloaders", "utils"],
+    packages=packages(),
+    package_dir={f"cycleisp.{name}": name for name in (*CODE, *DATA)},
+    package_data={
+        "cycleisp": ["py.typed"],
+        "cycleisp.pretrained_models": ["*.safetensors", "*.md", "registry.yaml"],
+        "cycleisp.configs": ["*.yaml", "*/*.yaml"],
+    },
     install_requires=requirements("requirements.txt"),
     extras_require={
         "dev": [
+            "build>=1",
+            "hypothesis>=6",
+            "mypy>=1.11",
             "pytest>=8",
             "pytest-xdist>=3.6",
-            "hypothesis>=6",
             "pywavelets>=1.6",
             "ruff>=0.6",
-            "mypy>=1.11",
             "types-PyYAML",
         ],
     },

@@ -10,7 +10,7 @@ The same line again goes on where a run was stopped. docs/benchmarks.md has the 
 import argparse
 from pathlib import Path
 
-from dataloaders.sidd import (
+from cycleisp.dataloaders.sidd import (
     SiddBlocks,
     check_files,
     file_hashes,
@@ -20,16 +20,16 @@ from dataloaders.sidd import (
     read_patterns,
     read_scenes,
 )
-from dataloaders.sidd_results import PhotoBlocks, RawBlocks, SiddResults
-from networks.acceleration import to_device
-from networks.batches import BatchDenoiser
-from networks.pretrained import SHIPPED_DENOISERS, load_denoiser
-from utils.cli import run_script
-from utils.devices import PRECISIONS, inference_precision, pick_device
-from utils.protocols import SIDD_GRID
-from utils.settings import check_folder, claim_folder
-from utils.sidd_submission import validate_submission
-from utils.version import code_version
+from cycleisp.dataloaders.sidd_results import PhotoBlocks, RawBlocks, SiddResults
+from cycleisp.networks.acceleration import to_device
+from cycleisp.networks.batches import BatchDenoiser
+from cycleisp.networks.pretrained import SHIPPED_DENOISERS, load_denoiser
+from cycleisp.utils.cli import run_script
+from cycleisp.utils.devices import PRECISIONS, inference_precision, pick_device
+from cycleisp.utils.protocols import SIDD_GRID
+from cycleisp.utils.settings import check_folder, claim_folder
+from cycleisp.utils.sidd_submission import validate_submission
+from cycleisp.utils.version import code_version
 
 
 def parse_args() -> argparse.Namespace:

@@ -28,20 +28,20 @@ from skimage.exposure import match_histograms
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
-from dataloaders.photos import as_float, find_sources, read_photo
-from networks.color_matching import WORKING_SIZE, ColorMatcher
-from networks.pretrained import load_cycleisp
-from utils.cli import labelled, run_script
-from utils.color_change import ColorChange
-from utils.color_lut import fit_color_lut
-from utils.contact_sheet import contact_sheet
-from utils.devices import pick_device
-from utils.errors import UserError
-from utils.files import write_bytes
-from utils.metrics import PSNR_8BIT, SSIM_8BIT, psnr_8bit, ssim_8bit
-from utils.png import encode_png
-from utils.progress import progress_bar
-from utils.version import code_version
+from cycleisp.dataloaders.photos import as_float, find_sources, read_photo
+from cycleisp.networks.color_matching import WORKING_SIZE, ColorMatcher
+from cycleisp.networks.pretrained import load_cycleisp
+from cycleisp.utils.cli import labelled, run_script
+from cycleisp.utils.color_change import ColorChange
+from cycleisp.utils.color_lut import fit_color_lut
+from cycleisp.utils.contact_sheet import contact_sheet
+from cycleisp.utils.devices import pick_device
+from cycleisp.utils.errors import UserError
+from cycleisp.utils.files import write_bytes
+from cycleisp.utils.metrics import PSNR_8BIT, SSIM_8BIT, psnr_8bit, ssim_8bit
+from cycleisp.utils.png import encode_png
+from cycleisp.utils.progress import progress_bar
+from cycleisp.utils.version import code_version
 
 ALL = ColorChange(gains=(1.3, 1.1, 0.8), gamma=0.85, contrast=0.4, saturation=1.3, hue=-12.0)
 CHANGES = {

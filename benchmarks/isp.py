@@ -25,17 +25,17 @@ from torch import Tensor
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
-from dataloaders.photos import as_float, find_sources, read_photo
-from dataloaders.raw_pairs import RawPairStore, prepare, split_names
-from dataloaders.simulated_camera import SimulatedCamera, sample_camera, typical_camera
-from networks import CycleISP
-from networks.pretrained import load_cycleisp
-from utils import bayer
-from utils.cli import run_script
-from utils.config import IspRecipe, load_recipe
-from utils.devices import pick_device
-from utils.metrics import psnr
-from utils.progress import progress_bar
+from cycleisp.dataloaders.photos import as_float, find_sources, read_photo
+from cycleisp.dataloaders.raw_pairs import RawPairStore, prepare, split_names
+from cycleisp.dataloaders.simulated_camera import SimulatedCamera, sample_camera, typical_camera
+from cycleisp.networks import CycleISP
+from cycleisp.networks.pretrained import load_cycleisp
+from cycleisp.utils import bayer
+from cycleisp.utils.cli import run_script
+from cycleisp.utils.config import IspRecipe, load_recipe
+from cycleisp.utils.devices import pick_device
+from cycleisp.utils.metrics import psnr
+from cycleisp.utils.progress import progress_bar
 
 COLUMNS = {
     "rgb2raw": "RGB2RAW",

@@ -8,9 +8,9 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from networks import RawDenoiser, Rgb2Raw, SrgbDenoiser
-from networks.blocks import DAB, RRG, DeepFeatures
-from utils import bayer
+from cycleisp.networks import RawDenoiser, Rgb2Raw, SrgbDenoiser
+from cycleisp.networks.blocks import DAB, RRG, DeepFeatures
+from cycleisp.utils import bayer
 
 
 def dual_attention(block: DAB, features: Tensor) -> Tensor:

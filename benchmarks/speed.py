@@ -40,12 +40,12 @@ from torch.utils.flop_counter import FlopCounterMode
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 from benchmarks import reference
-from networks import RawDenoiser, Rgb2Raw, SrgbDenoiser
-from networks.acceleration import record_trunks, to_device
-from utils.cli import run_script
-from utils.devices import PRECISIONS, computing, inference_precision, pick_device, tf32, training_precision
-from utils.errors import UserError
-from utils.progress import progress_bar
+from cycleisp.networks import RawDenoiser, Rgb2Raw, SrgbDenoiser
+from cycleisp.networks.acceleration import record_trunks, to_device
+from cycleisp.utils.cli import run_script
+from cycleisp.utils.devices import PRECISIONS, computing, inference_precision, pick_device, tf32, training_precision
+from cycleisp.utils.errors import UserError
+from cycleisp.utils.progress import progress_bar
 
 ROOT = Path(__file__).resolve().parents[1]
 Forward = Callable[[], Tensor]

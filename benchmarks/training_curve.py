@@ -13,8 +13,8 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
-from utils.cli import run_script
-from utils.errors import UserError
+from cycleisp.utils.cli import run_script
+from cycleisp.utils.errors import UserError
 
 Curve = dict[str, list[tuple[int, float]]]  # figure -> (step, value)
 

@@ -22,11 +22,11 @@ from torch import Tensor, nn
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
-from networks import strips, winograd
-from networks.blocks import DeepFeatures
-from utils.cli import run_script
-from utils.errors import UserError
-from utils.progress import progress_bar
+from cycleisp.networks import strips, winograd
+from cycleisp.networks.blocks import DeepFeatures
+from cycleisp.utils.cli import run_script
+from cycleisp.utils.errors import UserError
+from cycleisp.utils.progress import progress_bar
 
 ROWS, COLUMNS = 66, 256  # of the single convolutions
 

@@ -8,17 +8,17 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from dataloaders.photos import PhotoError, Source, as_float, read_photo_and_metadata
-from dataloaders.summary import Summary
-from utils import bayer
-from utils.dng import encode_dng
-from utils.errors import UserError
-from utils.files import write_bytes, written_aside
-from utils.noise import FixedNoise, noise_level_function
-from utils.noise_estimate import estimate_noise
-from utils.png import encode_png
-from utils.progress import progress_bar
-from utils.raw_files import RawImage, read_raw, render_with_libraw
+from cycleisp.dataloaders.photos import PhotoError, Source, as_float, read_photo_and_metadata
+from cycleisp.dataloaders.summary import Summary
+from cycleisp.utils import bayer
+from cycleisp.utils.dng import encode_dng
+from cycleisp.utils.errors import UserError
+from cycleisp.utils.files import write_bytes, written_aside
+from cycleisp.utils.noise import FixedNoise, noise_level_function
+from cycleisp.utils.noise_estimate import estimate_noise
+from cycleisp.utils.png import encode_png
+from cycleisp.utils.progress import progress_bar
+from cycleisp.utils.raw_files import RawImage, read_raw, render_with_libraw
 
 log = logging.getLogger(__name__)
 

@@ -6,12 +6,12 @@ from typing import Any, Literal
 
 from torch.utils.data import Dataset
 
-from dataloaders.denoising_patches import SRGB_MARGIN, DenoisingPatches
-from dataloaders.noisy_clean import StoredPairs, ValidationPairs
-from dataloaders.photos import PhotoStore
-from utils.config import DenoiserRecipe
-from utils.errors import UserError
-from utils.noise import AWGN
+from cycleisp.dataloaders.denoising_patches import SRGB_MARGIN, DenoisingPatches
+from cycleisp.dataloaders.noisy_clean import StoredPairs, ValidationPairs
+from cycleisp.dataloaders.photos import PhotoStore
+from cycleisp.utils.config import DenoiserRecipe
+from cycleisp.utils.errors import UserError
+from cycleisp.utils.noise import AWGN
 
 VALIDATION_SEED = 2**31 - 1
 

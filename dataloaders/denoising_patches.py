@@ -13,11 +13,11 @@ from numpy.typing import NDArray
 from torch import Tensor
 from torch.utils.data import Dataset
 
-from dataloaders.photos import PhotoStore
-from dataloaders.simulated_camera import sample_camera
-from utils import color
-from utils.config import DenoiserData, Synthesis
-from utils.noise import AWGN, FixedNoise, NoiseProfile, parse_noise
+from cycleisp.dataloaders.photos import PhotoStore
+from cycleisp.dataloaders.simulated_camera import sample_camera
+from cycleisp.utils import color
+from cycleisp.utils.config import DenoiserData, Synthesis
+from cycleisp.utils.noise import AWGN, FixedNoise, NoiseProfile, parse_noise
 
 Patch = dict[str, Tensor]
 SRGB_MARGIN = 8  # pixels, a JPEG block: room to cut a patch that begins anywhere in a Bayer tile and in such a block

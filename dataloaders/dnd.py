@@ -18,11 +18,11 @@ import h5py
 import numpy as np
 from numpy.typing import NDArray
 
-from utils import bayer
-from utils.color import cam2rgb_from_xyz2cam
-from utils.dnd_submission import DND, HOME_PAGE, Extent, file_name, listed
-from utils.errors import UserError
-from utils.protocols import Space
+from cycleisp.utils import bayer
+from cycleisp.utils.color import cam2rgb_from_xyz2cam
+from cycleisp.utils.dnd_submission import DND, HOME_PAGE, Extent, file_name, listed
+from cycleisp.utils.errors import UserError
+from cycleisp.utils.protocols import Space
 
 Orientation = Literal["corrected", "released"]
 ORIENTATIONS: tuple[Orientation, ...] = ("corrected", "released")

@@ -10,19 +10,19 @@ from numpy.typing import NDArray
 from torch import Tensor
 from tqdm import tqdm
 
-from dataloaders.dnd import DndImage, DndImages
-from dataloaders.summary import Summary
-from utils import bayer
-from utils.contact_sheet import contact_sheet
-from utils.dnd_submission import bundle_problems, file_name, read_bundle, write_bundle
-from utils.errors import UserError
-from utils.files import write_bytes
-from utils.noise import noise_level_function
-from utils.png import encode_png
-from utils.preview import render_preview
-from utils.progress import progress_bar
-from utils.protocols import as_8bit, dnd_finish
-from utils.settings import claim_folder
+from cycleisp.dataloaders.dnd import DndImage, DndImages
+from cycleisp.dataloaders.summary import Summary
+from cycleisp.utils import bayer
+from cycleisp.utils.contact_sheet import contact_sheet
+from cycleisp.utils.dnd_submission import bundle_problems, file_name, read_bundle, write_bundle
+from cycleisp.utils.errors import UserError
+from cycleisp.utils.files import write_bytes
+from cycleisp.utils.noise import noise_level_function
+from cycleisp.utils.png import encode_png
+from cycleisp.utils.preview import render_preview
+from cycleisp.utils.progress import progress_bar
+from cycleisp.utils.protocols import as_8bit, dnd_finish
+from cycleisp.utils.settings import claim_folder
 
 Denoise = Callable[..., Tensor]  # sRGB (B, 3, H, W), or packed RGGB (B, 4, H/2, W/2) and its variance -> denoised
 PREVIEWED = 3  # crops of each image

@@ -9,12 +9,12 @@ import torch
 from torch import Tensor
 from torch.utils.data import Dataset
 
-from dataloaders.photos import PhotoStore
-from dataloaders.raw_pairs import RawPairStore, prepare, split_names
-from dataloaders.simulated_camera import sample_camera
-from utils import bayer
-from utils.config import IspRecipe
-from utils.errors import UserError
+from cycleisp.dataloaders.photos import PhotoStore
+from cycleisp.dataloaders.raw_pairs import RawPairStore, prepare, split_names
+from cycleisp.dataloaders.simulated_camera import sample_camera
+from cycleisp.utils import bayer
+from cycleisp.utils.config import IspRecipe
+from cycleisp.utils.errors import UserError
 
 Patch = dict[str, Tensor]
 log = logging.getLogger(__name__)

@@ -11,13 +11,20 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from dataloaders.photos import PhotoError, Source, as_float, find_sources, read_photo, read_photo_and_metadata
-from dataloaders.summary import Summary
-from utils.color_lut import ColorLut, average_luts
-from utils.errors import UserError
-from utils.files import write_bytes
-from utils.png import encode_png
-from utils.progress import progress_bar
+from cycleisp.dataloaders.photos import (
+    PhotoError,
+    Source,
+    as_float,
+    find_sources,
+    read_photo,
+    read_photo_and_metadata,
+)
+from cycleisp.dataloaders.summary import Summary
+from cycleisp.utils.color_lut import ColorLut, average_luts
+from cycleisp.utils.errors import UserError
+from cycleisp.utils.files import write_bytes
+from cycleisp.utils.png import encode_png
+from cycleisp.utils.progress import progress_bar
 
 log = logging.getLogger(__name__)
 

@@ -12,11 +12,11 @@ from numpy.typing import NDArray
 from torch import Tensor
 from torch.utils.data import Dataset
 
-from dataloaders.pair_store import read_manifest, read_raw_pair
-from dataloaders.photos import PHOTO_SUFFIXES, PhotoError, as_float, read_photo
-from utils import bayer
-from utils.errors import UserError
-from utils.noise import PlaneFactors
+from cycleisp.dataloaders.pair_store import read_manifest, read_raw_pair
+from cycleisp.dataloaders.photos import PHOTO_SUFFIXES, PhotoError, as_float, read_photo
+from cycleisp.utils import bayer
+from cycleisp.utils.errors import UserError
+from cycleisp.utils.noise import PlaneFactors
 
 Pair = dict[str, Tensor]
 

@@ -18,14 +18,14 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from dataloaders.pair_store import PairFiles, PairStore, Record
-from dataloaders.photos import PhotoError, Source, as_float, decode_photo
-from dataloaders.summary import Summary
-from utils import bayer
-from utils.errors import UserError
-from utils.pairs import NoisyCleanPair
-from utils.progress import progress_bar
-from utils.raw_files import read_raw, render_with_libraw
+from cycleisp.dataloaders.pair_store import PairFiles, PairStore, Record
+from cycleisp.dataloaders.photos import PhotoError, Source, as_float, decode_photo
+from cycleisp.dataloaders.summary import Summary
+from cycleisp.utils import bayer
+from cycleisp.utils.errors import UserError
+from cycleisp.utils.pairs import NoisyCleanPair
+from cycleisp.utils.progress import progress_bar
+from cycleisp.utils.raw_files import read_raw, render_with_libraw
 
 log = logging.getLogger(__name__)
 

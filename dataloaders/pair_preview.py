@@ -8,12 +8,12 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from dataloaders.pair_store import Record, read_raw_pair
-from utils import bayer
-from utils.contact_sheet import contact_sheet, difference_picture
-from utils.errors import UserError
-from utils.files import write_bytes
-from utils.preview import gray_world_gains, packed_preview
+from cycleisp.dataloaders.pair_store import Record, read_raw_pair
+from cycleisp.utils import bayer
+from cycleisp.utils.contact_sheet import contact_sheet, difference_picture
+from cycleisp.utils.errors import UserError
+from cycleisp.utils.files import write_bytes
+from cycleisp.utils.preview import gray_world_gains, packed_preview
 
 Captioned = tuple[str, NDArray]
 

@@ -22,10 +22,10 @@ import numpy as np
 from filelock import FileLock
 from numpy.typing import NDArray
 
-from utils.errors import UserError
-from utils.files import write_bytes
-from utils.png import encode_png
-from utils.settings import claim_folder
+from cycleisp.utils.errors import UserError
+from cycleisp.utils.files import write_bytes
+from cycleisp.utils.png import encode_png
+from cycleisp.utils.settings import claim_folder
 
 Record = dict[str, Any]
 

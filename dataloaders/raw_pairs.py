@@ -1,6 +1,6 @@
 """Pairs {photo, RAW} from any folder of camera RAW files, to train the ISP networks.
 
-    python -m dataloaders.raw_pairs --input RAW_FOLDER... --output STORE
+    python -m cycleisp.dataloaders.raw_pairs --input RAW_FOLDER... --output STORE
 
 makes LibRaw's rendering of every file and stores, for fast random access, `NAME.mosaic.npy` (H, W) uint16 (linear RGGB
 times 65535), `NAME.srgb.npy` (H, W, 3) uint8, and last `NAME.json`, which marks the pair as whole. Files that cannot be
@@ -22,14 +22,14 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from dataloaders.photos import PhotoError, Source, find_sources
-from dataloaders.sidd import parse_scene
-from dataloaders.sidd_frames import SiddFrame, find_sidd_frames
-from utils import bayer
-from utils.errors import UserError
-from utils.files import write_bytes, written_aside
-from utils.progress import progress_bar
-from utils.raw_files import RAW_SUFFIXES, RawFileError, read_raw, render_with_libraw
+from cycleisp.dataloaders.photos import PhotoError, Source, find_sources
+from cycleisp.dataloaders.sidd import parse_scene
+from cycleisp.dataloaders.sidd_frames import SiddFrame, find_sidd_frames
+from cycleisp.utils import bayer
+from cycleisp.utils.errors import UserError
+from cycleisp.utils.files import write_bytes, written_aside
+from cycleisp.utils.progress import progress_bar
+from cycleisp.utils.raw_files import RAW_SUFFIXES, RawFileError, read_raw, render_with_libraw
 
 LAYOUT = 1  # of the store; a pair written in another layout is made anew
 

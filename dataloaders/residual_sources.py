@@ -20,11 +20,11 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from dataloaders.sidd import SiddError, parse_scene, pattern_of, read_noise_levels, read_patterns
-from utils import bayer
-from utils.errors import UserError
-from utils.progress import progress_bar
-from utils.raw_files import RAW_SUFFIXES, RawFileError, RawImage, read_raw
+from cycleisp.dataloaders.sidd import SiddError, parse_scene, pattern_of, read_noise_levels, read_patterns
+from cycleisp.utils import bayer
+from cycleisp.utils.errors import UserError
+from cycleisp.utils.progress import progress_bar
+from cycleisp.utils.raw_files import RAW_SUFFIXES, RawFileError, RawImage, read_raw
 
 Window = tuple[slice, slice]  # rows and columns of a mosaic as it is stored
 PlaneLevels = tuple[tuple[float, ...], tuple[float, ...]]  # shot and read noise of R, G_r, G_b, B

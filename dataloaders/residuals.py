@@ -14,12 +14,12 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from dataloaders.residual_sources import ResidualError, ResidualSource, Window, find_residual_sources
-from utils import bayer
-from utils.config import GenerationRecipe
-from utils.errors import UserError
-from utils.noise import NoiseError, NoiseModel, NoisyRaw, parse_noise
-from utils.padding import reflect_pad
+from cycleisp.dataloaders.residual_sources import ResidualError, ResidualSource, Window, find_residual_sources
+from cycleisp.utils import bayer
+from cycleisp.utils.config import GenerationRecipe
+from cycleisp.utils.errors import UserError
+from cycleisp.utils.noise import NoiseError, NoiseModel, NoisyRaw, parse_noise
+from cycleisp.utils.padding import reflect_pad
 
 log = logging.getLogger(__name__)
 

@@ -10,12 +10,12 @@ from typing import Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from utils import bayer
-from utils.checkpoint import file_sha256
-from utils.errors import UserError
-from utils.matlab import open_array
-from utils.protocols import SIDD_GRID, Space
-from utils.sidd_submission import block_shape
+from cycleisp.utils import bayer
+from cycleisp.utils.checkpoint import file_sha256
+from cycleisp.utils.errors import UserError
+from cycleisp.utils.matlab import open_array
+from cycleisp.utils.protocols import SIDD_GRID, Space
+from cycleisp.utils.sidd_submission import block_shape
 
 Split = Literal["validation", "benchmark"]
 SCENES, BLOCKS = SIDD_GRID  # the first two axes of every file

@@ -14,9 +14,9 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from dataloaders.photos import Source, read_photo
-from dataloaders.residual_sources import read_sidd_mosaic
-from dataloaders.sidd import SiddError, parse_scene, pattern_of, read_patterns
+from cycleisp.dataloaders.photos import Source, read_photo
+from cycleisp.dataloaders.residual_sources import read_sidd_mosaic
+from cycleisp.dataloaders.sidd import SiddError, parse_scene, pattern_of, read_patterns
 
 _RAW_FILE = re.compile(r"(?P<instance>\d+)_GT_RAW_(?P<number>\d+)\.MAT", re.IGNORECASE)
 _PHOTO_FILE = re.compile(r"(?P<instance>\d+)_GT_SRGB_(?P<number>\d+)\.PNG", re.IGNORECASE)

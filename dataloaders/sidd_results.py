@@ -10,18 +10,18 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from dataloaders.sidd import BLOCKS, SCENES, Scene, SiddBlocks, block_name
-from dataloaders.sidd_scores import Scores
-from utils import bayer
-from utils.contact_sheet import contact_sheet
-from utils.errors import UserError
-from utils.files import write_bytes
-from utils.noise import noise_level_function
-from utils.png import encode_png
-from utils.preview import gray_world_gains, render_preview
-from utils.progress import progress_bar
-from utils.protocols import SIDD, Space
-from utils.sidd_submission import block_shape, submission_names, validate_submission, write_csv, write_matlab
+from cycleisp.dataloaders.sidd import BLOCKS, SCENES, Scene, SiddBlocks, block_name
+from cycleisp.dataloaders.sidd_scores import Scores
+from cycleisp.utils import bayer
+from cycleisp.utils.contact_sheet import contact_sheet
+from cycleisp.utils.errors import UserError
+from cycleisp.utils.files import write_bytes
+from cycleisp.utils.noise import noise_level_function
+from cycleisp.utils.png import encode_png
+from cycleisp.utils.preview import gray_world_gains, render_preview
+from cycleisp.utils.progress import progress_bar
+from cycleisp.utils.protocols import SIDD, Space
+from cycleisp.utils.sidd_submission import block_shape, submission_names, validate_submission, write_csv, write_matlab
 
 DenoisePhotos = Callable[[Tensor], Tensor]  # (B, 3, H, W) in [0, 1] -> the same
 DenoiseRaw = Callable[[Tensor, Tensor], Tensor]  # packed RGGB (B, 4, H/2, W/2) and its variance -> denoised

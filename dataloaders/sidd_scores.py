@@ -8,9 +8,9 @@ from pathlib import Path
 
 import numpy as np
 
-from dataloaders.sidd import Scene, block_name
-from utils.files import write_bytes
-from utils.metrics import mean_psnr
+from cycleisp.dataloaders.sidd import Scene, block_name
+from cycleisp.utils.files import write_bytes
+from cycleisp.utils.metrics import mean_psnr
 
 
 @dataclass(frozen=True)

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from utils import color
+from cycleisp.utils import color
 
 # XYZ (D65) -> camera, times 10000: Adobe's matrices as LibRaw knows them.
 XYZ2CAM = {

@@ -9,10 +9,10 @@ import torch
 from torch import Tensor
 from torch.utils.data import Dataset
 
-from dataloaders.denoising_data import VALIDATION_SEED
-from dataloaders.isp_patches import open_isp_data
-from utils.color_change import ColorChange
-from utils.config import IspRecipe, Views
+from cycleisp.dataloaders.denoising_data import VALIDATION_SEED
+from cycleisp.dataloaders.isp_patches import open_isp_data
+from cycleisp.utils.color_change import ColorChange
+from cycleisp.utils.config import IspRecipe, Views
 
 Patch = dict[str, Tensor]
 

@@ -8,8 +8,8 @@ from typing import Any, TypeVar
 import torch
 from torch import Tensor, nn
 
-from networks.blocks import DAB, RRG, DeepFeatures
-from utils.devices import computing
+from cycleisp.networks.blocks import DAB, RRG, DeepFeatures
+from cycleisp.utils.devices import computing
 
 Network = TypeVar("Network", bound=nn.Module)
 log = logging.getLogger(__name__)

@@ -3,10 +3,10 @@
 import torch
 from torch import Tensor
 
-from networks.denoiser import RawDenoiser, SrgbDenoiser
-from utils.devices import computing
-from utils.errors import UserError
-from utils.padding import pad_to_multiple
+from cycleisp.networks.denoiser import RawDenoiser, SrgbDenoiser
+from cycleisp.utils.devices import computing
+from cycleisp.utils.errors import UserError
+from cycleisp.utils.padding import pad_to_multiple
 
 
 class BatchDenoiser:

@@ -4,7 +4,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from utils.padding import reflect_pad
+from cycleisp.utils.padding import reflect_pad
 
 
 def gaussian_taps(sigma: float, radius: int) -> Tensor:

@@ -11,8 +11,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from utils import bayer
-from utils.padding import reflect_pad
+from cycleisp.utils import bayer
+from cycleisp.utils.padding import reflect_pad
 
 # Malvar, He and Cutler, "High-quality linear interpolation for demosaicing of Bayer-patterned color images", ICASSP
 # 2004: bilinear interpolation and a correction by the Laplacian of the site's own colour. Each (5, 5), times 8.

@@ -16,9 +16,9 @@ from numpy.typing import NDArray
 from skimage.exposure import match_histograms
 from torch import Tensor
 
-from networks.cycleisp import CycleISP
-from utils.alignment import align
-from utils.color_lut import ColorLut, fit_color_lut
+from cycleisp.networks.cycleisp import CycleISP
+from cycleisp.utils.alignment import align
+from cycleisp.utils.color_lut import ColorLut, fit_color_lut
 
 WORKING_SIZE = 512  # pixels of the longer side that the networks see
 RENDERED_SHARE = 0.02  # weight of a rendered colour beside one that the target view shows

@@ -14,7 +14,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from networks.rows import as_values, convolve
+from cycleisp.networks.rows import as_values, convolve
 
 FEWEST_CHANNELS = 32  # for which Winograd's convolutions are faster than direct ones (benchmarks/winograd.py)
 FEWEST_PRODUCTS = (64 * 144) ** 2  # pixels * channels * channels, likewise: each step waits for its last strip
@@ -60,7 +60,7 @@ def winograd_wins(planes: Tensor, channels: int, pixels: int) -> bool:
 def _winograd() -> ModuleType | None:
     """networks/winograd.py, imported when needed, since that takes a second; None where Numba cannot be used."""
     try:
-        from networks import winograd
+        from cycleisp.networks import winograd
     except (ImportError, RuntimeError) as error:  # the latter: nowhere to keep what was compiled
         log.warning("networks run without Winograd's convolutions, which would be faster: %s", error)
         return None

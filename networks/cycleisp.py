@@ -2,8 +2,8 @@
 
 from torch import Tensor, nn
 
-from networks.raw2rgb import ColorCorrection, Raw2Rgb
-from networks.rgb2raw import Rgb2Raw
+from cycleisp.networks.raw2rgb import ColorCorrection, Raw2Rgb
+from cycleisp.networks.rgb2raw import Rgb2Raw
 
 
 class GuidedRaw2Rgb(nn.Module):

@@ -16,10 +16,10 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from networks.blocks import DAB, RRG, DeepFeatures
+from cycleisp.networks.blocks import DAB, RRG, DeepFeatures
 
 try:
-    from networks import block_kernels as kernels
+    from cycleisp.networks import block_kernels as kernels
 except ImportError as error:  # no Triton for this system
     _missing: ImportError | None = error
 else:

@@ -2,10 +2,10 @@
 
 from torch import nn
 
-from networks.blocks import RRG
-from networks.denoiser import RawDenoiser, SrgbDenoiser
-from networks.pretrained import find_weights, load_network
-from utils.checkpoint import WeightsError
+from cycleisp.networks.blocks import RRG
+from cycleisp.networks.denoiser import RawDenoiser, SrgbDenoiser
+from cycleisp.networks.pretrained import find_weights, load_network
+from cycleisp.utils.checkpoint import WeightsError
 
 SETTINGS = ("stabilized", "multiple")  # of a denoiser that its parameters do not tell
 

@@ -4,9 +4,9 @@ from typing import Literal
 
 from torch import Tensor
 
-from networks.cycleisp import CycleISP
-from utils.devices import computing
-from utils.padding import pad_to_multiple
+from cycleisp.networks.cycleisp import CycleISP
+from cycleisp.utils.devices import computing
+from cycleisp.utils.padding import pad_to_multiple
 
 CleanTarget = Literal["input", "cycle", "residual"]
 

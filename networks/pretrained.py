@@ -6,13 +6,13 @@ from typing import Any, Literal, TypeVar
 
 from torch import nn
 
-from networks import blocks
-from networks.cycleisp import CycleISP, GuidedRaw2Rgb
-from networks.denoiser import RawDenoiser, SrgbDenoiser
-from networks.raw2rgb import ColorCorrection, Raw2Rgb
-from networks.rgb2raw import Rgb2Raw
-from utils import registry
-from utils.checkpoint import (
+from cycleisp.networks import blocks
+from cycleisp.networks.cycleisp import CycleISP, GuidedRaw2Rgb
+from cycleisp.networks.denoiser import RawDenoiser, SrgbDenoiser
+from cycleisp.networks.raw2rgb import ColorCorrection, Raw2Rgb
+from cycleisp.networks.rgb2raw import Rgb2Raw
+from cycleisp.utils import registry
+from cycleisp.utils.checkpoint import (
     RELEASED_SUFFIXES,
     WeightsError,
     file_sha256,
@@ -20,8 +20,8 @@ from utils.checkpoint import (
     read_metadata,
     read_released,
 )
-from utils.download import fetch
-from utils.released_layout import BRANCHES
+from cycleisp.utils.download import fetch
+from cycleisp.utils.released_layout import BRANCHES
 
 SHIPPED_DENOISERS = {False: "compact_srgb", True: "compact_raw"}  # whether for RAW -> name
 Sizes = Mapping[str, Any]

@@ -4,10 +4,10 @@ from typing import Literal
 
 from torch import Tensor, nn
 
-from networks import trunk
-from networks.blocks import DeepFeatures, check_image, conv3x3
-from networks.blur import GaussianBlur
-from networks.companding import LinearDemosaic, compand
+from cycleisp.networks import trunk
+from cycleisp.networks.blocks import DeepFeatures, check_image, conv3x3
+from cycleisp.networks.blur import GaussianBlur
+from cycleisp.networks.companding import LinearDemosaic, compand
 
 BLUR_SIGMA = 12.0  # pixels
 BLUR_RADIUS = {

@@ -2,10 +2,10 @@
 
 from torch import Tensor, nn
 
-from networks import trunk
-from networks.blocks import DeepFeatures, check_image, conv3x3
-from networks.companding import expand
-from utils import bayer
+from cycleisp.networks import trunk
+from cycleisp.networks.blocks import DeepFeatures, check_image, conv3x3
+from cycleisp.networks.companding import expand
+from cycleisp.utils import bayer
 
 
 class Rgb2Raw(nn.Module):

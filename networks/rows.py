@@ -10,7 +10,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from networks.blocks import DAB
+from cycleisp.networks.blocks import DAB
 
 
 def as_values(rows: Tensor) -> Tensor:

@@ -23,13 +23,13 @@ from typing import TypeVar
 import torch
 from torch import Tensor, nn
 
-from networks import bands, convolutions, workers
-from networks.bands import Band, Strip
-from networks.blocks import DAB, RRG, DeepFeatures
-from networks.convolutions import Convolution
-from networks.feature_maps import FeatureMap, fits, make_maps
-from networks.rows import LineBuffer, TapSums, as_values, attention_products, convolve, padded
-from networks.workers import Spread
+from cycleisp.networks import bands, convolutions, workers
+from cycleisp.networks.bands import Band, Strip
+from cycleisp.networks.blocks import DAB, RRG, DeepFeatures
+from cycleisp.networks.convolutions import Convolution
+from cycleisp.networks.feature_maps import FeatureMap, fits, make_maps
+from cycleisp.networks.rows import LineBuffer, TapSums, as_values, attention_products, convolve, padded
+from cycleisp.networks.workers import Spread
 
 PLAIN_MAPS = 9  # maps of features that a plain pass has at its peak
 _MOST_VALUES = 2**31  # of a tensor that every GPU library can count

@@ -8,11 +8,11 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor
 
-from networks.blur import GaussianBlur
-from networks.learned_camera import LearnedCamera
-from utils.devices import download, upload
-from utils.noise import NoiseModel
-from utils.pairs import NoisyCleanPair
+from cycleisp.networks.blur import GaussianBlur
+from cycleisp.networks.learned_camera import LearnedCamera
+from cycleisp.utils.devices import download, upload
+from cycleisp.utils.noise import NoiseModel
+from cycleisp.utils.pairs import NoisyCleanPair
 
 
 class PairSynthesizer:

@@ -15,10 +15,10 @@ from contextlib import contextmanager
 import torch
 from torch import Tensor, nn
 
-from networks.blocks import GlobalMean
-from networks.denoiser import RawDenoiser, SrgbDenoiser
-from utils.devices import computing
-from utils.padding import pad_to_multiple
+from cycleisp.networks.blocks import GlobalMean
+from cycleisp.networks.denoiser import RawDenoiser, SrgbDenoiser
+from cycleisp.utils.devices import computing
+from cycleisp.utils.padding import pad_to_multiple
 
 Window = tuple[slice, slice]
 MPS_TILE = 1024  # pixels

@@ -10,15 +10,15 @@ from typing import Literal
 import torch
 from torch import Tensor
 
-from networks.acceleration import to_device
-from networks.blur import GaussianBlur
-from networks.classical_camera import ClassicalCamera
-from networks.learned_camera import LearnedCamera
-from networks.pretrained import load_cycleisp
-from utils.config import Synthesis
-from utils.devices import training_precision
-from utils.finishing import jpeg, smooth_noise
-from utils.noise import AWGN, clipped_mean, noise_from_seeds, noise_level_function, white_noise
+from cycleisp.networks.acceleration import to_device
+from cycleisp.networks.blur import GaussianBlur
+from cycleisp.networks.classical_camera import ClassicalCamera
+from cycleisp.networks.learned_camera import LearnedCamera
+from cycleisp.networks.pretrained import load_cycleisp
+from cycleisp.utils.config import Synthesis
+from cycleisp.utils.devices import training_precision
+from cycleisp.utils.finishing import jpeg, smooth_noise
+from cycleisp.utils.noise import AWGN, clipped_mean, noise_from_seeds, noise_level_function, white_noise
 
 Batch = Mapping[str, Tensor]
 Pair = dict[str, Tensor]

@@ -5,8 +5,8 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor
 
-from networks import fused_trunk, strips
-from networks.blocks import DeepFeatures
+from cycleisp.networks import fused_trunk, strips
+from cycleisp.networks.blocks import DeepFeatures
 
 
 def run(

@@ -9,8 +9,8 @@ import h5py
 import numpy as np
 from numpy.typing import NDArray
 
+from cycleisp.utils.dnd_submission import Extent
 from tests.fabricate import random_picture
-from utils.dnd_submission import Extent
 
 # Tiles as MATLAB holds them, row by row: 1 red, 2 green, 3 blue.
 TILES = {

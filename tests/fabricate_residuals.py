@@ -6,7 +6,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from dataloaders.pair_store import Record
+from cycleisp.dataloaders.pair_store import Record
 from tests.fabricate import random_picture, write_dng
 from tests.fabricate_dnd import write_array
 

@@ -7,7 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.io import savemat
 
-from dataloaders.sidd import PATTERNS, VALIDATION_SCENES, Space
+from cycleisp.dataloaders.sidd import PATTERNS, VALIDATION_SCENES, Space
 
 SIDE = 16  # of a block; SIDD's have 256
 GRID = (40, 32)

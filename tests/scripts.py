@@ -10,8 +10,8 @@ from collections.abc import Callable
 from pathlib import Path
 from unittest import mock
 
+from cycleisp.utils.cli import run_script
 from tests.paths import ROOT
-from utils.cli import run_script
 
 Outcome = subprocess.CompletedProcess[str]
 

@@ -13,12 +13,12 @@ from numpy.typing import NDArray
 
 from benchmarks import color_matching as benchmark
 from benchmarks.color_matching import CHANGES, Method, Scene, main
-from dataloaders.photos import as_float, read_photo
-from networks.color_matching import ColorMatcher
-from networks.cycleisp import CycleISP
+from cycleisp.dataloaders.photos import as_float, read_photo
+from cycleisp.networks.color_matching import ColorMatcher
+from cycleisp.networks.cycleisp import CycleISP
+from cycleisp.utils.errors import UserError
 from tests.fabricate import random_picture, write_png
 from tests.scripts import Outcome, call_script, error_line, start_script
-from utils.errors import UserError
 
 
 def call(*options: object) -> Outcome:

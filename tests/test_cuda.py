@@ -14,22 +14,22 @@ import denoise
 import generate_data
 import train_denoiser
 from benchmarks import speed
-from networks import RawDenoiser, Rgb2Raw, SrgbDenoiser, bands, feature_maps
-from networks.acceleration import record_trunks, to_device
-from networks.cycleisp import CycleISP
-from networks.learned_camera import LearnedCamera
-from networks.objectives import Rgb2RawObjective
-from networks.pretrained import build, load_network
-from networks.synthesis import PairSynthesizer
+from cycleisp.networks import RawDenoiser, Rgb2Raw, SrgbDenoiser, bands, feature_maps
+from cycleisp.networks.acceleration import record_trunks, to_device
+from cycleisp.networks.cycleisp import CycleISP
+from cycleisp.networks.learned_camera import LearnedCamera
+from cycleisp.networks.objectives import Rgb2RawObjective
+from cycleisp.networks.pretrained import build, load_network
+from cycleisp.networks.synthesis import PairSynthesizer
+from cycleisp.utils.config import TrainingRecipe
+from cycleisp.utils.devices import computing, download, upload
+from cycleisp.utils.metrics import psnr
+from cycleisp.utils.noise import PROFILES
+from cycleisp.utils.trainer import Trainer, start
 from tests.fabricate import random_picture, write_png
 from tests.paths import ROOT
 from tests.scripts import call_script
 from tests.utils.test_trainer import Patches, recipe
-from utils.config import TrainingRecipe
-from utils.devices import computing, download, upload
-from utils.metrics import psnr
-from utils.noise import PROFILES
-from utils.trainer import Trainer, start
 
 SIZES = {"width": 32, "num_groups": 2, "num_blocks": 2, "reduction": 4}
 NETWORKS: dict[str, tuple[Callable[[], nn.Module], tuple[int, ...]]] = {

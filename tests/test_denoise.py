@@ -7,13 +7,13 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from dataloaders.photos import read_photo
+from cycleisp.dataloaders.photos import read_photo
+from cycleisp.utils import bayer
+from cycleisp.utils.raw_files import read_raw
 from denoise import main
 from tests.dataloaders.test_denoised_files import HALF_A_LEVEL, files_of, random_mosaic
 from tests.fabricate import encode_png, random_picture, write_dng, write_png
 from tests.scripts import Outcome, call_script, error_line, start_script
-from utils import bayer
-from utils.raw_files import read_raw
 
 
 def denoise(*options: object) -> Outcome:

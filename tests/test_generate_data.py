@@ -25,18 +25,18 @@ import yaml
 from PIL import Image
 
 import generate_data
-from dataloaders import pair_store
-from dataloaders.pair_store import PairFiles, PairStore, read_manifest, read_raw_pair
-from dataloaders.photos import read_photo
-from networks import pretrained
-from networks.cycleisp import CycleISP
-from networks.learned_camera import LearnedCamera
-from networks.synthesis import PairSynthesizer
+from cycleisp.dataloaders import pair_store
+from cycleisp.dataloaders.pair_store import PairFiles, PairStore, read_manifest, read_raw_pair
+from cycleisp.dataloaders.photos import read_photo
+from cycleisp.networks import pretrained
+from cycleisp.networks.cycleisp import CycleISP
+from cycleisp.networks.learned_camera import LearnedCamera
+from cycleisp.networks.synthesis import PairSynthesizer
+from cycleisp.utils.checkpoint import file_sha256, save_weights
+from cycleisp.utils.cli import run_script
+from cycleisp.utils.noise import PROFILES
+from cycleisp.utils.raw_files import read_raw, render_with_libraw
 from tests.fabricate import encode_png, random_picture, write_dng, write_png
-from utils.checkpoint import file_sha256, save_weights
-from utils.cli import run_script
-from utils.noise import PROFILES
-from utils.raw_files import read_raw, render_with_libraw
 
 SCRIPT = Path(generate_data.__file__)
 PATIENCE = 600  # seconds until a process counts as stuck, on a machine that is busy with other things

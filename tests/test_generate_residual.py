@@ -16,14 +16,16 @@ import torch
 from numpy.typing import NDArray
 
 import generate_data
-from dataloaders.noisy_clean import StoredPairs
-from dataloaders.pair_store import Record, read_manifest, read_raw_pair
-from dataloaders.photos import as_float, read_photo
-from dataloaders.residual_sources import find_residual_sources
-from dataloaders.residuals import ResidualNoise
-from networks.cycleisp import CycleISP
-from networks.learned_camera import LearnedCamera
-from networks.synthesis import PairSynthesizer
+from cycleisp.dataloaders.noisy_clean import StoredPairs
+from cycleisp.dataloaders.pair_store import Record, read_manifest, read_raw_pair
+from cycleisp.dataloaders.photos import as_float, read_photo
+from cycleisp.dataloaders.residual_sources import find_residual_sources
+from cycleisp.dataloaders.residuals import ResidualNoise
+from cycleisp.networks.cycleisp import CycleISP
+from cycleisp.networks.learned_camera import LearnedCamera
+from cycleisp.networks.synthesis import PairSynthesizer
+from cycleisp.utils.errors import UserError
+from cycleisp.utils.raw_files import read_raw
 from tests.fabricate import random_picture, write_dng, write_png
 from tests.fabricate_residuals import (
     READ_NOISE,
@@ -40,8 +42,6 @@ from tests.fabricate_residuals import (
 )
 from tests.paths import ROOT, shared
 from tests.scripts import Outcome, call_script
-from utils.errors import UserError
-from utils.raw_files import read_raw
 
 Generate = Callable[..., Outcome]
 

@@ -5,15 +5,15 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from dataloaders.photos import read_photo
+from cycleisp.dataloaders.photos import read_photo
+from cycleisp.networks.color_matching import ColorMatcher
+from cycleisp.networks.cycleisp import CycleISP
+from cycleisp.utils.color_lut import read_cube
 from match_colors import main
-from networks.color_matching import ColorMatcher
-from networks.cycleisp import CycleISP
 from tests.dataloaders.test_denoised_files import files_of
 from tests.fabricate import encode_png, random_picture, write_png
 from tests.scripts import Outcome, call_script, start_script
 from tests.test_denoise import error_line
-from utils.color_lut import read_cube
 
 
 def match(weights: Path, *options: object) -> Outcome:

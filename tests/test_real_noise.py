@@ -8,7 +8,7 @@ import pytest
 from numpy.typing import NDArray
 
 from benchmarks.real_noise import main
-from dataloaders.photos import read_photo
+from cycleisp.dataloaders.photos import read_photo
 from tests.dataloaders.test_noisy_clean import write_pair
 from tests.fabricate import random_picture
 from tests.scripts import Outcome, call_script, start_script

@@ -10,7 +10,7 @@ import torch
 from benchmarks import reference
 from benchmarks.speed import CASES as SPEED_CASES
 from benchmarks.speed import HEADINGS, flops, main
-from networks import RawDenoiser, Rgb2Raw, SrgbDenoiser
+from cycleisp.networks import RawDenoiser, Rgb2Raw, SrgbDenoiser
 from tests.scripts import call_script
 
 SMALL = {"width": 8, "num_groups": 2, "num_blocks": 2, "reduction": 2}

@@ -7,13 +7,13 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from dataloaders.photos import read_photo
+from cycleisp.dataloaders.photos import read_photo
+from cycleisp.utils.checkpoint import file_sha256
+from cycleisp.utils.dnd_submission import file_name, read_bundle
+from cycleisp.utils.protocols import Space
 from test_dnd import main
 from tests.fabricate_dnd import SMALL, fake_images, write_dnd
 from tests.scripts import Outcome, call_script, start_script
-from utils.checkpoint import file_sha256
-from utils.dnd_submission import file_name, read_bundle
-from utils.protocols import Space
 
 SPACES: tuple[Space, ...] = ("raw", "srgb")
 

@@ -20,7 +20,11 @@ from PIL import Image
 from torch import Tensor
 
 import test_sidd
-from dataloaders.sidd import PATTERNS, VALIDATION_SCENES, Space, parse_scene
+from cycleisp.dataloaders.sidd import PATTERNS, VALIDATION_SCENES, Space, parse_scene
+from cycleisp.utils import protocols
+from cycleisp.utils.bayer import flip_to_rggb, pack
+from cycleisp.utils.metrics import ssim_8bit, ssim_luma_8bit, ssim_raw
+from cycleisp.utils.sidd_submission import validate_submission
 from tests.fabricate_sidd import (
     SIDE,
     noise_levels,
@@ -33,10 +37,6 @@ from tests.fabricate_sidd import (
 from tests.paths import ROOT
 from tests.scripts import Outcome, call_script
 from tests.test_denoise import error_line
-from utils import protocols
-from utils.bayer import flip_to_rggb, pack
-from utils.metrics import ssim_8bit, ssim_luma_8bit, ssim_raw
-from utils.sidd_submission import validate_submission
 
 Weights = dict[str, Path]
 SPACES = pytest.mark.parametrize("space", ["raw", "srgb"])
@@ -225,7 +225,7 @@ def test_the_contact_sheet_shows_the_blocks_with_the_lowest_psnr(
         shown.append(rows)
         return np.zeros((4, 4, 3), np.uint8)
 
-    monkeypatch.setattr("dataloaders.sidd_results.contact_sheet", record)
+    monkeypatch.setattr("cycleisp.dataloaders.sidd_results.contact_sheet", record)
     monkeypatch.setattr(test_sidd, "BatchDenoiser", lambda *_: Spy(lambda noisy: noisy))
     data = sidd["raw"]
     succeeded(run("raw", data.folder, tmp_path / "out", "--weights", weights["raw"], "--save-images"))
@@ -439,8 +439,8 @@ def test_an_interrupted_run_goes_on_to_the_same_bytes(
 KILLED = """
 import os, signal, sys
 import test_sidd
-from utils import protocols
-from utils.cli import run_script
+from cycleisp.utils import protocols
+from cycleisp.utils.cli import run_script
 protocols.SIDD_SIDE = 16
 batches = []
 def square(noisy, variance=None):

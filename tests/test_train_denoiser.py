@@ -8,9 +8,9 @@ import pytest
 import yaml
 from safetensors.torch import load_file
 
-from dataloaders.pair_store import PairFiles
-from networks.denoiser import RawDenoiser, SrgbDenoiser
-from networks.pretrained import load_network
+from cycleisp.dataloaders.pair_store import PairFiles
+from cycleisp.networks.denoiser import RawDenoiser, SrgbDenoiser
+from cycleisp.networks.pretrained import load_network
 from tests.dataloaders.test_noisy_clean import store, write_pair
 from tests.fabricate import random_picture, write_png
 from tests.paths import ROOT

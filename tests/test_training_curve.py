@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from benchmarks.training_curve import read_run, read_stages
-from utils.errors import UserError
+from cycleisp.utils.errors import UserError
 
 
 def run(folder: Path, *records: dict[str, float]) -> Path:

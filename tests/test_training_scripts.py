@@ -10,8 +10,8 @@ import pytest
 import torch
 from safetensors.torch import load_file
 
-from networks import CycleISP
-from networks.pretrained import load_network
+from cycleisp.networks import CycleISP
+from cycleisp.networks.pretrained import load_network
 from tests.fabricate import write_dng
 from tests.paths import ROOT
 

@@ -8,7 +8,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from utils.padding import reflect_pad
+from cycleisp.utils.padding import reflect_pad
 
 PATTERNS = ("RGGB", "BGGR", "GRBG", "GBRG")
 

@@ -2,8 +2,8 @@
 
 Nothing here ever runs code from a file: safetensors holds none, and .pth is read with `weights_only=True`.
 
-    python -m utils.checkpoint convert SRC DST    a released .pth into safetensors, or back
-    python -m utils.checkpoint halve SRC DST      safetensors in float16, half the size; loaded as float32 all the same
+    python -m cycleisp.utils.checkpoint convert SRC DST    a released .pth into safetensors, or back
+    python -m cycleisp.utils.checkpoint halve SRC DST      safetensors in float16, half the size, for float32 networks
 """
 
 import hashlib
@@ -18,9 +18,9 @@ import safetensors.torch
 import torch
 from torch import Tensor, nn
 
-from utils import released_layout
-from utils.errors import UserError
-from utils.files import written_aside
+from cycleisp.utils import released_layout
+from cycleisp.utils.errors import UserError
+from cycleisp.utils.files import written_aside
 
 RELEASED_SUFFIXES = (".pth", ".pt")
 METADATA_KEYS = ("network", "sizes", "recipe", "step", "version", "training", "validation", "source")
@@ -216,7 +216,7 @@ def _check_blur(network: nn.Module, stored: Tensor, path: Path) -> None:
 
 
 if __name__ == "__main__":
-    from utils.cli import run_script
-    from utils.conversion import main  # builds on this module
+    from cycleisp.utils.cli import run_script
+    from cycleisp.utils.conversion import main  # builds on this module
 
     run_script(main)

@@ -6,8 +6,8 @@ import sys
 from collections.abc import Callable
 from pathlib import Path
 
-from utils.config import Recipe, check_recipe, read_yaml
-from utils.errors import UserError
+from cycleisp.utils.config import Recipe, check_recipe, read_yaml
+from cycleisp.utils.errors import UserError
 
 EXIT_CANNOT_RUN = 2
 

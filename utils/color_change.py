@@ -5,7 +5,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from utils import color
+from cycleisp.utils import color
 
 
 @dataclass(frozen=True)

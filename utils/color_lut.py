@@ -15,7 +15,7 @@ from numpy.typing import ArrayLike, NDArray
 from scipy import fft, sparse
 from scipy.sparse.linalg import LinearOperator, cg
 
-from utils.errors import UserError
+from cycleisp.utils.errors import UserError
 
 SIZE = 17  # nodes along each side of the cube, which editors expect: 17, 33 or 65
 SMOOTHNESS = 1e-3  # see fit_color_lut

@@ -1,4 +1,4 @@
-"""Weights from the released layout into safetensors and back, and into half the bytes: python -m utils.checkpoint."""
+"""Weights from the released layout into safetensors and back, and halved: python -m cycleisp.utils.checkpoint."""
 
 import argparse
 from pathlib import Path
@@ -6,8 +6,8 @@ from typing import Any
 
 from torch import Tensor
 
-from utils import released_layout
-from utils.checkpoint import (
+from cycleisp.utils import released_layout
+from cycleisp.utils.checkpoint import (
     RELEASED_SUFFIXES,
     WeightsError,
     file_sha256,
@@ -17,7 +17,7 @@ from utils.checkpoint import (
     save_tensors,
     write_released,
 )
-from utils.files import write_bytes
+from cycleisp.utils.files import write_bytes
 
 LICENCE_REMARK = (
     "That of the source: conversion changes none. The released CycleISP weights are for academic, non-commercial use, "
@@ -142,13 +142,13 @@ def _card(source: Path, destination: Path, kind: str, sizes: dict[str, Any], cou
     if with_zeros:
         rows["Unused"] = UNUSED_REMARK
     table = "\n".join(f"| {key} | {value} |" for key, value in rows.items())
-    what = "converted by `python -m utils.checkpoint convert`; only names and container changed, no value"
+    what = "converted by `python -m cycleisp.utils.checkpoint convert`; only names and container changed, no value"
     return f"# {destination.stem}\n\n`{destination.name}`: {what}.\n\n| | |\n|---|---|\n{table}\n"
 
 
 def main() -> int:
-    """The command line of `python -m utils.checkpoint`."""
-    parser = argparse.ArgumentParser(prog="python -m utils.checkpoint", description=__doc__)
+    """The command line of `python -m cycleisp.utils.checkpoint`."""
+    parser = argparse.ArgumentParser(prog="python -m cycleisp.utils.checkpoint", description=__doc__)
     commands = parser.add_subparsers(required=True, metavar="convert|halve", dest="command")
     converting = commands.add_parser("convert", help="a released .pth into safetensors, or back")
     halving = commands.add_parser("halve", help="safetensors in float16, half the size")

@@ -7,7 +7,7 @@ from typing import Any, Literal, get_args
 import torch
 from torch import Tensor
 
-from utils.errors import UserError
+from cycleisp.utils.errors import UserError
 
 Precision = Literal["auto", "float32", "tf32", "bf16", "fp16"]
 PRECISIONS = get_args(Precision)

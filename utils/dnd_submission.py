@@ -15,10 +15,10 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.io import loadmat, savemat
 
-from utils.errors import UserError
-from utils.files import written_aside
-from utils.progress import progress_bar
-from utils.protocols import Space
+from cycleisp.utils.errors import UserError
+from cycleisp.utils.files import written_aside
+from cycleisp.utils.progress import progress_bar
+from cycleisp.utils.protocols import Space
 
 HOME_PAGE = "https://noise.visinf.tu-darmstadt.de"
 EVAL_VERSION = "1.0"

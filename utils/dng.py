@@ -6,8 +6,8 @@ import numpy as np
 import tifffile
 from numpy.typing import NDArray
 
-from utils import bayer
-from utils.color import RGB2XYZ
+from cycleisp.utils import bayer
+from cycleisp.utils.color import RGB2XYZ
 
 _CFA_CODES = {"R": 0, "G": 1, "B": 2}
 _D65 = 21

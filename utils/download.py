@@ -21,11 +21,11 @@ from urllib.request import url2pathname
 from filelock import FileLock
 from tqdm import tqdm
 
-from utils.checkpoint import RELEASED_SUFFIXES, WeightsError, file_sha256, read_metadata, read_released
-from utils.errors import UserError
-from utils.files import write_bytes
-from utils.progress import progress_bar
-from utils.registry import FILE_NAME, Weights
+from cycleisp.utils.checkpoint import RELEASED_SUFFIXES, WeightsError, file_sha256, read_metadata, read_released
+from cycleisp.utils.errors import UserError
+from cycleisp.utils.files import write_bytes
+from cycleisp.utils.progress import progress_bar
+from cycleisp.utils.registry import FILE_NAME, Weights
 
 logger = logging.getLogger(__name__)
 

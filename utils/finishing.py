@@ -9,8 +9,8 @@ import torch.nn.functional as F
 from numpy.typing import NDArray
 from torch import Tensor
 
-from utils.color import RGB2YCC
-from utils.padding import reflect_pad
+from cycleisp.utils.color import RGB2YCC
+from cycleisp.utils.padding import reflect_pad
 
 WIDEST_BLUR = 2.0  # pixels
 BLUR_RADIUS = 6  # pixels: three sigma of the widest blur

@@ -17,8 +17,8 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.io import savemat
 
-from utils.errors import UserError
-from utils.files import written_aside
+from cycleisp.utils.errors import UserError
+from cycleisp.utils.files import written_aside
 
 _INT8, _INT32, _UINT32, _MATRIX, _COMPRESSED = 1, 5, 6, 14, 15
 _STORED = {1: "i1", 2: "u1", 3: "i2", 4: "u2", 5: "i4", 6: "u4", 7: "f4", 9: "f8", 12: "i8", 13: "u8"}

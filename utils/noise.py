@@ -15,7 +15,7 @@ from typing import Any, Protocol
 import torch
 from torch import Tensor
 
-from utils.errors import UserError
+from cycleisp.utils.errors import UserError
 
 
 @dataclass(frozen=True)

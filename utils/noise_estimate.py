@@ -3,7 +3,7 @@
 import torch
 from torch import Tensor
 
-from utils.noise import FixedNoise
+from cycleisp.utils.noise import FixedNoise
 
 BINS, FEWEST = 24, 64  # levels of brightness; 2x2 squares that a level needs
 BRIGHTEST = 0.9  # highlights are clipped, which hides their noise

@@ -8,7 +8,7 @@ import torch
 from numpy.typing import ArrayLike, NDArray
 from torch import Tensor
 
-from utils import bayer, color
+from cycleisp.utils import bayer, color
 
 _TO_RGB = {
     "RGGB": cv2.COLOR_BayerRGGB2RGB,

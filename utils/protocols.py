@@ -11,7 +11,7 @@ from typing import Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from utils import metrics
+from cycleisp.utils import metrics
 
 Space = Literal["raw", "srgb"]
 SIDD_GRID = (40, 32)  # scenes, blocks of each

@@ -11,9 +11,9 @@ import rawpy
 import tifffile
 from numpy.typing import NDArray
 
-from utils import bayer
-from utils.color import cam2rgb_from_xyz2cam
-from utils.errors import UserError
+from cycleisp.utils import bayer
+from cycleisp.utils.color import cam2rgb_from_xyz2cam
+from cycleisp.utils.errors import UserError
 
 # fmt: off
 RAW_SUFFIXES = frozenset((

@@ -5,7 +5,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import AfterValidator, Field, model_validator
 
-from utils.config import (
+from cycleisp.utils.config import (
     ColorCorrectionSizes,
     DenoiserSizes,
     Positive,

@@ -12,7 +12,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from utils.config import ColorCorrectionSizes, DenoiserSizes, Raw2RgbSizes, Rgb2RawSizes, Section
+from cycleisp.utils.config import ColorCorrectionSizes, DenoiserSizes, Raw2RgbSizes, Rgb2RawSizes, Section
 
 BRANCHES: dict[str, tuple[str, type[Section]]] = {  # network -> the key of its sizes, and what they are
     "Rgb2Raw": ("rgb2raw", Rgb2RawSizes),

@@ -5,8 +5,8 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from utils.errors import UserError
-from utils.files import write_bytes
+from cycleisp.utils.errors import UserError
+from cycleisp.utils.files import write_bytes
 
 FILE_NAME = "settings.json"
 

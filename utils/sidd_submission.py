@@ -16,11 +16,11 @@ import numpy as np
 import scipy.io
 from numpy.typing import NDArray
 
-from utils import protocols
-from utils.errors import UserError
-from utils.files import written_aside
-from utils.matlab import cell_order, write_cells
-from utils.protocols import SIDD_GRID, Space
+from cycleisp.utils import protocols
+from cycleisp.utils.errors import UserError
+from cycleisp.utils.files import written_aside
+from cycleisp.utils.matlab import cell_order, write_cells
+from cycleisp.utils.protocols import SIDD_GRID, Space
 
 OPTIONAL = {"MethodName": "CycleISP", "Authors": "", "PaperTitle": "", "Venue": ""}
 _SHOWN = 10  # problems in a message

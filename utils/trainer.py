@@ -24,16 +24,16 @@ from torch.utils.data import DataLoader, Dataset, default_collate
 from torch.utils.tensorboard import SummaryWriter
 from tqdm import tqdm
 
-from utils.checkpoint import save_weights
-from utils.config import Training, TrainingRecipe, dump_recipe
-from utils.devices import pick_device, tf32, training_precision
-from utils.errors import UserError
-from utils.files import write_bytes, written_aside
-from utils.made_ahead import Batch, MadeAhead
-from utils.metrics import psnr
-from utils.preview import target_key, training_strip
-from utils.progress import progress_bar
-from utils.version import code_version
+from cycleisp.utils.checkpoint import save_weights
+from cycleisp.utils.config import Training, TrainingRecipe, dump_recipe
+from cycleisp.utils.devices import pick_device, tf32, training_precision
+from cycleisp.utils.errors import UserError
+from cycleisp.utils.files import write_bytes, written_aside
+from cycleisp.utils.made_ahead import Batch, MadeAhead
+from cycleisp.utils.metrics import psnr
+from cycleisp.utils.preview import target_key, training_strip
+from cycleisp.utils.progress import progress_bar
+from cycleisp.utils.version import code_version
 
 log = logging.getLogger(__name__)
 

@@ -3,14 +3,14 @@
 import subprocess
 from pathlib import Path
 
-VERSION = "0.1.0"
+from cycleisp import __version__
 
 
 def code_version() -> str:
     """The version, and the git commit where the code lies in a repository: `0.1.0+g1a2b3c4` (`.dirty` if changed)."""
     root = Path(__file__).resolve().parents[1]
     if not (root / ".git").exists():
-        return VERSION
+        return __version__
     try:
         described = subprocess.run(
             ["git", "-C", str(root), "describe", "--always", "--dirty=.dirty", "--exclude=*"],
@@ -20,5 +20,5 @@ def code_version() -> str:
             check=True,
         )
     except (OSError, subprocess.SubprocessError):
-        return VERSION
-    return f"{VERSION}+g{described.stdout.strip()}"
+        return __version__
+    return f"{__version__}+g{described.stdout.strip()}"

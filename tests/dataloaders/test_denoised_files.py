@@ -12,14 +12,14 @@ from numpy.typing import NDArray
 from PIL import ExifTags, Image
 from torch import Tensor
 
-from dataloaders.denoised_files import DenoisedFiles, Summary
-from dataloaders.photos import find_sources, read_photo
+from cycleisp.dataloaders.denoised_files import DenoisedFiles, Summary
+from cycleisp.dataloaders.photos import find_sources, read_photo
+from cycleisp.utils import bayer
+from cycleisp.utils.errors import UserError
+from cycleisp.utils.noise import FixedNoise
+from cycleisp.utils.raw_files import read_raw
 from tests.dataloaders.test_photos import PROFILE, camera_exif
 from tests.fabricate import encode_png, random_picture, write_dng, write_png
-from utils import bayer
-from utils.errors import UserError
-from utils.noise import FixedNoise
-from utils.raw_files import read_raw
 
 NOISE = FixedNoise(0.01, 0.0005)
 HALF_A_LEVEL = 0.51 / 65535  # of a DNG's 16 bits

@@ -9,16 +9,16 @@ import pytest
 import torch
 from torch.utils.data import DataLoader, default_collate
 
-from dataloaders.denoising_data import open_denoising_data
-from dataloaders.denoising_patches import SRGB_MARGIN, DenoisingPatches, Patch
-from dataloaders.noisy_clean import StoredPairs, ValidationPairs
-from dataloaders.photos import PhotoError, PhotoStore
+from cycleisp.dataloaders.denoising_data import open_denoising_data
+from cycleisp.dataloaders.denoising_patches import SRGB_MARGIN, DenoisingPatches, Patch
+from cycleisp.dataloaders.noisy_clean import StoredPairs, ValidationPairs
+from cycleisp.dataloaders.photos import PhotoError, PhotoStore
+from cycleisp.utils import color
+from cycleisp.utils.config import DenoiserData, DenoiserRecipe, Synthesis
+from cycleisp.utils.errors import UserError
+from cycleisp.utils.noise import PROFILES, NoiseError
 from tests.dataloaders.test_noisy_clean import store_srgb, write_pair
 from tests.fabricate import random_picture, write_png
-from utils import color
-from utils.config import DenoiserData, DenoiserRecipe, Synthesis
-from utils.errors import UserError
-from utils.noise import PROFILES, NoiseError
 
 EVERYTHING = Synthesis(
     noise=["dnd", "sidd"],

@@ -7,7 +7,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from dataloaders.dnd import ORIENTATIONS, DndError, DndImages, bayer_pattern
+from cycleisp.dataloaders.dnd import ORIENTATIONS, DndError, DndImages, bayer_pattern
+from cycleisp.utils.color import cam2rgb_from_xyz2cam
+from cycleisp.utils.dnd_submission import DND
+from cycleisp.utils.protocols import Space
 from tests.fabricate_dnd import (
     NEUTRAL,
     READ_NOISE,
@@ -21,9 +24,6 @@ from tests.fabricate_dnd import (
     write_array,
     write_dnd,
 )
-from utils.color import cam2rgb_from_xyz2cam
-from utils.dnd_submission import DND
-from utils.protocols import Space
 
 SPACES: tuple[Space, ...] = ("raw", "srgb")
 

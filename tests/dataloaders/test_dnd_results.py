@@ -12,14 +12,14 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from dataloaders.dnd import DndError, DndImages, Orientation
-from dataloaders.dnd_results import DndResults
-from dataloaders.photos import read_photo
+from cycleisp.dataloaders.dnd import DndError, DndImages, Orientation
+from cycleisp.dataloaders.dnd_results import DndResults
+from cycleisp.dataloaders.photos import read_photo
+from cycleisp.utils.dnd_submission import file_name, read_bundle, validate_submission
+from cycleisp.utils.errors import UserError
+from cycleisp.utils.protocols import Space
 from tests.fabricate_dnd import READ_NOISE, SHOT_NOISE, SMALL, TILES, fake_images, write_dnd
 from tests.paths import ROOT
-from utils.dnd_submission import file_name, read_bundle, validate_submission
-from utils.errors import UserError
-from utils.protocols import Space
 
 PATTERNS = list(TILES)
 SETTINGS = {"weights": "identity"}
@@ -223,8 +223,8 @@ def test_a_damaged_image_leaves_those_before_it(tmp_path: Path) -> None:
 KILLED_AT_WORK = """
 import os, signal, sys
 from pathlib import Path
-from dataloaders.dnd import DndImages
-from dataloaders.dnd_results import DndResults
+from cycleisp.dataloaders.dnd import DndImages
+from cycleisp.dataloaders.dnd_results import DndResults
 from tests.fabricate_dnd import SMALL
 
 calls = 0

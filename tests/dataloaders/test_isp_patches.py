@@ -9,12 +9,12 @@ import torch
 from numpy.typing import NDArray
 from torch.utils.data import DataLoader
 
-from dataloaders.isp_patches import IspPatches, Patch, ValidationCrops, open_isp_data
-from dataloaders.photos import PhotoStore
-from dataloaders.raw_pairs import RawPairStore
+from cycleisp.dataloaders.isp_patches import IspPatches, Patch, ValidationCrops, open_isp_data
+from cycleisp.dataloaders.photos import PhotoStore
+from cycleisp.dataloaders.raw_pairs import RawPairStore
+from cycleisp.utils.config import IspRecipe
+from cycleisp.utils.errors import UserError
 from tests.fabricate import random_picture, write_dng, write_png
-from utils.config import IspRecipe
-from utils.errors import UserError
 
 
 def rggb_mosaic(photo: NDArray[np.uint8]) -> NDArray[np.uint16]:

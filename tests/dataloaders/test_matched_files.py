@@ -11,14 +11,14 @@ import pytest
 from numpy.typing import NDArray
 from PIL import ExifTags, Image
 
-from dataloaders.matched_files import MatchedFiles, find_view_pairs, natural_order
-from dataloaders.photos import read_photo
-from dataloaders.summary import Summary
+from cycleisp.dataloaders.matched_files import MatchedFiles, find_view_pairs, natural_order
+from cycleisp.dataloaders.photos import read_photo
+from cycleisp.dataloaders.summary import Summary
+from cycleisp.utils.color_lut import ColorLut, read_cube
+from cycleisp.utils.errors import UserError
 from tests.dataloaders.test_denoised_files import files_of
 from tests.dataloaders.test_photos import PROFILE, camera_exif
 from tests.fabricate import encode_png, random_picture, write_dng, write_png
-from utils.color_lut import ColorLut, read_cube
-from utils.errors import UserError
 
 Paint = Callable[[str, float], Path]
 

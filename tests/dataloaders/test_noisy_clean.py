@@ -11,16 +11,16 @@ from numpy.typing import NDArray
 from torch import Tensor
 from torch.utils.data import DataLoader, default_collate
 
-from dataloaders.noisy_clean import PairPaths, StoredPairs, ValidationPairs, find_pairs, read_pair
-from dataloaders.pair_factory import PairFactory
-from dataloaders.pair_store import PairFiles, PairStore, read_manifest
-from dataloaders.photos import PhotoError, find_sources
-from networks.cycleisp import CycleISP
-from networks.learned_camera import LearnedCamera
-from networks.synthesis import PairSynthesizer
+from cycleisp.dataloaders.noisy_clean import PairPaths, StoredPairs, ValidationPairs, find_pairs, read_pair
+from cycleisp.dataloaders.pair_factory import PairFactory
+from cycleisp.dataloaders.pair_store import PairFiles, PairStore, read_manifest
+from cycleisp.dataloaders.photos import PhotoError, find_sources
+from cycleisp.networks.cycleisp import CycleISP
+from cycleisp.networks.learned_camera import LearnedCamera
+from cycleisp.networks.synthesis import PairSynthesizer
+from cycleisp.utils.errors import UserError
+from cycleisp.utils.noise import PROFILES
 from tests.fabricate import random_picture, write_png
-from utils.errors import UserError
-from utils.noise import PROFILES
 
 SHOT, READ = 0.01, 0.0005
 SETTINGS = {"seed": 0, "noise": "dnd", "weights_sha256": "abc"}

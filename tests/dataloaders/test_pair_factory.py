@@ -14,13 +14,13 @@ import pytest
 import torch
 from torch import Tensor
 
-from dataloaders.pair_factory import Input, PairFactory, Summary, pair_seed, read_input, to_integers
-from dataloaders.pair_store import PairFiles, PairStore, read_manifest, read_raw_pair
-from dataloaders.photos import PhotoError, Source, find_sources, read_photo
+from cycleisp.dataloaders.pair_factory import Input, PairFactory, Summary, pair_seed, read_input, to_integers
+from cycleisp.dataloaders.pair_store import PairFiles, PairStore, read_manifest, read_raw_pair
+from cycleisp.dataloaders.photos import PhotoError, Source, find_sources, read_photo
+from cycleisp.utils import bayer
+from cycleisp.utils.errors import UserError
+from cycleisp.utils.raw_files import read_raw, render_with_libraw
 from tests.fabricate import write_dng
-from utils import bayer
-from utils.errors import UserError
-from utils.raw_files import read_raw, render_with_libraw
 
 SETTINGS = {"seed": 7, "weights_sha256": "abc", "version": "1"}
 

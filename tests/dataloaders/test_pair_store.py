@@ -15,10 +15,10 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from dataloaders import pair_store
-from dataloaders.pair_store import PairFiles, PairStore, read_manifest, read_raw_pair
+from cycleisp.dataloaders import pair_store
+from cycleisp.dataloaders.pair_store import PairFiles, PairStore, read_manifest, read_raw_pair
+from cycleisp.utils.errors import UserError
 from tests.fabricate import random_picture
-from utils.errors import UserError
 
 ROOT = Path(__file__).resolve().parents[2]
 SETTINGS = {"seed": 0, "noise": "dnd", "weights_sha256": "abc"}
@@ -343,7 +343,7 @@ FULL_DISK = """
 import resource, sys
 from pathlib import Path
 import numpy as np
-from dataloaders.pair_store import PairFiles, PairStore
+from cycleisp.dataloaders.pair_store import PairFiles, PairStore
 planes = np.random.default_rng(0).integers(0, 65536, (2, 4, 24, 32)).astype(np.uint16)
 pair = PairFiles(planes[0], planes[1], None, None, None)
 record = dict(shot_noise=0.01, read_noise=0.0005, seed=0, weights_sha256="0" * 64, version="1", source_bytes=1)

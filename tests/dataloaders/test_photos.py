@@ -13,8 +13,8 @@ import tifffile
 from numpy.typing import NDArray
 from PIL import ExifTags, Image, ImageCms
 
-from dataloaders import photos
-from dataloaders.photos import (
+from cycleisp.dataloaders import photos
+from cycleisp.dataloaders.photos import (
     PhotoError,
     PhotoStore,
     as_float,
@@ -23,8 +23,8 @@ from dataloaders.photos import (
     photo_metadata,
     read_photo,
 )
+from cycleisp.utils.png import PhotoMetadata
 from tests.fabricate import encode_png, png_chunk, random_picture, write_png
-from utils.png import PhotoMetadata
 
 ORIENTATION = 274  # the EXIF and TIFF tag
 

@@ -9,10 +9,10 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from dataloaders.raw_pairs import RawPairStore, prepare, split_names
+from cycleisp.dataloaders.raw_pairs import RawPairStore, prepare, split_names
+from cycleisp.utils.errors import UserError
+from cycleisp.utils.raw_files import RawFileError, render_with_libraw
 from tests.fabricate import write_dng, write_png
-from utils.errors import UserError
-from utils.raw_files import RawFileError, render_with_libraw
 
 BLACK, WHITE = 64, 1023
 FIRST_RED = {"RGGB": (0, 0), "GRBG": (0, 1), "GBRG": (1, 0), "BGGR": (1, 1)}  # row and column

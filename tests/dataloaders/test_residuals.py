@@ -17,9 +17,12 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from dataloaders.residual_sources import PairSource, ResidualError, find_residual_sources
-from dataloaders.residuals import ResidualNoise, open_noise
-from dataloaders.sidd import SiddError
+from cycleisp.dataloaders.residual_sources import PairSource, ResidualError, find_residual_sources
+from cycleisp.dataloaders.residuals import ResidualNoise, open_noise
+from cycleisp.dataloaders.sidd import SiddError
+from cycleisp.utils.config import GenerationRecipe
+from cycleisp.utils.errors import UserError
+from cycleisp.utils.noise import FixedNoise, NoisyRaw
 from tests.fabricate_dnd import create_matlab_file, write_array
 from tests.fabricate_residuals import (
     READ_NOISE,
@@ -35,9 +38,6 @@ from tests.fabricate_residuals import (
     write_levels,
     write_scene,
 )
-from utils.config import GenerationRecipe
-from utils.errors import UserError
-from utils.noise import FixedNoise, NoisyRaw
 
 RGGB, BGGR, GRBG, GBRG = (SCENES[pattern] for pattern in ("RGGB", "BGGR", "GRBG", "GBRG"))
 

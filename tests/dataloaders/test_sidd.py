@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from scipy.io import savemat
 
-from dataloaders.sidd import (
+from cycleisp.dataloaders.sidd import (
     VALIDATION_SCENES,
     Scene,
     SiddBlocks,
@@ -25,6 +25,8 @@ from dataloaders.sidd import (
     read_patterns,
     read_scenes,
 )
+from cycleisp.utils import protocols
+from cycleisp.utils.matlab import MatlabError
 from tests.fabricate_sidd import (
     BETAS,
     SIDE,
@@ -36,8 +38,6 @@ from tests.fabricate_sidd import (
     write_patterns,
     write_validation,
 )
-from utils import protocols
-from utils.matlab import MatlabError
 
 SPACES = pytest.mark.parametrize("space", ["raw", "srgb"])
 KIND = {"raw": "Raw", "srgb": "Srgb"}
@@ -345,7 +345,7 @@ def test_other_shapes_and_types_are_refused(tmp_path: Path, space: Space) -> Non
 
 def test_big_endian_blocks_come_out_as_this_machine_has_them(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     values = some_blocks("raw")
-    monkeypatch.setattr("dataloaders.sidd.open_array", lambda *_: values.astype(">f4"))
+    monkeypatch.setattr("cycleisp.dataloaders.sidd.open_array", lambda *_: values.astype(">f4"))
     block = SiddBlocks(tmp_path / "a.mat", "raw", tmp_path)[33]
     assert block.dtype == np.float32 and block.dtype.isnative
     np.testing.assert_array_equal(block, values[1, 1])

@@ -8,11 +8,11 @@ import pytest
 from numpy.typing import NDArray
 
 import train_raw2rgb
-from dataloaders.raw_pairs import RawPairStore, prepare
-from dataloaders.sidd import SiddError
-from dataloaders.sidd_frames import align, find_sidd_frames
-from networks.cycleisp import CycleISP
-from networks.pretrained import load_network
+from cycleisp.dataloaders.raw_pairs import RawPairStore, prepare
+from cycleisp.dataloaders.sidd import SiddError
+from cycleisp.dataloaders.sidd_frames import align, find_sidd_frames
+from cycleisp.networks.cycleisp import CycleISP
+from cycleisp.networks.pretrained import load_network
 from tests.fabricate import random_picture, write_dng, write_png
 from tests.fabricate_residuals import SCENES, red_at, write_known_cameras, write_scene
 from tests.paths import ROOT

@@ -9,12 +9,12 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from dataloaders.sidd import VALIDATION_SCENES, parse_scene
-from dataloaders.sidd_results import SiddResults
-from dataloaders.sidd_scores import Scores
+from cycleisp.dataloaders.sidd import VALIDATION_SCENES, parse_scene
+from cycleisp.dataloaders.sidd_results import SiddResults
+from cycleisp.dataloaders.sidd_scores import Scores
+from cycleisp.utils import protocols
+from cycleisp.utils.errors import UserError
 from tests.fabricate_sidd import SIDE, some_blocks
-from utils import protocols
-from utils.errors import UserError
 
 SCENES = [parse_scene(name) for name in VALIDATION_SCENES]
 

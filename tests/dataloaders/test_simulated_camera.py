@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from dataloaders.simulated_camera import (
+from cycleisp.dataloaders.simulated_camera import (
     DAYLIGHT_SPREAD,
     INVERSE_TONES,
     XYZ2CAM,
@@ -14,7 +14,7 @@ from dataloaders.simulated_camera import (
     sample_camera,
     typical_camera,
 )
-from utils import color
+from cycleisp.utils import color
 
 TONES: dict[str, Callable[[NDArray], NDArray]] = {
     "libraw": color.bt709_encode,

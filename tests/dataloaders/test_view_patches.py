@@ -9,12 +9,12 @@ import torch
 from torch import Tensor
 from torch.utils.data import DataLoader, Dataset, default_collate
 
-from dataloaders.view_patches import ViewPatches, open_view_data, sample_color_change
+from cycleisp.dataloaders.view_patches import ViewPatches, open_view_data, sample_color_change
+from cycleisp.utils import bayer
+from cycleisp.utils.color_change import ColorChange
+from cycleisp.utils.config import IspRecipe, Views
+from cycleisp.utils.errors import UserError
 from tests.fabricate import random_picture, write_png
-from utils import bayer
-from utils.color_change import ColorChange
-from utils.config import IspRecipe, Views
-from utils.errors import UserError
 
 UNCHANGED = Views(unchanged_share=1.0)
 

@@ -4,7 +4,7 @@ from collections.abc import Callable
 
 import pytest
 
-from networks import feature_maps
+from cycleisp.networks import feature_maps
 
 Memory = Callable[[int, int], None]
 

@@ -9,11 +9,11 @@ import torch
 from torch import Tensor, nn
 from torch._subclasses.fake_tensor import FakeTensorMode
 
-from networks import ColorCorrection, Raw2Rgb, RawDenoiser, Rgb2Raw, SrgbDenoiser, acceleration
-from networks.acceleration import compile_blocks, record_trunks, to_device
-from networks.blocks import DAB, DeepFeatures, save_memory
-from networks.cycleisp import CycleISP
-from utils.checkpoint import load_weights, save_weights
+from cycleisp.networks import ColorCorrection, Raw2Rgb, RawDenoiser, Rgb2Raw, SrgbDenoiser, acceleration
+from cycleisp.networks.acceleration import compile_blocks, record_trunks, to_device
+from cycleisp.networks.blocks import DAB, DeepFeatures, save_memory
+from cycleisp.networks.cycleisp import CycleISP
+from cycleisp.utils.checkpoint import load_weights, save_weights
 
 SMALL = {"width": 8, "num_groups": 2, "num_blocks": 2, "reduction": 2}
 GRAPH_ONLY = {

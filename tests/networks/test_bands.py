@@ -3,8 +3,8 @@
 import pytest
 import torch
 
-from networks import bands
-from networks.bands import EDGE, Strip
+from cycleisp.networks import bands
+from cycleisp.networks.bands import EDGE, Strip
 
 CPU = torch.device("cpu")
 HEIGHTS = [1, 2, 5, 6, 11, 12, 13, 17, 100, 1001]

@@ -4,11 +4,11 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from networks.batches import BatchDenoiser
-from networks.denoiser import RawDenoiser, SrgbDenoiser
+from cycleisp.networks.batches import BatchDenoiser
+from cycleisp.networks.denoiser import RawDenoiser, SrgbDenoiser
+from cycleisp.utils.errors import UserError
+from cycleisp.utils.padding import pad_to_multiple
 from tests.fabricate import random_picture
-from utils.errors import UserError
-from utils.padding import pad_to_multiple
 
 SIZES = {"width": 8, "num_groups": 1, "num_blocks": 1, "reduction": 4, "unshuffle": 4}
 

@@ -5,8 +5,8 @@ import pytest
 import torch
 from torch import Tensor
 
-from networks.classical_camera import ClassicalCamera, demosaic, srgb_decode, srgb_encode
-from utils import bayer, color, preview
+from cycleisp.networks.classical_camera import ClassicalCamera, demosaic, srgb_decode, srgb_encode
+from cycleisp.utils import bayer, color, preview
 
 XYZ2CAM = np.array([[0.80, -0.20, -0.05], [-0.40, 1.20, 0.20], [-0.05, 0.15, 0.60]])
 CAM2RGB = torch.from_numpy(color.cam2rgb_from_xyz2cam(XYZ2CAM)).float()

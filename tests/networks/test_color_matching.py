@@ -8,11 +8,11 @@ from numpy.typing import NDArray
 from skimage import data
 from torch import Tensor, nn
 
-from networks import CycleISP
-from networks.color_matching import ColorMatcher
-from networks.objectives import ColorMatchingObjective
+from cycleisp.networks import CycleISP
+from cycleisp.networks.color_matching import ColorMatcher
+from cycleisp.networks.objectives import ColorMatchingObjective
+from cycleisp.utils.color_change import ColorChange
 from tests.fabricate import random_picture
-from utils.color_change import ColorChange
 
 
 def photo(height: int, width: int, seed: int = 0) -> NDArray[np.float32]:
@@ -85,7 +85,7 @@ def test_places_that_are_not_trusted_count_for_nothing(monkeypatch: pytest.Monke
     few = np.zeros((96, 128), dtype=bool)
     few[:5, :80] = True  # 3 %
     wrong = np.full((96, 128, 3), (0.9, 0.1, 0.1), np.float32)
-    monkeypatch.setattr("networks.color_matching.align", lambda view, reference: (wrong, few))
+    monkeypatch.setattr("cycleisp.networks.color_matching.align", lambda view, reference: (wrong, few))
     matcher = ColorMatcher(KnowsTheChange(CHANGE), working_size=128)  # type: ignore[arg-type]
     source = scene()
     matched = matcher.lut(source, CHANGE.apply(source)).apply(source)

@@ -4,8 +4,8 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from networks.blocks import GlobalMean
-from networks.denoiser import RawDenoiser, SrgbDenoiser
+from cycleisp.networks.blocks import GlobalMean
+from cycleisp.networks.denoiser import RawDenoiser, SrgbDenoiser
 from tests.fabricate import random_picture
 
 SIZES = [

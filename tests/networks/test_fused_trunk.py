@@ -10,9 +10,9 @@ from torch import Tensor, nn
 
 pytest.importorskip("triton", reason="Triton, which comes with PyTorch for Linux, is not installed")
 
-from networks import block_kernels, fused_trunk, trunk
-from networks.blocks import DeepFeatures
-from networks.fused_trunk import FusedTrunk
+from cycleisp.networks import block_kernels, fused_trunk, trunk
+from cycleisp.networks.blocks import DeepFeatures
+from cycleisp.networks.fused_trunk import FusedTrunk
 
 pytestmark = pytest.mark.skipif(
     os.environ.get("TRITON_INTERPRET") != "1", reason="there is a GPU: tests/test_cuda.py runs the kernels on it"

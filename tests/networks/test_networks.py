@@ -6,7 +6,7 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from networks import (
+from cycleisp.networks import (
     ColorCorrection,
     CycleISP,
     GuidedRaw2Rgb,
@@ -16,10 +16,10 @@ from networks import (
     SrgbDenoiser,
     pretrained,
 )
-from networks.blocks import DAB
-from networks.blur import gaussian_taps
-from networks.companding import LinearDemosaic, compand, expand
-from utils import bayer
+from cycleisp.networks.blocks import DAB
+from cycleisp.networks.blur import gaussian_taps
+from cycleisp.networks.companding import LinearDemosaic, compand, expand
+from cycleisp.utils import bayer
 
 SMALL = {"width": 8, "num_groups": 1, "num_blocks": 2, "reduction": 1}
 

@@ -4,7 +4,7 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from networks.objectives import DenoiserObjective
+from cycleisp.networks.objectives import DenoiserObjective
 
 
 class Halved(nn.Module):

@@ -7,14 +7,14 @@ import pytest
 import torch
 from torch import Tensor
 
-from networks import denoiser, pretrained
-from networks.denoiser import STABLE_DEVIATION, RawDenoiser
-from networks.objectives import DenoiserObjective
-from networks.tiling import TiledDenoiser
+from cycleisp.networks import denoiser, pretrained
+from cycleisp.networks.denoiser import STABLE_DEVIATION, RawDenoiser
+from cycleisp.networks.objectives import DenoiserObjective
+from cycleisp.networks.tiling import TiledDenoiser
+from cycleisp.utils.checkpoint import save_weights
+from cycleisp.utils.noise import noise_from_seeds, noise_level_function
+from cycleisp.utils.variance_stabilization import stabilize
 from tests.fabricate import random_picture
-from utils.checkpoint import save_weights
-from utils.noise import noise_from_seeds, noise_level_function
-from utils.variance_stabilization import stabilize
 
 SIZES: dict[str, Any] = {"width": 8, "num_groups": 1, "num_blocks": 1, "reduction": 2, "unshuffle": 2}
 LEVELS = [(1e-4, 1e-8), (0.012, 1e-3), (0.01, 0.0), (0.0, 1e-4)]

@@ -7,9 +7,19 @@ import torch
 from torch import Tensor, nn
 from torch._subclasses.fake_tensor import FakeTensorMode
 
-from networks import ColorCorrection, Raw2Rgb, RawDenoiser, Rgb2Raw, SrgbDenoiser, bands, feature_maps, rows, strips
-from networks.blocks import DeepFeatures
-from networks.feature_maps import FeatureMap, InMemory, OnHost, make_maps
+from cycleisp.networks import (
+    ColorCorrection,
+    Raw2Rgb,
+    RawDenoiser,
+    Rgb2Raw,
+    SrgbDenoiser,
+    bands,
+    feature_maps,
+    rows,
+    strips,
+)
+from cycleisp.networks.blocks import DeepFeatures
+from cycleisp.networks.feature_maps import FeatureMap, InMemory, OnHost, make_maps
 from tests.networks.conftest import Memory
 
 SMALL = {"width": 8, "num_groups": 2, "num_blocks": 2, "reduction": 2}

@@ -7,12 +7,12 @@ import pytest
 import torch
 from torch import Tensor
 
-from networks.blur import GaussianBlur
-from networks.cycleisp import CycleISP
-from networks.learned_camera import CleanTarget, LearnedCamera
-from networks.synthesis import NoisyCleanPair, PairSynthesizer
-from utils.noise import PROFILES, FixedNoise
-from utils.padding import pad_to_multiple
+from cycleisp.networks.blur import GaussianBlur
+from cycleisp.networks.cycleisp import CycleISP
+from cycleisp.networks.learned_camera import CleanTarget, LearnedCamera
+from cycleisp.networks.synthesis import NoisyCleanPair, PairSynthesizer
+from cycleisp.utils.noise import PROFILES, FixedNoise
+from cycleisp.utils.padding import pad_to_multiple
 
 QUIET = FixedNoise(1e-4, 1e-5)  # a standard deviation below 0.01
 LOUD = FixedNoise(0.05, 0.02)  # clips often

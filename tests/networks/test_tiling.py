@@ -7,12 +7,12 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from networks import tiling
-from networks.blocks import GlobalMean
-from networks.denoiser import RawDenoiser, SrgbDenoiser
-from networks.tiling import TiledDenoiser, tiles
+from cycleisp.networks import tiling
+from cycleisp.networks.blocks import GlobalMean
+from cycleisp.networks.denoiser import RawDenoiser, SrgbDenoiser
+from cycleisp.networks.tiling import TiledDenoiser, tiles
+from cycleisp.utils.padding import pad_to_multiple
 from tests.fabricate import random_picture
-from utils.padding import pad_to_multiple
 
 TILE = 32
 

@@ -12,15 +12,15 @@ import torch
 from torch import Tensor
 from torch.utils.data import default_collate
 
-from networks.blur import GaussianBlur
-from networks.classical_camera import ClassicalCamera
-from networks.cycleisp import CycleISP
-from networks.learned_camera import LearnedCamera
-from networks.training_pairs import TrainingPairs, open_training_pairs
+from cycleisp.networks.blur import GaussianBlur
+from cycleisp.networks.classical_camera import ClassicalCamera
+from cycleisp.networks.cycleisp import CycleISP
+from cycleisp.networks.learned_camera import LearnedCamera
+from cycleisp.networks.training_pairs import TrainingPairs, open_training_pairs
+from cycleisp.utils.checkpoint import WeightsError
+from cycleisp.utils.config import Synthesis
+from cycleisp.utils.noise import noise_from_seeds
 from tests.fabricate import random_picture
-from utils.checkpoint import WeightsError
-from utils.config import Synthesis
-from utils.noise import noise_from_seeds
 
 Patch = dict[str, Tensor]
 Space = Literal["raw", "srgb"]

@@ -8,7 +8,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from networks import Rgb2Raw, SrgbDenoiser, bands, convolutions, winograd
+from cycleisp.networks import Rgb2Raw, SrgbDenoiser, bands, convolutions, winograd
 from tests.networks.conftest import Memory
 from tests.networks.test_strips import CASES, by_strips, network, whole
 
@@ -143,8 +143,8 @@ def test_without_numba_convolutions_are_direct(
     monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     convolutions._winograd.cache_clear()
-    monkeypatch.setitem(__import__("sys").modules, "networks.winograd", None)
-    monkeypatch.delattr("networks.winograd")
+    monkeypatch.setitem(__import__("sys").modules, "cycleisp.networks.winograd", None)
+    monkeypatch.delattr("cycleisp.networks.winograd")
     with caplog.at_level(logging.WARNING):
         assert not convolutions.winograd_wins(torch.rand(1, 3, 150, 150), 64, 150 * 150)
     assert "networks run without Winograd's convolutions, which would be faster" in caplog.text

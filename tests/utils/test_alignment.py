@@ -6,8 +6,8 @@ import pytest
 from numpy.typing import NDArray
 from skimage import data
 
-from utils.alignment import align
-from utils.color_change import ColorChange
+from cycleisp.utils.alignment import align
+from cycleisp.utils.color_change import ColorChange
 
 HEIGHT, WIDTH = 240, 320
 

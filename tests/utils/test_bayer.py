@@ -8,7 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import Tensor
 
-from utils import bayer
+from cycleisp.utils import bayer
 
 quick = settings(max_examples=25, deadline=None, derandomize=True)
 EIGHT_CASES = list(itertools.product((False, True), repeat=3))

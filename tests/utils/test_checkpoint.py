@@ -7,9 +7,9 @@ import pytest
 import torch
 from torch import nn
 
-from networks import CycleISP, Rgb2Raw, SrgbDenoiser
-from networks.pretrained import build, find_weights, load_network
-from utils.checkpoint import (
+from cycleisp.networks import CycleISP, Rgb2Raw, SrgbDenoiser
+from cycleisp.networks.pretrained import build, find_weights, load_network
+from cycleisp.utils.checkpoint import (
     WeightsError,
     load_weights,
     read_metadata,
@@ -19,7 +19,7 @@ from utils.checkpoint import (
     save_weights,
     write_released,
 )
-from utils.conversion import halve
+from cycleisp.utils.conversion import halve
 
 SIZES = {"rgb2raw": {"width": 8, "num_groups": 1, "num_blocks": 2, "reduction": 4, "unshuffle": 2}}
 

@@ -5,7 +5,7 @@ import math
 import pytest
 import torch
 
-from utils.noise import clipped_mean
+from cycleisp.utils.noise import clipped_mean
 
 COUNT = 400_000
 

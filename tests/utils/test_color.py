@@ -8,7 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
-from utils import color
+from cycleisp.utils import color
 
 quick = settings(max_examples=40, deadline=None, derandomize=True)
 unit = st.floats(0, 1)

@@ -3,8 +3,8 @@
 import numpy as np
 import pytest
 
-from utils import color
-from utils.color_change import ColorChange
+from cycleisp.utils import color
+from cycleisp.utils.color_change import ColorChange
 
 COLORS = np.random.default_rng(0).uniform(0.2, 0.7, (500, 3)).astype(np.float32)
 LUMA = np.array([0.299, 0.587, 0.114])

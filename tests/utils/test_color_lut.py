@@ -9,10 +9,10 @@ from numpy.typing import NDArray
 from PIL import Image, ImageFilter
 from scipy import ndimage
 
-from utils import color_lut
-from utils.color_change import ColorChange
-from utils.color_lut import ColorLut, average_luts, fit_color_lut, read_cube
-from utils.errors import UserError
+from cycleisp.utils import color_lut
+from cycleisp.utils.color_change import ColorChange
+from cycleisp.utils.color_lut import ColorLut, average_luts, fit_color_lut, read_cube
+from cycleisp.utils.errors import UserError
 
 DTYPES = (np.uint8, np.uint16, np.float32)
 SATURATION_06 = ColorChange(saturation=0.6)  # affine, and no colour leaves the range: what is left is the fit's error

@@ -6,8 +6,7 @@ import pytest
 import yaml
 from pydantic import ValidationError
 
-from tests.paths import ROOT
-from utils.config import (
+from cycleisp.utils.config import (
     ColorCorrectionSizes,
     ConfigError,
     DenoiserRecipe,
@@ -22,7 +21,8 @@ from utils.config import (
     load_recipe,
     read_yaml,
 )
-from utils.errors import UserError
+from cycleisp.utils.errors import UserError
+from tests.paths import ROOT
 
 # Denoisers have a recipe of their own kind.
 ISP_RECIPES = sorted(

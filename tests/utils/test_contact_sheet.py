@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from utils.contact_sheet import contact_sheet, difference_picture
+from cycleisp.utils.contact_sheet import contact_sheet, difference_picture
 
 RED = (200, 10, 30)  # unlike ink, paper and anything between
 

@@ -5,8 +5,8 @@ from collections.abc import Callable
 import pytest
 import torch
 
-from utils.devices import computing, download, inference_precision, pick_device, training_precision, upload
-from utils.errors import UserError
+from cycleisp.utils.devices import computing, download, inference_precision, pick_device, training_precision, upload
+from cycleisp.utils.errors import UserError
 
 
 def pretend(monkeypatch: pytest.MonkeyPatch, cuda: bool = False, mps: bool = False) -> None:

@@ -9,10 +9,17 @@ import pytest
 from numpy.typing import NDArray
 from scipy.io import loadmat, savemat, whosmat
 
+from cycleisp.utils.dnd_submission import (
+    bundle_problems,
+    file_name,
+    listed,
+    read_bundle,
+    validate_submission,
+    write_bundle,
+)
+from cycleisp.utils.errors import UserError
+from cycleisp.utils.protocols import Space
 from tests.fabricate_dnd import SMALL, write_array
-from utils.dnd_submission import bundle_problems, file_name, listed, read_bundle, validate_submission, write_bundle
-from utils.errors import UserError
-from utils.protocols import Space
 
 SPACES: tuple[Space, ...] = ("raw", "srgb")
 

@@ -8,9 +8,9 @@ import pytest
 import tifffile
 from numpy.typing import NDArray
 
-from utils import bayer, color
-from utils.dng import encode_dng
-from utils.raw_files import RawImage, read_raw, render_with_libraw
+from cycleisp.utils import bayer, color
+from cycleisp.utils.dng import encode_dng
+from cycleisp.utils.raw_files import RawImage, read_raw, render_with_libraw
 
 GAINS = np.array([2.0, 1.0, 1.6])
 XYZ2CAM = np.array([[0.80, -0.20, -0.05], [-0.40, 1.20, 0.20], [-0.05, 0.15, 0.60]])

@@ -16,10 +16,10 @@ import gdown
 import pytest
 import torch
 
-from utils import download
-from utils.checkpoint import save_tensors
-from utils.download import DownloadError, check_present, fetch
-from utils.registry import Sizes, Weights
+from cycleisp.utils import download
+from cycleisp.utils.checkpoint import save_tensors
+from cycleisp.utils.download import DownloadError, check_present, fetch
+from cycleisp.utils.registry import Sizes, Weights
 
 CONTENT = bytes(range(256)) * 1024  # several blocks
 HALF = len(CONTENT) // 2

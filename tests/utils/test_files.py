@@ -7,13 +7,13 @@ from pathlib import Path
 
 import pytest
 
+from cycleisp.utils.files import write_bytes, written_aside
 from tests.paths import ROOT
-from utils.files import write_bytes, written_aside
 
 KILLED_WHILE_WRITING = """
 import os, signal, sys
 from pathlib import Path
-from utils.files import written_aside
+from cycleisp.utils.files import written_aside
 with written_aside(Path(sys.argv[1])) as aside:
     aside.write_bytes(b"half of")
     os.kill(os.getpid(), signal.SIGKILL)

@@ -8,8 +8,8 @@ import pytest
 import torch
 from torch import Tensor
 
+from cycleisp.utils.finishing import BLUR_RADIUS, jpeg, smooth_noise
 from tests.fabricate import random_picture
-from utils.finishing import BLUR_RADIUS, jpeg, smooth_noise
 
 SIGMAS = 5.0
 # BT.601 luma and colour differences, from the standard: Cb = (B - Y) / 1.772, Cr = (R - Y) / 1.402.

@@ -5,7 +5,7 @@ import math
 import pytest
 import torch
 
-from utils.losses import raw_log_l1_loss
+from cycleisp.utils.losses import raw_log_l1_loss
 
 EPSILON = 1e-3
 

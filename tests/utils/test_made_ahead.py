@@ -9,7 +9,7 @@ import pytest
 import torch
 from torch import Tensor
 
-from utils.made_ahead import IN_PLACE, Batch, MadeAhead
+from cycleisp.utils.made_ahead import IN_PLACE, Batch, MadeAhead
 
 CUDA = torch.device("cuda")
 

@@ -12,7 +12,7 @@ import scipy.io
 import scipy.sparse
 from numpy.typing import NDArray
 
-from utils.matlab import MatlabError, cell_order, open_array, write_cells
+from cycleisp.utils.matlab import MatlabError, cell_order, open_array, write_cells
 
 TYPES = ["i1", "u1", "i2", "u2", "i4", "u4", "i8", "u8", "f4", "f8"]
 CLASSES = {"f8": 6, "f4": 7, "i1": 8, "u1": 9, "i2": 10, "u2": 11, "i4": 12, "u4": 13, "i8": 14, "u8": 15}

@@ -9,7 +9,7 @@ import pytest
 import torch
 from torch import Tensor
 
-from utils.noise import (
+from cycleisp.utils.noise import (
     PROFILES,
     FixedNoise,
     NoiseProfile,

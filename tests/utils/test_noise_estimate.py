@@ -14,9 +14,9 @@ import pytest
 import torch
 from torch import Tensor
 
+from cycleisp.utils.noise import FixedNoise, parse_noise
+from cycleisp.utils.noise_estimate import BINS, FEWEST, estimate_noise
 from tests.fabricate import random_picture
-from utils.noise import FixedNoise, parse_noise
-from utils.noise_estimate import BINS, FEWEST, estimate_noise
 
 SIGMAS = 5.0
 LEVELS = pytest.mark.parametrize(("shot", "read"), [(0.01, 1e-3), (0.002, 1e-5), (5e-4, 1e-6)])

@@ -10,8 +10,8 @@ import pytest
 from numpy.typing import NDArray
 from PIL import Image, ImageCms
 
+from cycleisp.utils.png import PhotoMetadata, encode_png
 from tests.fabricate import random_picture
-from utils.png import PhotoMetadata, encode_png
 
 DEPTHS = pytest.mark.parametrize("dtype", [np.uint8, np.uint16], ids=["8 bit", "16 bit"])
 METADATA = {

@@ -5,7 +5,7 @@ import pytest
 import torch
 from numpy.typing import NDArray
 
-from utils import bayer, color, preview
+from cycleisp.utils import bayer, color, preview
 
 CELL = 8
 # linear camera colours of a small chart, two rows of three

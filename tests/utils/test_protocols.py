@@ -5,8 +5,8 @@ import math
 import numpy as np
 import pytest
 
-from utils import metrics
-from utils.protocols import SIDD, SIDD_GRID, SIDD_SIDE, as_8bit, as_unit_float, dnd_finish
+from cycleisp.utils import metrics
+from cycleisp.utils.protocols import SIDD, SIDD_GRID, SIDD_SIDE, as_8bit, as_unit_float, dnd_finish
 
 
 def test_sidd_is_as_large_as_it_is() -> None:

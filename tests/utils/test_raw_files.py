@@ -10,11 +10,11 @@ import pytest
 import tifffile
 from numpy.typing import NDArray
 
+from cycleisp.utils import bayer, color, preview
+from cycleisp.utils.errors import UserError
+from cycleisp.utils.raw_files import RAW_SUFFIXES, RawFileError, RawImage, read_raw, render_with_libraw
 from tests.fabricate import write_dng
 from tests.paths import shared
-from utils import bayer, color, preview
-from utils.errors import UserError
-from utils.raw_files import RAW_SUFFIXES, RawFileError, RawImage, read_raw, render_with_libraw
 
 BLACK, WHITE = 64, 1023
 XYZ2CAM = np.array([[0.80, -0.20, -0.05], [-0.40, 1.20, 0.20], [-0.05, 0.15, 0.60]])

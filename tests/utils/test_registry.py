@@ -7,11 +7,11 @@ from typing import Any
 import pytest
 import yaml
 
-from networks import pretrained
-from utils import registry
-from utils.checkpoint import file_sha256, read_metadata
-from utils.config import ConfigError
-from utils.registry import Sizes, read_registry, table
+from cycleisp.networks import pretrained
+from cycleisp.utils import registry
+from cycleisp.utils.checkpoint import file_sha256, read_metadata
+from cycleisp.utils.config import ConfigError
+from cycleisp.utils.registry import Sizes, read_registry, table
 
 SHIPPED = registry.FOLDER
 ENTRY: dict[str, Any] = {

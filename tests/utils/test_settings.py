@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from utils.errors import UserError
-from utils.settings import check_folder, claim_folder
+from cycleisp.utils.errors import UserError
+from cycleisp.utils.settings import check_folder, claim_folder
 
 SETTINGS = {"split": "validation", "weights": "abc", "sizes": (1, 2), "scale": 0.1}
 

@@ -11,9 +11,9 @@ import pytest
 import scipy.io
 from numpy.typing import NDArray
 
-from utils import protocols
-from utils.protocols import Space
-from utils.sidd_submission import (
+from cycleisp.utils import protocols
+from cycleisp.utils.protocols import Space
+from cycleisp.utils.sidd_submission import (
     SubmissionError,
     block_shape,
     submission_names,

@@ -18,19 +18,19 @@ from safetensors.torch import load_file
 from torch import Tensor
 from torch.utils.data import Dataset
 
-from dataloaders.denoising_patches import DenoisingPatches
-from dataloaders.photos import PhotoStore
-from networks.cycleisp import CycleISP
-from networks.fused_trunk import FusedTrunk
-from networks.learned_camera import LearnedCamera
-from networks.objectives import DenoiserObjective, JointObjective, Raw2RgbObjective, Rgb2RawObjective
-from networks.pretrained import build, load_network
-from networks.rgb2raw import Rgb2Raw
-from networks.training_pairs import TrainingPairs
+from cycleisp.dataloaders.denoising_patches import DenoisingPatches
+from cycleisp.dataloaders.photos import PhotoStore
+from cycleisp.networks.cycleisp import CycleISP
+from cycleisp.networks.fused_trunk import FusedTrunk
+from cycleisp.networks.learned_camera import LearnedCamera
+from cycleisp.networks.objectives import DenoiserObjective, JointObjective, Raw2RgbObjective, Rgb2RawObjective
+from cycleisp.networks.pretrained import build, load_network
+from cycleisp.networks.rgb2raw import Rgb2Raw
+from cycleisp.networks.training_pairs import TrainingPairs
+from cycleisp.utils.config import DenoiserData, Synthesis, Training, TrainingRecipe
+from cycleisp.utils.trainer import Batch, StepBatches, Trainer, TrainingError, learning_rate, start
 from tests.fabricate import random_picture, write_png
 from tests.paths import ROOT
-from utils.config import DenoiserData, Synthesis, Training, TrainingRecipe
-from utils.trainer import Batch, StepBatches, Trainer, TrainingError, learning_rate, start
 
 SIZES = {
     "rgb2raw": {"width": 8, "num_groups": 1, "num_blocks": 1, "reduction": 4, "unshuffle": 2, "companded": True},

@@ -5,8 +5,8 @@ import pytest
 import torch
 from torch import Tensor
 
-from utils.noise import noise_level_function
-from utils.variance_stabilization import destabilize, read_noise_level, stabilize, unbiased_inverse
+from cycleisp.utils.noise import noise_level_function
+from cycleisp.utils.variance_stabilization import destabilize, read_noise_level, stabilize, unbiased_inverse
 
 COUNT = 200_000
 LEVELS = pytest.mark.parametrize(("shot_noise", "read_noise"), [(1e-4, 1e-7), (0.01, 1e-4), (0.02, 2e-3)])
