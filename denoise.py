@@ -9,15 +9,15 @@ and its rendering as PNG. What lies in DIR already is kept: the same line again 
 import argparse
 from pathlib import Path
 
-from cycleisp.dataloaders.denoised_files import DenoisedFiles
 from cycleisp.dataloaders.photos import find_sources
+from cycleisp.dataloaders.results.denoised_files import DenoisedFiles
 from cycleisp.networks.acceleration import to_device
+from cycleisp.networks.inference.tiled import TiledDenoiser
 from cycleisp.networks.pretrained import load_denoisers
-from cycleisp.networks.tiling import TiledDenoiser
 from cycleisp.utils.cli import run_script
 from cycleisp.utils.devices import PRECISIONS, inference_precision, pick_device
 from cycleisp.utils.errors import UserError
-from cycleisp.utils.noise import FixedNoise, NoiseError, parse_noise
+from cycleisp.utils.raw.noise import FixedNoise, NoiseError, parse_noise
 
 
 def parse_args() -> argparse.Namespace:

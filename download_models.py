@@ -11,10 +11,10 @@ not run.
 import argparse
 import sys
 
-from cycleisp.utils import registry
 from cycleisp.utils.cli import run_script
-from cycleisp.utils.download import DownloadError, check_present, fetch
 from cycleisp.utils.errors import UserError
+from cycleisp.utils.weights import registry
+from cycleisp.utils.weights.download import DownloadError, check_present, fetch
 
 
 def parse_args() -> argparse.Namespace:

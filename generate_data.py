@@ -11,15 +11,15 @@ import os
 from pathlib import Path
 from typing import Any
 
-from cycleisp.dataloaders.pair_factory import PairFactory
-from cycleisp.dataloaders.pair_preview import write_preview
-from cycleisp.dataloaders.pair_store import PairStore
+from cycleisp.dataloaders.pairs.factory import PairFactory
+from cycleisp.dataloaders.pairs.preview import write_preview
+from cycleisp.dataloaders.pairs.store import PairStore
 from cycleisp.dataloaders.photos import find_sources
-from cycleisp.dataloaders.residuals import open_noise
+from cycleisp.dataloaders.real_noise.residuals import open_noise
 from cycleisp.networks.acceleration import to_device
-from cycleisp.networks.learned_camera import LearnedCamera
 from cycleisp.networks.pretrained import load_cycleisp
-from cycleisp.networks.synthesis import PairSynthesizer
+from cycleisp.networks.synthesis.learned_camera import LearnedCamera
+from cycleisp.networks.synthesis.photo_pairs import PairSynthesizer
 from cycleisp.utils.cli import recipe_from_arguments, run_script
 from cycleisp.utils.config import GenerationRecipe
 from cycleisp.utils.devices import PRECISIONS, inference_precision, pick_device

@@ -12,10 +12,10 @@ import argparse
 import math
 from pathlib import Path
 
-from cycleisp.dataloaders.matched_files import MatchedFiles, find_view_pairs
+from cycleisp.dataloaders.results.matched_files import MatchedFiles, find_view_pairs
 from cycleisp.networks.acceleration import to_device
-from cycleisp.networks.color_matching import WORKING_SIZE, ColorMatcher
 from cycleisp.networks.cycleisp import CycleISP
+from cycleisp.networks.inference.color_matching import WORKING_SIZE, ColorMatcher
 from cycleisp.networks.pretrained import load_network
 from cycleisp.utils.cli import run_script
 from cycleisp.utils.devices import pick_device

@@ -10,15 +10,15 @@ a stopped run. `--validate` checks a submission, also one that was made elsewher
 import argparse
 from pathlib import Path
 
-from cycleisp.dataloaders.dnd import ORIENTATIONS, DndImages
-from cycleisp.dataloaders.dnd_results import DndResults
+from cycleisp.dataloaders.dnd.images import ORIENTATIONS, DndImages
+from cycleisp.dataloaders.dnd.results import DndResults
+from cycleisp.dataloaders.dnd.submission import DND, HOME_PAGE, Extent, file_name, listed, validate_submission
 from cycleisp.networks.acceleration import to_device
-from cycleisp.networks.batches import BatchDenoiser
+from cycleisp.networks.inference.batched import BatchDenoiser
 from cycleisp.networks.pretrained import SHIPPED_DENOISERS, load_denoiser
 from cycleisp.utils.cli import run_script
 from cycleisp.utils.devices import PRECISIONS, inference_precision, pick_device
-from cycleisp.utils.dnd_submission import DND, HOME_PAGE, Extent, file_name, listed, validate_submission
-from cycleisp.utils.protocols import Space
+from cycleisp.utils.images import Space
 
 
 def parse_args() -> argparse.Namespace:

@@ -10,7 +10,8 @@ The same line again goes on where a run was stopped. docs/benchmarks.md has the 
 import argparse
 from pathlib import Path
 
-from cycleisp.dataloaders.sidd import (
+from cycleisp.dataloaders.protocols import SIDD_GRID
+from cycleisp.dataloaders.sidd.blocks import (
     SiddBlocks,
     check_files,
     file_hashes,
@@ -20,15 +21,14 @@ from cycleisp.dataloaders.sidd import (
     read_patterns,
     read_scenes,
 )
-from cycleisp.dataloaders.sidd_results import PhotoBlocks, RawBlocks, SiddResults
+from cycleisp.dataloaders.sidd.results import PhotoBlocks, RawBlocks, SiddResults
+from cycleisp.dataloaders.sidd.submission import validate_submission
 from cycleisp.networks.acceleration import to_device
-from cycleisp.networks.batches import BatchDenoiser
+from cycleisp.networks.inference.batched import BatchDenoiser
 from cycleisp.networks.pretrained import SHIPPED_DENOISERS, load_denoiser
 from cycleisp.utils.cli import run_script
 from cycleisp.utils.devices import PRECISIONS, inference_precision, pick_device
-from cycleisp.utils.protocols import SIDD_GRID
-from cycleisp.utils.settings import check_folder, claim_folder
-from cycleisp.utils.sidd_submission import validate_submission
+from cycleisp.utils.output.settings import check_folder, claim_folder
 from cycleisp.utils.version import code_version
 
 

@@ -11,15 +11,15 @@ import argparse
 import json
 from pathlib import Path
 
-from cycleisp.dataloaders.denoising_data import open_denoising_data
+from cycleisp.dataloaders.training.denoising_data import open_denoising_data
 from cycleisp.networks.acceleration import record_trunks, to_device
 from cycleisp.networks.growth import go_on_from
 from cycleisp.networks.objectives import DenoiserObjective
 from cycleisp.networks.pretrained import build
-from cycleisp.networks.training_pairs import open_training_pairs
+from cycleisp.networks.synthesis.training_pairs import open_training_pairs
 from cycleisp.utils.cli import parse_training, run_script, training_parser
 from cycleisp.utils.config import DenoiserRecipe, dump_recipe, load_recipe
-from cycleisp.utils.trainer import Trainer, start
+from cycleisp.utils.training.trainer import Trainer, start
 
 
 def parse_args() -> argparse.Namespace:

@@ -11,16 +11,16 @@ The same line again resumes the run.
 
 from torch import nn
 
-from cycleisp.dataloaders.isp_patches import open_isp_data
-from cycleisp.dataloaders.view_patches import open_view_data
+from cycleisp.dataloaders.training.isp_patches import open_isp_data
+from cycleisp.dataloaders.training.view_patches import open_view_data
 from cycleisp.networks.acceleration import record_trunks, to_device
 from cycleisp.networks.objectives import ColorMatchingObjective, JointObjective, Raw2RgbObjective
 from cycleisp.networks.pretrained import build, find_weights
-from cycleisp.utils.checkpoint import load_weights
 from cycleisp.utils.cli import add_isp_data, parse_training, run_script, training_parser
 from cycleisp.utils.config import IspLoss, IspRecipe, dump_recipe, load_recipe
 from cycleisp.utils.errors import UserError
-from cycleisp.utils.trainer import Objective, Trainer, start
+from cycleisp.utils.training.trainer import Objective, Trainer, start
+from cycleisp.utils.weights.files import load_weights
 
 NETWORKS = {"raw2rgb": "GuidedRaw2Rgb", "joint": "CycleISP", "matching": "CycleISP"}
 PARTS = {"isp": "", "rgb2raw": "rgb2raw", "raw2rgb": "guided_raw2rgb"}  # of CycleISP, by the option that names weights

@@ -5,13 +5,13 @@
 The same line again resumes the run.
 """
 
-from cycleisp.dataloaders.isp_patches import open_isp_data
+from cycleisp.dataloaders.training.isp_patches import open_isp_data
 from cycleisp.networks.acceleration import record_trunks, to_device
 from cycleisp.networks.objectives import Rgb2RawObjective
 from cycleisp.networks.pretrained import build
 from cycleisp.utils.cli import add_isp_data, parse_training, run_script, training_parser
 from cycleisp.utils.config import IspRecipe, dump_recipe, load_recipe
-from cycleisp.utils.trainer import Trainer, start
+from cycleisp.utils.training.trainer import Trainer, start
 
 
 def main() -> int:

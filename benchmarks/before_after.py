@@ -17,11 +17,11 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 from cycleisp.dataloaders.photos import read_photo
 from cycleisp.utils.cli import run_script
-from cycleisp.utils.contact_sheet import contact_sheet
 from cycleisp.utils.errors import UserError
-from cycleisp.utils.files import write_bytes
-from cycleisp.utils.png import encode_png
-from cycleisp.utils.raw_files import RAW_SUFFIXES, render_with_libraw
+from cycleisp.utils.output.contact_sheet import contact_sheet
+from cycleisp.utils.output.files import write_bytes
+from cycleisp.utils.output.png import encode_png
+from cycleisp.utils.raw.camera_files import RAW_SUFFIXES, render_with_libraw
 
 
 def position(text: str) -> tuple[int, int]:

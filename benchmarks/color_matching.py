@@ -29,18 +29,18 @@ from skimage.exposure import match_histograms
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 from cycleisp.dataloaders.photos import as_float, find_sources, read_photo
-from cycleisp.networks.color_matching import WORKING_SIZE, ColorMatcher
+from cycleisp.networks.inference.color_matching import WORKING_SIZE, ColorMatcher
 from cycleisp.networks.pretrained import load_cycleisp
 from cycleisp.utils.cli import labelled, run_script
-from cycleisp.utils.color_change import ColorChange
-from cycleisp.utils.color_lut import fit_color_lut
-from cycleisp.utils.contact_sheet import contact_sheet
+from cycleisp.utils.color.color_change import ColorChange
+from cycleisp.utils.color.color_lut import fit_color_lut
 from cycleisp.utils.devices import pick_device
 from cycleisp.utils.errors import UserError
-from cycleisp.utils.files import write_bytes
 from cycleisp.utils.metrics import PSNR_8BIT, SSIM_8BIT, psnr_8bit, ssim_8bit
-from cycleisp.utils.png import encode_png
-from cycleisp.utils.progress import progress_bar
+from cycleisp.utils.output.contact_sheet import contact_sheet
+from cycleisp.utils.output.files import write_bytes
+from cycleisp.utils.output.png import encode_png
+from cycleisp.utils.output.progress import progress_bar
 from cycleisp.utils.version import code_version
 
 ALL = ColorChange(gains=(1.3, 1.1, 0.8), gamma=0.85, contrast=0.4, saturation=1.3, hue=-12.0)

@@ -26,16 +26,16 @@ from torch import Tensor
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 from cycleisp.dataloaders.photos import as_float, find_sources, read_photo
-from cycleisp.dataloaders.raw_pairs import RawPairStore, prepare, split_names
-from cycleisp.dataloaders.simulated_camera import SimulatedCamera, sample_camera, typical_camera
+from cycleisp.dataloaders.training.raw_pairs import RawPairStore, prepare, split_names
 from cycleisp.networks import CycleISP
 from cycleisp.networks.pretrained import load_cycleisp
-from cycleisp.utils import bayer
 from cycleisp.utils.cli import run_script
+from cycleisp.utils.color.simulated_camera import SimulatedCamera, sample_camera, typical_camera
 from cycleisp.utils.config import IspRecipe, load_recipe
 from cycleisp.utils.devices import pick_device
 from cycleisp.utils.metrics import psnr
-from cycleisp.utils.progress import progress_bar
+from cycleisp.utils.output.progress import progress_bar
+from cycleisp.utils.raw import bayer
 
 COLUMNS = {
     "rgb2raw": "RGB2RAW",

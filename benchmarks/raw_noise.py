@@ -22,18 +22,18 @@ from torch import Tensor
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
-from cycleisp.dataloaders.raw_pairs import RawPairStore, prepare, split_names
+from cycleisp.dataloaders.training.raw_pairs import RawPairStore, prepare, split_names
 from cycleisp.networks import RawDenoiser
+from cycleisp.networks.inference.tiled import TiledDenoiser
 from cycleisp.networks.pretrained import load_network
-from cycleisp.networks.tiling import TiledDenoiser
-from cycleisp.utils import bayer
 from cycleisp.utils.cli import labelled, run_script
 from cycleisp.utils.config import IspRecipe, load_recipe
 from cycleisp.utils.devices import pick_device
 from cycleisp.utils.metrics import psnr
-from cycleisp.utils.noise import PROFILES, FixedNoise, noise_from_seeds
-from cycleisp.utils.progress import progress_bar
-from cycleisp.utils.variance_stabilization import stabilize, unbiased_inverse
+from cycleisp.utils.output.progress import progress_bar
+from cycleisp.utils.raw import bayer
+from cycleisp.utils.raw.noise import PROFILES, FixedNoise, noise_from_seeds
+from cycleisp.utils.raw.variance_stabilization import stabilize, unbiased_inverse
 
 Denoise = Callable[[Tensor, FixedNoise], Tensor]  # (1, 4, H/2, W/2) in [0, 1] and its noise level -> the same shape
 

@@ -22,21 +22,21 @@ from skimage.restoration import denoise_nl_means, estimate_sigma
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
-from cycleisp.dataloaders.noisy_clean import PairPaths, find_pairs, read_pair
 from cycleisp.dataloaders.photos import as_float, read_photo
+from cycleisp.dataloaders.training.stored_pairs import PairPaths, find_pairs, read_pair
 from cycleisp.networks import SrgbDenoiser
 from cycleisp.networks.acceleration import to_device
+from cycleisp.networks.inference.tiled import TiledDenoiser
 from cycleisp.networks.pretrained import find_weights, load_network
-from cycleisp.networks.tiling import TiledDenoiser
-from cycleisp.utils.checkpoint import file_sha256
 from cycleisp.utils.cli import labelled, run_script
-from cycleisp.utils.contact_sheet import contact_sheet
 from cycleisp.utils.devices import PRECISIONS, inference_precision, pick_device
 from cycleisp.utils.errors import UserError
-from cycleisp.utils.files import write_bytes
 from cycleisp.utils.metrics import PSNR_8BIT, SSIM_8BIT, psnr_8bit, ssim_8bit
-from cycleisp.utils.png import encode_png
-from cycleisp.utils.progress import progress_bar
+from cycleisp.utils.output.contact_sheet import contact_sheet
+from cycleisp.utils.output.files import write_bytes
+from cycleisp.utils.output.png import encode_png
+from cycleisp.utils.output.progress import progress_bar
+from cycleisp.utils.weights.files import file_sha256
 
 SSIM_WINDOW = 11  # pixels
 Denoise = Callable[[NDArray[np.float32]], NDArray]  # (H, W, 3) in [0, 1] -> the same

@@ -10,7 +10,7 @@ from torch import Tensor
 
 from cycleisp.networks import RawDenoiser, Rgb2Raw, SrgbDenoiser
 from cycleisp.networks.blocks import DAB, RRG, DeepFeatures
-from cycleisp.utils import bayer
+from cycleisp.utils.raw import bayer
 
 
 def dual_attention(block: DAB, features: Tensor) -> Tensor:

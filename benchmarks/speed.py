@@ -45,7 +45,7 @@ from cycleisp.networks.acceleration import record_trunks, to_device
 from cycleisp.utils.cli import run_script
 from cycleisp.utils.devices import PRECISIONS, computing, inference_precision, pick_device, tf32, training_precision
 from cycleisp.utils.errors import UserError
-from cycleisp.utils.progress import progress_bar
+from cycleisp.utils.output.progress import progress_bar
 
 ROOT = Path(__file__).resolve().parents[1]
 Forward = Callable[[], Tensor]
@@ -141,7 +141,7 @@ class Work:
         inputs = [torch.rand(self.batch, channels, self.height, self.width) for channels in case.channels]
         inputs = [image.to(self.device) for image in inputs]
         fast = to_device(copy.deepcopy(plain), self.device, compiled=True)
-        if self.training:  # as utils/trainer.py
+        if self.training:  # as utils/training/trainer.py
             fast.to(memory_format=torch.channels_last)
         plain.to(self.device)
         turns = {

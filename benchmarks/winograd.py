@@ -5,8 +5,8 @@
 
 Two tables. Single convolutions on one core: time a pixel, and the largest error beside float64, in deviations of the
 result. Trunks of two groups of four blocks on all cores: strips of direct convolutions, and of Winograd's. Both take
-turns after a warm-up; figures are medians. `FEWEST_CHANNELS` and `FEWEST_PRODUCTS` in networks/convolutions.py follow
-from them.
+turns after a warm-up; figures are medians. `FEWEST_CHANNELS` and `FEWEST_PRODUCTS` in
+networks/fast/strips/convolutions.py follow from them.
 """
 
 import argparse
@@ -22,11 +22,11 @@ from torch import Tensor, nn
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
-from cycleisp.networks import strips, winograd
 from cycleisp.networks.blocks import DeepFeatures
+from cycleisp.networks.fast.strips import strips, winograd
 from cycleisp.utils.cli import run_script
 from cycleisp.utils.errors import UserError
-from cycleisp.utils.progress import progress_bar
+from cycleisp.utils.output.progress import progress_bar
 
 ROWS, COLUMNS = 66, 256  # of the single convolutions
 

@@ -13,8 +13,8 @@ from numpy.typing import NDArray
 from PIL import ExifTags, Image, ImageOps, UnidentifiedImageError
 
 from cycleisp.utils.errors import UserError
-from cycleisp.utils.png import PhotoMetadata
-from cycleisp.utils.raw_files import RAW_SUFFIXES
+from cycleisp.utils.output.png import PhotoMetadata
+from cycleisp.utils.raw.camera_files import RAW_SUFFIXES
 
 # Tags of a TIFF that describe the picture; the others describe how the file lays it out.
 ABOUT_THE_PICTURE = frozenset(

@@ -47,7 +47,7 @@ def compile_blocks(network: nn.Module, **options: Any) -> None:
     All the work lies in them, and they are alike: the compiler makes one kernel of all that surrounds the two
     convolutions, and makes it once for all blocks. Should the shapes become too many for it, blocks run as they are.
     Parameters, their names and gradients stay what they were. Hooks inside blocks are no longer called;
-    networks/tiling.py, which needs them, is for networks that are not compiled.
+    networks/inference/tiled.py, which needs them, is for networks that are not compiled.
 
     Args:
         options: as torch.compile takes them.

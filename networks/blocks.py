@@ -102,7 +102,9 @@ class DeepFeatures(nn.Module):
         super().__init__()
         self.groups = nn.Sequential(*(RRG(width, num_blocks, reduction, activation) for _ in range(num_groups)))
         self.conv = conv3x3(width, width)
-        self.whole = False  # True: never by strips (networks/strips.py), so that hooks of the blocks are called
+        self.whole = (
+            False  # True: never by strips (networks/fast/strips/strips.py), so that hooks of the blocks are called
+        )
 
     def forward(self, features: Tensor) -> Tensor:
         return self.conv(self.groups(features))

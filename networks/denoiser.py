@@ -5,7 +5,7 @@ from torch import Tensor, cat, nn
 
 from cycleisp.networks import trunk
 from cycleisp.networks.blocks import DAB, RRG, DeepFeatures, check_image, conv3x3
-from cycleisp.utils.variance_stabilization import destabilize, read_noise_level, stabilize
+from cycleisp.utils.raw.variance_stabilization import destabilize, read_noise_level, stabilize
 
 STABLE_DEVIATION = 0.1  # of the noise that a stabilized RawDenoiser works on
 _LEAST_READ_NOISE = 1e-10  # below that of any camera; without any noise there would be nothing to measure RAW in

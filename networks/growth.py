@@ -5,7 +5,7 @@ from torch import nn
 from cycleisp.networks.blocks import RRG
 from cycleisp.networks.denoiser import RawDenoiser, SrgbDenoiser
 from cycleisp.networks.pretrained import find_weights, load_network
-from cycleisp.utils.checkpoint import WeightsError
+from cycleisp.utils.weights.files import WeightsError
 
 SETTINGS = ("stabilized", "multiple")  # of a denoiser that its parameters do not tell
 

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from cycleisp.utils.losses import raw_log_l1_loss
+from cycleisp.utils.training.losses import raw_log_l1_loss
 
 Batch = Mapping[str, Tensor]
 Outputs = dict[str, Tensor]

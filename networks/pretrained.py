@@ -11,8 +11,9 @@ from cycleisp.networks.cycleisp import CycleISP, GuidedRaw2Rgb
 from cycleisp.networks.denoiser import RawDenoiser, SrgbDenoiser
 from cycleisp.networks.raw2rgb import ColorCorrection, Raw2Rgb
 from cycleisp.networks.rgb2raw import Rgb2Raw
-from cycleisp.utils import registry
-from cycleisp.utils.checkpoint import (
+from cycleisp.utils.weights import registry
+from cycleisp.utils.weights.download import fetch
+from cycleisp.utils.weights.files import (
     RELEASED_SUFFIXES,
     WeightsError,
     file_sha256,
@@ -20,8 +21,7 @@ from cycleisp.utils.checkpoint import (
     read_metadata,
     read_released,
 )
-from cycleisp.utils.download import fetch
-from cycleisp.utils.released_layout import BRANCHES
+from cycleisp.utils.weights.released_layout import BRANCHES
 
 SHIPPED_DENOISERS = {False: "compact_srgb", True: "compact_raw"}  # whether for RAW -> name
 Sizes = Mapping[str, Any]

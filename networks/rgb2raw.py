@@ -5,7 +5,7 @@ from torch import Tensor, nn
 from cycleisp.networks import trunk
 from cycleisp.networks.blocks import DeepFeatures, check_image, conv3x3
 from cycleisp.networks.companding import expand
-from cycleisp.utils import bayer
+from cycleisp.utils.raw import bayer
 
 
 class Rgb2Raw(nn.Module):

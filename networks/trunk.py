@@ -5,8 +5,9 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor
 
-from cycleisp.networks import fused_trunk, strips
 from cycleisp.networks.blocks import DeepFeatures
+from cycleisp.networks.fast.kernels import fused_trunk
+from cycleisp.networks.fast.strips import strips
 
 
 def run(
@@ -20,7 +21,8 @@ def run(
     """finish(deep(begin(planes)), *aligned), the fastest way there is.
 
     With autograd, or where hooks of the blocks are to be called, module by module. Without, on a CPU by strips
-    (networks/strips.py); on a CUDA GPU by kernels (networks/fused_trunk.py), and what does not fit there by strips.
+    (networks/fast/strips/strips.py); on a CUDA GPU by kernels (networks/fast/kernels/fused_trunk.py), and what does not
+    fit there by strips.
 
     Args:
         begin: from planes to shallow features, no row looking further than the neighbouring ones.

@@ -11,9 +11,9 @@ from numpy.typing import NDArray
 
 from cycleisp.networks import pretrained
 from cycleisp.networks.cycleisp import CycleISP
-from cycleisp.utils import registry
-from cycleisp.utils.checkpoint import save_weights
-from tests.fabricate import random_picture, write_png
+from cycleisp.utils.weights import registry
+from cycleisp.utils.weights.files import save_weights
+from tests.support.pictures import random_picture, write_png
 
 _BRANCH = {"width": 8, "num_groups": 1, "num_blocks": 1, "reduction": 8}
 TINY_SIZES: dict[str, dict[str, Any]] = {

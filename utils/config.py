@@ -9,9 +9,9 @@ from typing import Annotated, Any, Literal, TypeVar
 import yaml
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError
 
+from cycleisp.networks.synthesis.finishing import WIDEST_BLUR
 from cycleisp.utils.devices import Precision
 from cycleisp.utils.errors import UserError
-from cycleisp.utils.finishing import WIDEST_BLUR
 
 
 class ConfigError(UserError):

@@ -6,7 +6,7 @@ from typing import Any
 
 from torch import Tensor
 
-from cycleisp.utils.noise import PlaneFactors
+from cycleisp.utils.raw.noise import PlaneFactors
 
 
 @dataclass(frozen=True)

@@ -23,8 +23,8 @@ from cycleisp.dataloaders.photos import (
     photo_metadata,
     read_photo,
 )
-from cycleisp.utils.png import PhotoMetadata
-from tests.fabricate import encode_png, png_chunk, random_picture, write_png
+from cycleisp.utils.output.png import PhotoMetadata
+from tests.support.pictures import encode_png, png_chunk, random_picture, write_png
 
 ORIENTATION = 274  # the EXIF and TIFF tag
 

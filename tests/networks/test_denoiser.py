@@ -6,7 +6,7 @@ from torch import Tensor, nn
 
 from cycleisp.networks.blocks import GlobalMean
 from cycleisp.networks.denoiser import RawDenoiser, SrgbDenoiser
-from tests.fabricate import random_picture
+from tests.support.pictures import random_picture
 
 SIZES = [
     {"width": 4, "num_groups": 1, "num_blocks": 1, "reduction": 2},

@@ -9,7 +9,7 @@ from torch import Tensor
 
 from cycleisp.networks import RawDenoiser, SrgbDenoiser
 from cycleisp.networks.growth import go_on_from
-from cycleisp.utils.checkpoint import WeightsError, save_weights
+from cycleisp.utils.weights.files import WeightsError, save_weights
 
 SIZES: dict[str, Any] = {"width": 8, "num_groups": 2, "num_blocks": 2, "reduction": 2}
 

@@ -19,7 +19,7 @@ from cycleisp.networks import (
 from cycleisp.networks.blocks import DAB
 from cycleisp.networks.blur import gaussian_taps
 from cycleisp.networks.companding import LinearDemosaic, compand, expand
-from cycleisp.utils import bayer
+from cycleisp.utils.raw import bayer
 
 SMALL = {"width": 8, "num_groups": 1, "num_blocks": 2, "reduction": 1}
 

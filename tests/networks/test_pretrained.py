@@ -11,14 +11,14 @@ from torch import nn
 
 from cycleisp.networks import CycleISP, Raw2Rgb, RawDenoiser, Rgb2Raw, SrgbDenoiser
 from cycleisp.networks.pretrained import build, find_weights, load_cycleisp, load_denoisers, load_network
-from cycleisp.utils.checkpoint import WeightsError, save_weights, write_released
 from cycleisp.utils.config import ColorCorrectionSizes, DenoiserSizes, Raw2RgbSizes, Rgb2RawSizes
-from cycleisp.utils.download import DownloadError
-from cycleisp.utils.released_layout import BRANCHES, to_released
+from cycleisp.utils.weights.download import DownloadError
+from cycleisp.utils.weights.files import WeightsError, save_weights, write_released
+from cycleisp.utils.weights.released_layout import BRANCHES, to_released
 from denoise import main as denoise
-from tests.fabricate import random_picture, write_png
-from tests.scripts import call_script
-from tests.utils.test_registry import ENTRY, write_registry
+from tests.support.pictures import random_picture, write_png
+from tests.support.scripts import call_script
+from tests.utils.weights.test_registry import ENTRY, write_registry
 
 TINY = {"denoiser": {"width": 8, "num_groups": 1, "num_blocks": 2, "reduction": 4, "unshuffle": 1}}
 PAPER: dict[str, dict[str, Any]] = {

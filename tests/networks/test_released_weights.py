@@ -18,7 +18,8 @@ from torch import Tensor, nn
 
 from cycleisp.networks import ColorCorrection, CycleISP, Raw2Rgb, RawDenoiser, Rgb2Raw, SrgbDenoiser
 from cycleisp.networks.pretrained import build, load_cycleisp, load_network
-from cycleisp.utils.checkpoint import (
+from cycleisp.utils.weights.conversion import convert, main
+from cycleisp.utils.weights.files import (
     WeightsError,
     file_sha256,
     load_weights,
@@ -26,11 +27,10 @@ from cycleisp.utils.checkpoint import (
     read_released,
     save_weights,
 )
-from cycleisp.utils.conversion import convert, main
-from cycleisp.utils.released_layout import BRANCHES
+from cycleisp.utils.weights.released_layout import BRANCHES
 from tests.conftest import TINY_SIZES
-from tests.paths import ROOT, shared
-from tests.scripts import Outcome, call_script
+from tests.support.paths import ROOT, shared
+from tests.support.scripts import Outcome, call_script
 
 NETWORKS: dict[str, type[nn.Module]] = {
     "rgb2raw": Rgb2Raw,
@@ -313,7 +313,7 @@ def test_nothing_is_overwritten_and_suffixes_must_differ(tmp_path: Path) -> None
 
 def test_the_command_of_the_documentation(tmp_path: Path) -> None:
     write_ours(tmp_path / "ours.safetensors", "RawDenoiser", PLAIN_SIZES["RawDenoiser"])
-    command = [sys.executable, "-m", "cycleisp.utils.checkpoint", "convert", "ours.safetensors", "released.pth"]
+    command = [sys.executable, "-m", "cycleisp.utils.weights.files", "convert", "ours.safetensors", "released.pth"]
     environment = {**os.environ, "OMP_NUM_THREADS": "1", "PYTHONPATH": str(ROOT)}
     result = subprocess.run(command, capture_output=True, text=True, cwd=tmp_path, env=environment, check=False)
     assert result.returncode == 0, result.stderr

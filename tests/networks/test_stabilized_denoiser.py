@@ -9,12 +9,12 @@ from torch import Tensor
 
 from cycleisp.networks import denoiser, pretrained
 from cycleisp.networks.denoiser import STABLE_DEVIATION, RawDenoiser
+from cycleisp.networks.inference.tiled import TiledDenoiser
 from cycleisp.networks.objectives import DenoiserObjective
-from cycleisp.networks.tiling import TiledDenoiser
-from cycleisp.utils.checkpoint import save_weights
-from cycleisp.utils.noise import noise_from_seeds, noise_level_function
-from cycleisp.utils.variance_stabilization import stabilize
-from tests.fabricate import random_picture
+from cycleisp.utils.raw.noise import noise_from_seeds, noise_level_function
+from cycleisp.utils.raw.variance_stabilization import stabilize
+from cycleisp.utils.weights.files import save_weights
+from tests.support.pictures import random_picture
 
 SIZES: dict[str, Any] = {"width": 8, "num_groups": 1, "num_blocks": 1, "reduction": 2, "unshuffle": 2}
 LEVELS = [(1e-4, 1e-8), (0.012, 1e-3), (0.01, 0.0), (0.0, 1e-4)]
@@ -162,7 +162,7 @@ def test_each_image_of_a_batch_is_as_alone() -> None:
 
 @pytest.mark.parametrize("unshuffle", [1, 2])
 def test_tiles_differ_from_the_whole_by_little(unshuffle: int) -> None:
-    """As tests/networks/test_tiling.py has it for the plain one; each tile reads the noise level for itself."""
+    """As in tests/networks/inference/test_tiled.py for the plain one; each tile reads the noise level itself."""
     torch.manual_seed(0)
     sizes = {**SIZES, "unshuffle": unshuffle, "num_blocks": 2}
     model = RawDenoiser(**sizes, stabilized=True).eval().requires_grad_(False)

@@ -22,7 +22,7 @@ from cycleisp.utils.config import (
     read_yaml,
 )
 from cycleisp.utils.errors import UserError
-from tests.paths import ROOT
+from tests.support.paths import ROOT
 
 # Denoisers have a recipe of their own kind.
 ISP_RECIPES = sorted(

@@ -91,7 +91,7 @@ def test_computing_sets_what_cuda_may_round_and_puts_it_back(precision: str) -> 
 
 
 def test_tensors_go_to_a_device_and_come_back() -> None:
-    """On a CPU they are where they should be; pinned memory is tests/test_cuda.py's."""
+    """On a CPU they are where they should be; pinned memory is tests/networks/fast/test_cuda.py's."""
     tensor = torch.rand(2, 3)
     assert upload(tensor, torch.device("cpu")) is tensor
     assert torch.equal(download([upload(tensor, torch.device("cpu"))])[0], tensor)

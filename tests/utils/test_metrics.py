@@ -9,7 +9,7 @@ import torch
 from numpy.typing import NDArray
 
 from cycleisp.utils.metrics import mean_psnr, psnr, psnr_8bit, psnr_raw, ssim_8bit, ssim_luma_8bit, ssim_raw
-from tests.fabricate import random_picture
+from tests.support.pictures import random_picture
 
 
 @pytest.mark.parametrize(("error", "expected"), [(0.1, 20.0), (0.01, 40.0), (1 / 255, 48.1308), (0.5, 6.0206)])

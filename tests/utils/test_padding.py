@@ -7,8 +7,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import Tensor
 
-from cycleisp.utils import bayer
 from cycleisp.utils.padding import pad_to_multiple, reflect_pad
+from cycleisp.utils.raw import bayer
 
 quick = settings(max_examples=40, deadline=None, derandomize=True)
 amount = st.integers(0, 9)

@@ -1,0 +1,1 @@
+"""The Darmstadt Noise Dataset: its files, results on it, submissions."""

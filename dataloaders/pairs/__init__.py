@@ -1,0 +1,1 @@
+"""Folders of noisy/clean pairs: making, storing, looking at them."""

@@ -1,0 +1,65 @@
+"""A look at the pairs of a folder."""
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import cv2
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from cycleisp.dataloaders.pairs.store import Record, read_raw_pair
+from cycleisp.utils.errors import UserError
+from cycleisp.utils.output.contact_sheet import contact_sheet, difference_picture
+from cycleisp.utils.output.files import write_bytes
+from cycleisp.utils.output.preview import gray_world_gains, packed_preview
+from cycleisp.utils.raw import bayer
+
+Captioned = tuple[str, NDArray]
+
+
+def write_preview(folder: Path, records: Sequence[Record], count: int = 6) -> Path:
+    """Write `folder/preview.png`: for each of the first `count` pairs clean, noisy, RAW preview and 4x the difference.
+
+    RAW is shown with the grey-world white balance of its clean side, since RAW made by RGB2RAW bears none.
+    """
+    rows = [_row(folder, record) for record in records[:count]]
+    encoded, content = cv2.imencode(".png", cv2.cvtColor(contact_sheet(rows), cv2.COLOR_RGB2BGR))
+    assert encoded
+    path = folder / "preview.png"
+    write_bytes(path, content.tobytes())
+    return path
+
+
+def _row(folder: Path, record: Record) -> list[Captioned]:
+    files, name = record["files"], record["name"]
+    level = _describe_noise(record)
+    row: list[Captioned] = []
+    if "srgb_clean" in files:
+        clean, noisy = (_read_png(folder / files[f"srgb_{kind}"]) for kind in ("clean", "noisy"))
+        row += [(f"{name}: clean sRGB", clean), (f"noisy sRGB, {level}", noisy)]
+    if "raw" in files:
+        clean_raw, noisy_raw = (
+            torch.from_numpy(plane.astype(np.float32) / 65535) for plane in read_raw_pair(folder / files["raw"])[:2]
+        )
+        gains = gray_world_gains(bayer.unpack(clean_raw)[0].numpy(), "RGGB")
+        raw_clean, raw_noisy = packed_preview(clean_raw, gains), packed_preview(noisy_raw, gains)
+        if not row:
+            row += [(f"{name}: clean RAW", raw_clean)]
+            clean, noisy = raw_clean, raw_noisy
+        row += [("noisy RAW, white-balanced" if "srgb_clean" in files else f"noisy RAW, {level}", raw_noisy)]
+    row += [("4 x (noisy - clean)", difference_picture(clean, noisy))]
+    return row
+
+
+def _describe_noise(record: Record) -> str:
+    if "residual" in record:
+        return "real noise"
+    return f"shot {record['shot_noise']:.1e}, read {record['read_noise']:.1e}"
+
+
+def _read_png(path: Path) -> NDArray:
+    stored = cv2.imread(str(path), cv2.IMREAD_ANYDEPTH | cv2.IMREAD_COLOR)
+    if stored is None:
+        raise UserError(f"{path}: listed in the manifest, but no readable PNG; remove its line and run again")
+    return cv2.cvtColor(stored, cv2.COLOR_BGR2RGB)

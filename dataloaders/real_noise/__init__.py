@@ -1,0 +1,1 @@
+"""Real noise of sensors: where it is found, and how it is put on images."""

@@ -1,0 +1,1 @@
+"""Files in, results out: denoised pictures, pictures in other colours."""

@@ -1,0 +1,1 @@
+"""The Smartphone Image Denoising Dataset: its files, results on it, submissions."""

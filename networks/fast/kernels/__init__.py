@@ -1,0 +1,1 @@
+"""A trunk as Triton kernels, on CUDA GPUs."""

@@ -1,0 +1,246 @@
+"""The trunk of every network without autograd: exact, in place, and in the memory that there is.
+
+Two identities make it fast (docs/performance.md has the figures):
+
+- A 1x1 convolution over [s * u, c * u] is s * (W1 u) + (W2 diag(c)) u: nothing is concatenated, spatial attention is a
+  factor a pixel, channel attention a matrix an image.
+- The mean of u = conv2(h) that channel attention needs follows from sums of h: a convolution is linear, so its mean is
+  its weights times the means of h under each of its nine taps. So c is known before u is computed, and u is made strip
+  by strip, used while it is in the cache, and never stored.
+
+Features lie row by row with channels innermost, one image at a time. Maps that do not fit into memory lie elsewhere
+(networks/fast/strips/feature_maps.py), and hidden features are then computed twice instead of stored: a photo of any
+size gives what a pass over the whole of it gives.
+
+Strips lie in bands (networks/fast/strips/bands.py), each of which one thread takes where convolutions are Winograd's,
+whose operations use one core (networks/fast/strips/convolutions.py). Else there is one thread, and PyTorch's operations
+use all cores.
+"""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import TypeVar
+
+import torch
+from torch import Tensor, nn
+
+from cycleisp.networks.blocks import DAB, RRG, DeepFeatures
+from cycleisp.networks.fast.strips import bands, convolutions, threads
+from cycleisp.networks.fast.strips.bands import Band, Strip
+from cycleisp.networks.fast.strips.convolutions import Convolution
+from cycleisp.networks.fast.strips.feature_maps import FeatureMap, fits, make_maps
+from cycleisp.networks.fast.strips.rows import LineBuffer, TapSums, as_values, attention_products, convolve, padded
+from cycleisp.networks.fast.strips.threads import Spread
+
+PLAIN_MAPS = 9  # maps of features that a plain pass has at its peak
+_MOST_VALUES = 2**31  # of a tensor that every GPU library can count
+
+Rows = tuple[int, Tensor]  # number of the first one, and values (n * W, C)
+Result = TypeVar("Result")
+Begin = Callable[[Tensor], Tensor]  # rows of planes -> rows of shallow features
+Finish = Callable[..., Tensor]  # rows of deep features, and the same rows of what is aligned -> rows of the result
+
+
+def run(
+    begin: Begin,
+    deep: DeepFeatures,
+    finish: Finish,
+    planes: Tensor,
+    aligned: Sequence[Tensor],
+    scale: int,
+    winograd: bool | None = None,
+) -> Tensor:
+    """finish(deep(begin(planes)), *aligned), by strips; arguments and result as of `networks.trunk.run`.
+
+    Args:
+        winograd: convolutions are Winograd's; None: where those are faster.
+    """
+    if winograd is None:
+        pixels = planes.shape[2] * planes.shape[3] // scale**2
+        winograd = convolutions.winograd_wins(planes, deep.conv.in_channels, pixels)
+    images = zip(*(tensor.split(1) for tensor in (planes, *aligned)), strict=True)
+    with threads.threads() if winograd else threads.caller() as spread:
+        return torch.cat(
+            [_one_image(begin, deep, finish, image, others, scale, winograd, spread) for image, *others in images]
+        )
+
+
+def wins(deep: DeepFeatures, planes: Tensor, scale: int) -> bool:
+    """Without a gradient: on a CPU always; on a CUDA GPU where the features do not fit otherwise."""
+    kind = planes.device.type
+    if kind == "cpu":
+        return planes.dtype == torch.float32 and not torch.is_autocast_enabled("cpu")
+    batch, _, height, width = planes.shape
+    if kind != "cuda":
+        return False
+    values = batch * deep.conv.in_channels * height * width // scale**2
+    # a block's concatenation has twice as many values as its features
+    size = PLAIN_MAPS * values * _like(planes).element_size()
+    return 2 * values >= _MOST_VALUES or not fits(size, planes.device)
+
+
+def _like(planes: Tensor) -> Tensor:
+    """Device and type of the features: autocast's where it is on."""
+    kind = planes.device.type
+    dtype = torch.get_autocast_dtype(kind) if torch.is_autocast_enabled(kind) else planes.dtype
+    return planes.new_empty(0, dtype=dtype)
+
+
+def _one_image(
+    begin: Begin,
+    deep: DeepFeatures,
+    finish: Finish,
+    planes: Tensor,
+    aligned: Sequence[Tensor],
+    scale: int,
+    winograd: bool,
+    spread: Spread,
+) -> Tensor:
+    height, width = (side // scale for side in planes.shape[2:])
+    size = height, width, deep.conv.in_channels
+    features, hidden, group_input = make_maps(*size, _like(planes))
+    divide = bands.in_turn if hidden is None else bands.apart
+    convolution = convolutions.winograd if winograd else convolutions.direct
+    trunk = _Trunk(features, hidden, group_input, divide(*size, planes.device, winograd), convolution, spread)
+
+    def start(strip: Strip) -> None:
+        top, bottom = strip.around(height)
+        shallow = begin(planes[:, :, top * scale : bottom * scale])
+        features.store(strip.first, as_values(shallow[:, :, strip.first - top : strip.end - top]))
+
+    trunk.each_strip(start)
+    for group in deep.groups:
+        assert isinstance(group, RRG)
+        trunk.open_group()
+        for block in group.blocks:
+            assert isinstance(block, DAB)
+            trunk.dual_attention(block)
+        trunk.close_group(group.conv)
+    closing = trunk.convolution(deep.conv)
+
+    def end(strip: Strip) -> Tensor:
+        top, bottom = strip.around(height)
+        deepest = closing(trunk.features.rows(top - 1, bottom + 1))
+        rows = finish(deepest, *(image[:, :, top:bottom] for image in aligned))
+        return rows[:, :, strip.first - top : strip.end - top]
+
+    return torch.cat(trunk.each_strip(end), dim=2)
+
+
+@dataclass
+class _Trunk:
+    """The features of one image, and what computes them."""
+
+    features: FeatureMap
+    hidden: FeatureMap | None  # None: computed twice
+    group_input: FeatureMap
+    bands: list[Band]
+    convolution: Callable[..., Convolution]
+    spread: Spread
+
+    def each_strip(self, work: Callable[[Strip], Result]) -> list[Result]:
+        """Of work for which strips need nothing of each other."""
+        return self.spread(work, [strip for band in self.bands for strip in band])
+
+    def open_group(self) -> None:
+        """group_input = features"""
+        self.each_strip(lambda strip: self.group_input.store(strip.first, self.features.values(strip.first, strip.end)))
+
+    def close_group(self, conv: nn.Conv2d) -> None:
+        """features = group_input + conv(features)"""
+        convolution = self.convolution(conv)
+
+        def convolved(strip: Strip) -> Tensor:
+            return as_values(convolution(self.features.rows(strip.first - 1, strip.end + 1)))
+
+        def add(strip: Strip) -> None:
+            self.group_input.values(strip.first, strip.end).add_(convolved(strip))
+
+        def close(band: Band) -> list[Rows]:
+            """In place: a strip is stored when the next one no longer needs what was there."""
+            later: list[Rows] = []
+            above: Rows | None = None
+            for strip in band:
+                rows = strip.first, convolved(strip).add_(self.group_input.values(strip.first, strip.end))
+                if above is not None:
+                    self.features.store(*above)
+                above = None if strip.shared else rows
+                if strip.shared:
+                    later.append(rows)
+            if above is not None:
+                self.features.store(*above)
+            return later
+
+        if self.hidden is None:
+            self._store(self.spread(close, self.bands))
+        else:  # all maps are in memory: what was input becomes the result
+            self.each_strip(add)
+            self.features, self.group_input = self.group_input, self.features
+
+    def dual_attention(self, block: DAB) -> None:
+        """features = DAB(features)"""
+        conv1 = self.convolution(block.conv1, block.activation.weight)
+        conv2 = self.convolution(block.conv2)
+        spatial, channel = self._products(block, conv1)
+        height = self.features.height
+
+        def attend(band: Band) -> list[Rows]:
+            later: list[Rows] = []
+            u = LineBuffer(self._second(conv1, conv2))
+            for strip in band:
+                first, end, shared = strip
+                top, bottom = strip.around(height)
+                around = u.rows(top, bottom)
+                pooled = torch.cat([around.amax(1, keepdim=True), around.mean(1, keepdim=True)], dim=1)
+                pooled = padded(pooled, first == 0, end == height)
+                where = convolve(block.spatial_attention.conv, pooled).sigmoid_().view(-1, 1)
+                inside = as_values(around[:, :, first - top : end - top])
+                values = self.features.values(first, end)
+                values = values.clone() if shared else values
+                values.add_(channel(inside)).addcmul_(spatial(inside), where)
+                if shared:
+                    later.append((first, values))
+                else:
+                    self.features.changed(first, values)
+            return later
+
+        self._store(self.spread(attend, self.bands))
+
+    def _products(self, block: DAB, conv1: Convolution) -> tuple[Callable[..., Tensor], Callable[..., Tensor]]:
+        """Of networks.fast.strips.rows.attention_products, for which hidden features are computed, and stored if they
+        can be.
+        """
+        height = self.features.height
+
+        def hide(band: Band) -> TapSums:
+            sums = TapSums(block.conv1.in_channels, block.fuse.weight.device)
+            for first, end, _ in band:
+                place = None if self.hidden is None else self.hidden.values(first, end)
+                rows = conv1(self.features.rows(first - 1, end + 1), place)
+                sums.add(rows, first == 0, end == height)
+            return sums
+
+        sums = TapSums.together(self.spread(hide, self.bands))
+        width = self.features.rows(0, 1).shape[3]
+        longest = max(end - first for band in self.bands for first, end, _ in band)
+        return attention_products(block, sums.mean_of(block.conv2, height * width), longest * width)
+
+    def _second(self, conv1: Convolution, conv2: Convolution) -> Callable[[int, int, Tensor | None], Tensor]:
+        """Makes u = conv2(hidden features) for a band."""
+        if self.hidden is not None:
+            hidden = self.hidden
+            return lambda first, end, out: conv2(hidden.rows(first - 1, end + 1), out)
+        again = LineBuffer(lambda first, end, out: conv1(self.features.rows(first - 1, end + 1), out))
+        height = self.features.height
+
+        def make(first: int, end: int, out: Tensor | None) -> Tensor:
+            top, bottom = Strip(first, end).around(height)
+            return conv2(padded(again.rows(top, bottom), first == 0, end == height), out)
+
+        return make
+
+    def _store(self, of_bands: list[list[Rows]]) -> None:
+        """What bands computed for rows that their neighbours still had to see."""
+        for band in of_bands:
+            for first, values in band:
+                self.features.store(first, values)

@@ -1,0 +1,92 @@
+"""Colour matching: a source view takes the colours of a target view through RAW (CycleISP, abstract).
+
+On reduced copies the target view is brought onto the source, and the networks render the source in its colours: RGB2RAW
+takes it to RAW, RAW2RGB brings it back with the colour branch looking at the target. A smooth lookup table over the
+colour cube is fitted to what both views show, and to the rendering where the target shows nothing, and applied to the
+photo itself. So detail, depth and size are the photo's own, equal colours stay equal, and nothing of the target's
+picture shines through at depth edges (ours; the paper shows the rendering).
+"""
+
+import logging
+
+import cv2
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from skimage.exposure import match_histograms
+from torch import Tensor
+
+from cycleisp.networks.cycleisp import CycleISP
+from cycleisp.utils.color.alignment import align
+from cycleisp.utils.color.color_lut import ColorLut, fit_color_lut
+
+WORKING_SIZE = 512  # pixels of the longer side that the networks see
+RENDERED_SHARE = 0.02  # weight of a rendered colour beside one that the target view shows
+LEAST_SEEN = 0.05  # of the source that the target view must show, too, to be taken for a view of the same scene
+log = logging.getLogger(__name__)
+
+
+class ColorMatcher:
+    """Finds the transformation of colours from one view to another.
+
+    Args:
+        isp: trained with `train_raw2rgb.py --stage matching`, on the device to compute on.
+        working_size: longest side in pixels of what the networks see.
+    """
+
+    def __init__(self, isp: CycleISP, working_size: int = WORKING_SIZE) -> None:
+        self.isp, self.working_size = isp.eval(), working_size
+        self.device = next(isp.parameters()).device
+
+    def render(self, source: NDArray, target: NDArray) -> NDArray[np.float32]:
+        """The networks' own rendering of the source in the target's colours, at the source's size.
+
+        Args:
+            source: (H, W, 3) sRGB in [0, 1], even sides.
+            target: the other view, (H', W', 3).
+
+        Returns:
+            (H, W, 3) in [0, 1].
+        """
+        aligned, _ = align(_reduce(target, max(source.shape[:2])), source)
+        return self._render(source, aligned)
+
+    def lut(self, source: NDArray, target: NDArray) -> ColorLut:
+        """The lookup table that gives colours of the source view the look of the target view.
+
+        Views that have nothing in common are matched by their histograms (scikit-image), which a warning says.
+
+        Args:
+            source, target: (H, W, 3) sRGB in [0, 1], any sizes from 2x2.
+        """
+        small, target = _reduce(source, self.working_size, even=True), _reduce(target, self.working_size)
+        aligned, seen = align(target, small)
+        if seen.mean() >= LEAST_SEEN:
+            rendered = self._render(small, aligned)
+        else:
+            log.warning("the views have too little in common to compare their places; their histograms are matched")
+            rendered, seen = match_histograms(small, target, channel_axis=-1), np.zeros_like(seen)
+        wanted = np.where(seen[..., None], aligned, rendered)
+        weights = np.where(seen, 1.0, RENDERED_SHARE)
+        return fit_color_lut(small.reshape(-1, 3), wanted.reshape(-1, 3), weights.ravel())
+
+    @torch.inference_mode()
+    def _render(self, source: NDArray, aligned: NDArray) -> NDArray[np.float32]:
+        raw = self.isp.rgb2raw(self._batch(source)).clamp(0, 1)
+        rendered = self.isp.guided_raw2rgb(raw, self._batch(aligned))
+        return rendered[0].clamp(0, 1).permute(1, 2, 0).cpu().numpy()
+
+    def _batch(self, photo: NDArray) -> Tensor:
+        return torch.from_numpy(np.ascontiguousarray(photo)).permute(2, 0, 1)[None].to(self.device)
+
+
+def _reduce(photo: NDArray, longest: int, even: bool = False) -> NDArray[np.float32]:
+    """The photo with a longer side of at most `longest` pixels; with `even` sides if asked for."""
+    photo = np.asarray(photo, dtype=np.float32)
+    scale = min(1.0, longest / max(photo.shape[:2]))
+    step = 2 if even else 1
+    rows, columns = (max(step, step * round(side * scale / step)) for side in photo.shape[:2])
+    if photo.shape[:2] == (rows, columns):
+        return photo
+    method = cv2.INTER_AREA if rows * columns < photo.shape[0] * photo.shape[1] else cv2.INTER_LINEAR
+    return np.clip(cv2.resize(photo, (columns, rows), interpolation=method), 0, 1)

@@ -1,0 +1,1 @@
+"""Cameras, learned and simulated, and the noisy/clean pairs that they make."""

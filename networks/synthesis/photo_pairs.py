@@ -1,0 +1,78 @@
+"""The main job: a clean photo becomes a realistic noisy/clean pair, in RAW and in sRGB (CycleISP, Sec. 4).
+
+sRGB --RGB2RAW--> clean RAW --noise--> noisy RAW --RAW2RGB--> noisy sRGB
+"""
+
+from collections.abc import Sequence
+
+import torch
+from torch import Tensor
+
+from cycleisp.networks.blur import GaussianBlur
+from cycleisp.networks.synthesis.learned_camera import LearnedCamera
+from cycleisp.utils.devices import download, upload
+from cycleisp.utils.pairs import NoisyCleanPair
+from cycleisp.utils.raw.noise import NoiseModel
+
+
+class PairSynthesizer:
+    """Makes noisy/clean pairs from photos.
+
+    Args:
+        camera: trained networks, and which sRGB target to make.
+        noise: puts noise on clean RAW.
+        blur_sigma: Gaussian blur in pixels that takes a photo's own noise away, 5x5 taps; 0 for none. Paper: 1.
+        with_srgb: whether to make the sRGB pair; without it RAW2RGB is not run.
+    """
+
+    def __init__(
+        self,
+        camera: LearnedCamera,
+        noise: NoiseModel,
+        blur_sigma: float = 1.0,
+        with_srgb: bool = True,
+    ) -> None:
+        self.camera, self.noise, self.with_srgb = camera, noise, with_srgb
+        self.device = camera.device
+        self.blur = GaussianBlur(blur_sigma, radius=2).to(self.device) if blur_sigma > 0 else None
+
+    @torch.inference_mode()
+    def __call__(self, photos: Tensor, seeds: Sequence[int], clean_raw: Tensor | None = None) -> list[NoisyCleanPair]:
+        """Synthesize a pair for each photo.
+
+        Args:
+            photos: (B, 3, H, W) sRGB in [0, 1], any size from 2x2.
+            seeds: one an image; its noise depends on it, not on the device or on the batch.
+            clean_raw: (B, 4, H/2, W/2) the photos' own RAW, packed RGGB, where it is known; skips RGB2RAW and blur.
+        """
+        if self.device.type == "cpu":  # a batch gains nothing here, and alone every photo's sums are always the same
+            raws = [None] * len(photos) if clean_raw is None else clean_raw.split(1)
+            jobs = zip(photos.split(1), seeds, raws, strict=True)
+            return [self._batch(photo, [seed], raw)[0] for photo, seed, raw in jobs]
+        return self._batch(photos, seeds, clean_raw)
+
+    def _batch(self, photos: Tensor, seeds: Sequence[int], clean_raw: Tensor | None) -> list[NoisyCleanPair]:
+        photos = upload(photos, self.device)
+        height, width = photos.shape[2:]
+        if self.blur is not None and clean_raw is None:
+            photos = self.blur(photos)
+        raw = self.camera.expose(photos) if clean_raw is None else upload(clean_raw, self.device).clamp(0, 1)
+        (clean,) = download([raw])
+        noisy = [self.noise.add(one, seed) for one, seed in zip(clean, seeds, strict=True)]
+        noisy_raw = torch.stack([one.image for one in noisy]).clamp(0, 1)
+        images: list[Tensor | None] = [None, None]  # clean and noisy sRGB
+        if self.with_srgb:
+            images[:] = download(self.camera.develop(photos, raw, upload(noisy_raw, self.device)))
+        rows, columns = height // 2, width // 2  # whole Bayer tiles: no value of RAW stems from padding alone
+        return [
+            NoisyCleanPair(
+                clean_raw=clean[index, :, :rows, :columns],
+                noisy_raw=noisy_raw[index, :, :rows, :columns],
+                clean_srgb=None if images[0] is None else images[0][index],
+                noisy_srgb=None if images[1] is None else images[1][index],
+                shot_noise=noisy[index].shot_noise,
+                read_noise=noisy[index].read_noise,
+                noise_origin=noisy[index].origin,
+            )
+            for index in range(len(photos))
+        ]

@@ -1,0 +1,166 @@
+"""From patches of clean photos to noisy/clean pairs, on the training device, as a denoiser is being trained.
+
+Everything that is drawn comes with the patch (dataloaders/training/denoising_patches.py), the noise itself from its
+`seed`: the pair is the same in any batch. Batch keys that come out: `noisy`, `clean`, and for RAW `variance`.
+"""
+
+from collections.abc import Callable, Mapping
+from typing import Literal
+
+import torch
+from torch import Tensor
+
+from cycleisp.networks.acceleration import to_device
+from cycleisp.networks.blur import GaussianBlur
+from cycleisp.networks.pretrained import load_cycleisp
+from cycleisp.networks.synthesis.finishing import jpeg, smooth_noise
+from cycleisp.networks.synthesis.learned_camera import LearnedCamera
+from cycleisp.networks.synthesis.simulated_camera import ClassicalCamera
+from cycleisp.utils.config import Synthesis
+from cycleisp.utils.devices import training_precision
+from cycleisp.utils.raw.noise import AWGN, clipped_mean, noise_from_seeds, noise_level_function, white_noise
+
+Batch = Mapping[str, Tensor]
+Pair = dict[str, Tensor]
+
+
+class TrainingPairs:
+    """Makes a batch of pairs of a batch of patches.
+
+    Args:
+        space: which pair to make.
+        learned: the camera of patches whose `learned` is true; None if there are none.
+        blur_sigma: Gaussian blur in pixels that takes a photo's own noise away, 5x5 taps; 0 for none.
+        frame_average: how far the sRGB target goes from the picture without noise, 0, to what averaging many frames
+            would give, 1 (`utils.raw.noise.clipped_mean`). The two differ in the dark.
+        device: to compute on.
+    """
+
+    def __init__(
+        self,
+        space: Literal["raw", "srgb"],
+        learned: LearnedCamera | None,
+        blur_sigma: float,
+        frame_average: float,
+        device: torch.device,
+    ) -> None:
+        self.learned, self.frame_average = learned, frame_average
+        self.blur = GaussianBlur(blur_sigma, radius=2).to(device) if blur_sigma > 0 else None
+        self._take: Callable[[Batch], Pair] = {"raw": self._raw_pair, "srgb": self._srgb_pair}[space]
+
+    @torch.no_grad()
+    def __call__(self, batch: Batch) -> Pair:
+        """A batch with `photo` becomes pairs; a batch that holds pairs already passes as it is."""
+        if "photo" not in batch:
+            return dict(batch)
+        pair = self._whole(batch)
+        return _cut(pair, batch["window"].tolist()) if "window" in batch else pair
+
+    def _whole(self, batch: Batch) -> Pair:
+        """The pairs of whole photos."""
+        if self.blur is not None:
+            batch = {**batch, "photo": self.blur(batch["photo"])}
+        if "awgn_sigma" in batch:
+            return _gaussian_pair(batch)
+        learned = batch["learned"]
+        if not learned.any() or learned.all():
+            return self._take(batch)
+        parts = {flag: {key: value[learned == flag] for key, value in batch.items()} for flag in (True, False)}
+        pairs = {flag: self._take(part) for flag, part in parts.items()}
+        order = torch.argsort((~learned).long(), stable=True).argsort()  # learned ones come first in `pairs`
+        return {key: torch.cat([pairs[True][key], pairs[False][key]])[order] for key in pairs[True]}
+
+    # ------------------------------------------------------------ one camera
+
+    def _raw_pair(self, batch: Batch) -> Pair:
+        clean = self._expose(batch)
+        noisy = _noisy(clean, batch)
+        variance = noise_level_function(noisy, batch["shot_noise"], batch["read_noise"])
+        return {"clean": clean, "noisy": noisy, "variance": variance}
+
+    def _srgb_pair(self, batch: Batch) -> Pair:
+        if batch["learned"].all():
+            assert self.learned is not None
+            raw, noisy_raw = self._frames(self._expose(batch), batch)
+            clean, noisy = self.learned.develop(batch["photo"], raw, noisy_raw)
+        else:
+            clean, noisy = self._classical_pair(batch)
+        noise = smooth_noise(noisy - clean, batch["luma_blur"], batch["chroma_blur"])
+        noisy = clean + batch["sharpening"].view(-1, 1, 1, 1) * noise
+        noisy = jpeg(noisy.clamp(0, 1), batch["jpeg_quality"].tolist(), batch["jpeg_subsampled"].tolist())
+        return {"clean": clean, "noisy": noisy}
+
+    def _classical_pair(self, batch: Batch) -> tuple[Tensor, Tensor]:
+        """Clean and noisy sRGB by classical cameras, some of them binned."""
+        camera, binned = _classical_camera(batch), batch["binned"].view(-1, 1, 1, 1)
+        rgb = camera.camera_rgb(batch["photo"])
+        images = [camera.develop(raw) for raw in self._frames(camera.sample(rgb), batch)]
+        if binned.any():
+            # Sensors of twice the resolution, reduced by two: every pixel has a tile of its own, with two greens.
+            reduced = [
+                camera.render(torch.stack([tile[:, 0], (tile[:, 1] + tile[:, 2]) / 2, tile[:, 3]], dim=1))
+                for tile in self._frames(rgb[:, [0, 1, 1, 2]], batch)
+            ]
+            images = [torch.where(binned, small, image) for small, image in zip(reduced, images, strict=True)]
+        return images[0], images[1]
+
+    def _frames(self, clean: Tensor, batch: Batch) -> tuple[Tensor, Tensor]:
+        """The RAW to render as target, and a noisy frame."""
+        noisy = _noisy(clean, batch)
+        if not self.frame_average:
+            return clean, noisy
+        variance = noise_level_function(clean, batch["shot_noise"], batch["read_noise"])
+        return torch.lerp(clean, clipped_mean(clean, variance), self.frame_average), noisy
+
+    def _expose(self, batch: Batch) -> Tensor:
+        if not batch["learned"].all():
+            return _classical_camera(batch).expose(batch["photo"])
+        assert self.learned is not None
+        return self.learned.expose(batch["photo"])
+
+
+def _cut(pair: Pair, windows: list[list[int]]) -> Pair:
+    """Every image of sRGB pairs cut to its (top, left, size)."""
+    return {
+        key: torch.stack(
+            [
+                image[:, top : top + size, left : left + size]
+                for image, (top, left, size) in zip(images, windows, strict=True)
+            ]
+        )
+        for key, images in pair.items()
+    }
+
+
+def _noisy(clean: Tensor, batch: Batch) -> Tensor:
+    """A noisy frame in [0, 1] of clean RAW."""
+    return noise_from_seeds(clean, batch["shot_noise"], batch["read_noise"], batch["seed"].tolist()).clamp(0, 1)
+
+
+def _classical_camera(batch: Batch) -> ClassicalCamera:
+    return ClassicalCamera(**{key: batch[key] for key in ("cam2rgb", "white_balance", "demosaicking", "contrast")})
+
+
+def _gaussian_pair(batch: Batch) -> Pair:
+    photo = batch["photo"]
+    noise = batch["awgn_sigma"].view(-1, 1, 1, 1) * white_noise(photo, batch["seed"].tolist())
+    return {"clean": photo, "noisy": (photo + noise).clamp(0, 1)}
+
+
+def open_training_pairs(
+    synthesis: Synthesis,
+    space: Literal["raw", "srgb"],
+    weights: str,
+    device: torch.device,
+    precision: str = "auto",
+) -> TrainingPairs:
+    """TrainingPairs as a recipe asks for them; CycleISP is loaded only if patches pass it.
+
+    Raises:
+        WeightsError: as `networks.pretrained.load_cycleisp`.
+    """
+    learned = None
+    if synthesis.learned_share > 0 and AWGN not in synthesis.noise:
+        isp = to_device(load_cycleisp(weights)[0], device)
+        learned = LearnedCamera(isp, synthesis.clean_target, training_precision(precision, device))
+    return TrainingPairs(space, learned, synthesis.blur, synthesis.frame_average, device)

@@ -1,0 +1,1 @@
+"""Colour: curves and matrices, changes and tables of colours, cameras to simulate."""

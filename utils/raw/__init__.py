@@ -1,0 +1,1 @@
+"""The sensor's side: Bayer mosaics, noise, camera files."""

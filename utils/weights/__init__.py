@@ -1,0 +1,1 @@
+"""Weight files: ours and the released ones, their registry, their download."""
