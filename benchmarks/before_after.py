@@ -1,9 +1,11 @@
-"""A picture of squares cut from a photo or camera file and from its denoised versions, side by side at full size.
+"""Draw squares of a photo or camera file and of its denoised versions side by side, at full size.
 
-    python benchmarks/before_after.py --files NOISY.arw raw=denoised/NOISY.dng srgb=denoised/NOISY.png \\
-        --at 2600,1200 --at 900,2000 --output docs/denoised.png
+    python benchmarks/before_after.py \\
+        --files NOISY.arw raw=denoised/NOISY.dng srgb=denoised/NOISY.png \\
+        --at 2600,1200 --at 900,2000 --output docs/images/denoised.png
 
-Camera files are rendered by LibRaw, all with the same settings. Squares are named by their middle, x,y.
+Camera files are rendered by LibRaw, all with the same settings. Each --at is the middle of a
+square, x,y in pixels.
 """
 
 import argparse
@@ -25,25 +27,36 @@ from cycleisp.utils.raw.camera_files import RAW_SUFFIXES, render_with_libraw
 
 
 def position(text: str) -> tuple[int, int]:
+    """Reads X,Y."""
     x, y = (int(part) for part in text.split(","))
     return x, y
 
 
 def parse_args() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--files", nargs="+", required=True, metavar="[LABEL=]FILE")
-    parser.add_argument("--at", type=position, action="append", required=True, metavar="X,Y")
-    parser.add_argument("--size", type=int, default=256, help="side of a square in pixels")
-    parser.add_argument("--gain", type=float, default=1.0, help="brighten all squares by this factor, to see the dark")
-    parser.add_argument("--output", type=Path, required=True, metavar="PNG")
+    parser.add_argument("--files", nargs="+", required=True, metavar="[LABEL=]FILE", help="photos and camera files")
+    parser.add_argument(
+        "--at", type=position, action="append", required=True, metavar="X,Y", help="middle of a square; may be repeated"
+    )
+    parser.add_argument("--size", type=int, default=256, help="side of a square in pixels (default %(default)s)")
+    parser.add_argument(
+        "--gain", type=float, default=1.0, help="brighten all squares by this factor (default %(default)s)"
+    )
+    parser.add_argument("--output", type=Path, required=True, metavar="PNG", help="file to write")
     return parser.parse_args()
 
 
 def picture(path: Path) -> NDArray:
+    """Reads a photo, or renders a camera file."""
     return render_with_libraw(path) if path.suffix.lower() in RAW_SUFFIXES else read_photo(path)
 
 
 def square(photo: NDArray, middle: tuple[int, int], size: int) -> NDArray:
+    """Cuts a square out of a photo.
+
+    Raises:
+        UserError: it does not lie in the photo.
+    """
     x, y = (place - size // 2 for place in middle)
     if x < 0 or y < 0 or y + size > photo.shape[0] or x + size > photo.shape[1]:
         raise UserError(
@@ -53,6 +66,7 @@ def square(photo: NDArray, middle: tuple[int, int], size: int) -> NDArray:
 
 
 def brighter(photo: NDArray, gain: float) -> NDArray:
+    """Multiplies the values of a photo, without leaving its integer type."""
     largest = np.iinfo(photo.dtype).max
     return np.clip(photo * gain, 0, largest).astype(photo.dtype)
 

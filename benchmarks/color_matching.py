@@ -1,13 +1,15 @@
-"""How well a source view takes the colours of a target view, where the truth is known.
+"""Measure how well a source view takes the colours of a target view, where the truth is known.
 
-    python benchmarks/color_matching.py --photos FOLDER... --weights compact_matching --output results/color_matching
+    python benchmarks/color_matching.py --photos FOLDER... --weights compact_matching \\
+        --output results/color_matching
 
-Scenes: the Middlebury motorcycle that comes with scikit-image (left view the source, right view the target, recorded
-1.5 % darker), and of each photo two crops, shifted against each other. The target view's colours are changed in a known
-way, and the truth is the source with the same change; for `undo` the source is changed and the target left plain.
-Methods: the source as it is; match_colors.py with each network; the networks alone, first the table fitted to nothing
-but their rendering, then the rendering itself; histogram matching; Reinhard et al. (2001) and Monge-Kantorovich (mkl)
-of the package color-matcher. All results have 8 bits.
+Scenes: the Middlebury motorcycle that comes with scikit-image (left view the source, right view the
+target, recorded 1.5 % darker), and two shifted crops of each photo. The target view's colours are
+changed in a known way, and the truth is the source with the same change; for `undo` the source is
+changed and the target is not. Methods: the source as it is; match_colors.py with each network; the
+networks alone, first as a table fitted only to their rendering, then as the rendering itself;
+histogram matching; Reinhard et al. (2001) and Monge-Kantorovich (mkl) of the package color-matcher.
+All results have 8 bits.
 """
 
 import argparse
@@ -28,15 +30,17 @@ from skimage.exposure import match_histograms
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
-from cycleisp.dataloaders.photos import as_float, find_sources, read_photo
+from benchmarks.arguments import labelled
+from cycleisp.dataloaders.photos import find_sources, read_photo
 from cycleisp.networks.inference.color_matching import WORKING_SIZE, ColorMatcher
 from cycleisp.networks.pretrained import load_cycleisp
-from cycleisp.utils.cli import labelled, run_script
+from cycleisp.utils.cli import run_script
 from cycleisp.utils.color.color_change import ColorChange
 from cycleisp.utils.color.color_lut import fit_color_lut
 from cycleisp.utils.devices import pick_device
 from cycleisp.utils.errors import UserError
-from cycleisp.utils.metrics import PSNR_8BIT, SSIM_8BIT, psnr_8bit, ssim_8bit
+from cycleisp.utils.images import as_float, to_8bit
+from cycleisp.utils.metrics import PSNR_8BIT, SSIM_8BIT, SSIM_WINDOW, psnr_8bit, ssim_8bit
 from cycleisp.utils.output.contact_sheet import contact_sheet
 from cycleisp.utils.output.files import write_bytes
 from cycleisp.utils.output.png import encode_png
@@ -57,7 +61,6 @@ CHANGES = {
 UNDO, MEASURES = "undo", ("ciede2000", "psnr", "ssim")
 PICTURED, PICTURED_PHOTOS = ("warm", "hue", "all"), 2
 EDGE_CROP, EDGE_WINDOW = 240, 15  # pixels: side of the crop at depth edges; window of the local range of disparity
-SSIM_WINDOW = 11  # pixels
 CIEDE2000 = "CIEDE2000: colour difference of 8 bit sRGB under D65 (scikit-image), mean over pixels; 0 for equal images"
 
 Photo = NDArray[np.uint8]  # (H, W, 3)
@@ -66,7 +69,7 @@ Method = Callable[[Photo, Photo], Photo]  # source, target -> the source in the 
 
 @dataclass(frozen=True)
 class Scene:
-    """Two views with equal colours, sizes and even sides; `edges` are rows and columns where depths meet."""
+    """Two views with equal colours, sizes and even sides; `edges` is a window where depths meet."""
 
     name: str
     source: Photo
@@ -74,16 +77,17 @@ class Scene:
     edges: tuple[slice, slice] | None = None
 
 
-def to_8bit(photo: NDArray) -> Photo:
-    return np.round(np.clip(photo, 0, 1) * 255).astype(np.uint8)
-
-
 def changed(photo: Photo, change: ColorChange) -> Photo:
+    """Returns a photo with its colours changed."""
     return to_8bit(change.apply(as_float(photo)))
 
 
 def depth_edges(disparity: NDArray, size: int) -> tuple[slice, slice]:
-    """Rows and columns of the square with the largest mean local range of disparity, which is inf where unknown."""
+    """Returns rows and columns of the square with the most depth edges.
+
+    That is the one with the largest mean local range of disparity, which is infinite where it is
+    unknown.
+    """
     known, window = np.isfinite(disparity), np.ones((EDGE_WINDOW, EDGE_WINDOW), np.uint8)
     highest = cv2.dilate(np.where(known, disparity, -1e6).astype(np.float32), window)
     lowest = cv2.erode(np.where(known, disparity, 1e6).astype(np.float32), window)
@@ -95,6 +99,7 @@ def depth_edges(disparity: NDArray, size: int) -> tuple[slice, slice]:
 
 
 def motorcycle() -> Scene:
+    """Returns the stereo pair of scikit-image."""
     left, right, disparity = stereo_motorcycle()
     rows, columns = (side // 2 * 2 for side in disparity.shape)
     left, right, disparity = (image[:rows, :columns] for image in (left, right, disparity))
@@ -102,7 +107,10 @@ def motorcycle() -> Scene:
 
 
 def photo_scene(name: str, photo: NDArray, shift: float, longest: int) -> Scene:
-    """Two crops of a photo, the target `shift` of its width to the right of the source and a third of that below it.
+    """Cuts two crops out of a photo.
+
+    The target lies `shift` of the photo's width to the right of the source, and a third of that
+    below it.
 
     Raises:
         UserError: the crops are too small to be compared.
@@ -121,18 +129,19 @@ def photo_scene(name: str, photo: NDArray, shift: float, longest: int) -> Scene:
 
 
 def cases(scene: Scene) -> dict[str, tuple[Photo, Photo, Photo]]:
-    """Source, target and truth of every change."""
+    """Returns source, target and truth of every change."""
     plain, target = scene.source, scene.target
     forwards = {name: (plain, changed(target, change), changed(plain, change)) for name, change in CHANGES.items()}
     return {**forwards, UNDO: (changed(plain, ALL), target, plain)}
 
 
 def by_histograms(source: Photo, target: Photo) -> Photo:
+    """Matches the histogram of each channel."""
     return to_8bit(match_histograms(as_float(source), as_float(target), channel_axis=-1))
 
 
 def color_matcher_methods() -> tuple[dict[str, Method], str]:
-    """Reinhard and mkl of the package color-matcher, and its version."""
+    """Returns Reinhard and mkl of the package color-matcher, and its version."""
     try:
         import color_matcher  # GPL, so it is no requirement of this project
     except ImportError:
@@ -153,6 +162,8 @@ def color_matcher_methods() -> tuple[dict[str, Method], str]:
 
 
 def network_methods(label: str, matcher: ColorMatcher, rendered: bool) -> dict[str, Method]:
+    """Returns the methods of one network; `rendered` includes the networks alone."""
+
     def by_lut(source: Photo, target: Photo) -> Photo:
         return matcher.lut(as_float(source), as_float(target)).apply(source)
 
@@ -168,13 +179,13 @@ def network_methods(label: str, matcher: ColorMatcher, rendered: bool) -> dict[s
 
 
 def measure(result: Photo, truth: Photo) -> tuple[float, float, float]:
-    """CIEDE2000, PSNR and SSIM."""
+    """Returns CIEDE2000, PSNR and SSIM."""
     difference = deltaE_ciede2000(rgb2lab(truth), rgb2lab(result))
     return float(np.mean(difference)), psnr_8bit(result, truth), ssim_8bit(result, truth)
 
 
 def score(scene: Scene, methods: Mapping[str, Method], pictures: Path | None) -> NDArray:
-    """(methods, changes, 3) measures of one scene; it is drawn, if there is a folder for that."""
+    """Returns the measures (methods, changes, 3) of a scene; draws it if `pictures` is given."""
     scores, rows = [], []
     for change, (source, target, truth) in cases(scene).items():
         results = {name: method(source, target) for name, method in methods.items()}
@@ -192,14 +203,20 @@ def score(scene: Scene, methods: Mapping[str, Method], pictures: Path | None) ->
 
 
 def mean_scores(scores: NDArray) -> NDArray:
-    """(methods, changes, scenes, 3) -> (methods, changes + 1, 3): over scenes, and over all; finite PSNRs count."""
+    """Averages (methods, changes, scenes, 3) over scenes and, as one more change, over everything.
+
+    Only finite PSNRs count.
+
+    Returns:
+        (methods, changes + 1, 3)
+    """
     finite = np.ma.masked_invalid(scores)
     means = np.ma.concatenate([finite.mean(axis=2), finite.mean(axis=(1, 2))[:, None]], axis=1)
     return np.ma.filled(means, np.nan)
 
 
 def tables(means: Mapping[str, NDArray], methods: Sequence[str]) -> str:
-    """Markdown: CIEDE2000 of methods and changes, a table a group of scenes; PSNR / SSIM, a column a group."""
+    """Returns Markdown: a table of CIEDE2000 for each group of scenes, and one of PSNR / SSIM."""
     parts = []
     for group, by_method in means.items():
         rows = [[f"{difference:.2f}" for difference in by_change[:, 0]] for by_change in by_method]
@@ -215,7 +232,10 @@ def _table(head: list[str], names: Sequence[str], rows: list[list[str]]) -> str:
 
 
 def named(values: NDArray, *names: Sequence[str]) -> Any:
-    """Nested dictionaries, a level an axis. JSON has no infinity, the PSNR of equal images: it becomes text."""
+    """Returns nested dictionaries, with a level for each axis.
+
+    JSON has no infinity, which is the PSNR of equal images, so it becomes text.
+    """
     if names:
         return {name: named(part, *names[1:]) for name, part in zip(names[0], values, strict=True)}
     return float(values) if np.isfinite(values) else str(values)
@@ -223,20 +243,43 @@ def named(values: NDArray, *names: Sequence[str]) -> Any:
 
 def parse_args() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--photos", nargs="+", default=[], type=Path, metavar="FOLDER")
-    parser.add_argument("--no-motorcycle", action="store_true", help="photos only")
-    labels = "shipped names or files; none for the classical methods alone"
-    parser.add_argument("--weights", nargs="*", default=["compact_matching"], metavar="[LABEL=]NAME", help=labels)
-    parser.add_argument("--no-rendered", action="store_true", help="leave out the networks alone, which is slow")
-    parser.add_argument("--working-size", type=int, default=WORKING_SIZE, help="longest side that networks see")
-    parser.add_argument("--shift", type=float, default=0.1, help="of a photo's two crops, part of its width")
-    parser.add_argument("--longest", type=int, default=800, help="photos with a longer side in pixels are reduced")
-    parser.add_argument("--device", choices=("auto", "cpu", "cuda", "mps"), default="auto")
-    parser.add_argument("--output", type=Path, required=True, metavar="DIR")
+    parser.add_argument("--photos", nargs="+", default=[], type=Path, metavar="FOLDER", help="photos or folders")
+    parser.add_argument("--no-motorcycle", action="store_true", help="use only the photos")
+    parser.add_argument(
+        "--weights",
+        nargs="*",
+        default=["compact_matching"],
+        metavar="[LABEL=]NAME",
+        help="shipped names or files; none to run only the methods without networks (default compact_matching)",
+    )
+    parser.add_argument("--no-rendered", action="store_true", help="leave out the networks alone, which are slow")
+    parser.add_argument(
+        "--working-size",
+        type=int,
+        default=WORKING_SIZE,
+        help="longest side in pixels that networks see (default %(default)s)",
+    )
+    parser.add_argument(
+        "--shift",
+        type=float,
+        default=0.1,
+        help="of a photo's two crops, as part of the photo's width (default %(default)s)",
+    )
+    parser.add_argument(
+        "--longest",
+        type=int,
+        default=800,
+        help="longest side in pixels; larger photos are reduced to it (default %(default)s)",
+    )
+    parser.add_argument(
+        "--device", choices=("auto", "cpu", "cuda", "mps"), default="auto", help="of the networks (default %(default)s)"
+    )
+    parser.add_argument("--output", type=Path, required=True, metavar="DIR", help="folder to write to")
     return parser.parse_args()
 
 
 def open_scenes(args: argparse.Namespace) -> list[Scene]:
+    """Returns the scenes that the options name."""
     if not 0 <= args.shift < 1:
         raise UserError(f"--shift {args.shift}: expected a part of the width, at least 0 and less than 1")
     if args.no_motorcycle and not args.photos:
@@ -248,8 +291,8 @@ def open_scenes(args: argparse.Namespace) -> list[Scene]:
 
 
 def open_methods(args: argparse.Namespace) -> tuple[dict[str, Method], dict[str, str]]:
-    """The methods, and the versions of what they are made of."""
-    classical, package = color_matcher_methods()
+    """Returns the methods, and the versions of their parts."""
+    statistical, package = color_matcher_methods()
     versions = {"this code": code_version(), "scikit-image": version("scikit-image"), "color-matcher": package}
     parts: list[dict[str, Method]] = [{"none": lambda source, _: source}]
     for item in args.weights:
@@ -258,7 +301,7 @@ def open_methods(args: argparse.Namespace) -> tuple[dict[str, Method], dict[str,
         versions[label] = f"{weights} (SHA-256 {sha256})"
         matcher = ColorMatcher(isp.to(pick_device(args.device)), args.working_size)
         parts.append(network_methods(label, matcher, rendered=not args.no_rendered))
-    parts += [{"histogram matching": by_histograms}, classical]
+    parts += [{"histogram matching": by_histograms}, statistical]
     methods = {name: method for part in parts for name, method in part.items()}
     if len(methods) < sum(map(len, parts)) or len(versions) < len(args.weights) + 3:
         raise UserError("--weights: two things have one label; name the networks apart, as LABEL=NAME")
@@ -266,7 +309,7 @@ def open_methods(args: argparse.Namespace) -> tuple[dict[str, Method], dict[str,
 
 
 def groups(names: Sequence[str]) -> dict[str, list[int]]:
-    """Which scenes are the motorcycle, which are photos, and all where there are both."""
+    """Groups the scenes: the motorcycle, the photos, and all if there are both."""
     kinds = [name.partition("/")[0] for name in names]
     found = {kind: [n for n, other in enumerate(kinds) if other == kind] for kind in dict.fromkeys(kinds)}
     return {**found, "all": list(range(len(names)))} if len(found) > 1 else found

@@ -1,15 +1,19 @@
-"""How well the ISP networks know the camera: RGB -> RAW, RAW -> RGB and the cycle, beside classical unprocessing.
+"""Measure how well the ISP networks know the camera, beside unprocessing by simulated cameras.
 
-    python benchmarks/isp.py --weights compact_isp --config configs/compact/joint.yaml --raw RAWS --photos PHOTOS
+    python benchmarks/isp.py --weights compact_isp --config configs/compact/joint.yaml \\
+        --raw RAWS --photos PHOTOS
 
-Camera files: squares of the files that the recipe holds out, LibRaw's rendering against the true mosaic. Photos: the
-cycle alone, since their RAW is not known. Classical cameras to compare with: Brooks et al.'s mean camera with their
-tone curve; and three that know LibRaw's curve exactly, with white balance and matrix drawn at random (mean PSNR of 16
-draws), typical for daylight, and the file's own, which a photo alone does not tell. "Gains fitted": one factor a plane,
-by least squares, takes away what the white balance is wrong by.
+Directions: RGB to RAW, RAW to RGB, and the cycle.
 
-PSNR: data range 1, predictions clipped to [0, 1], not rounded; RAW over the four packed planes (linear, black level 0,
-white 1), sRGB over three channels; mean over squares.
+Camera files: squares of the files that the recipe holds out, LibRaw's rendering against the true
+mosaic. Photos: only the cycle, since their RAW is not known. Simulated cameras for comparison: the
+mean camera of Brooks et al. with their tone curve; and three that know LibRaw's curve exactly,
+whose white balance and matrix are drawn at random (mean PSNR of 16 draws), typical of daylight, or
+the file's own, which cannot be known from a photo. "Gains fitted": one factor for each plane, by
+least squares, removes the error of the white balance.
+
+PSNR: data range 1, predictions clipped to [0, 1], not rounded; RAW over the four packed planes
+(linear, black level 0, white 1), sRGB over three channels; mean over squares.
 """
 
 import argparse
@@ -25,14 +29,16 @@ from torch import Tensor
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
-from cycleisp.dataloaders.photos import as_float, find_sources, read_photo
+from benchmarks.unprocessing import typical_brooks_camera, typical_camera
+from cycleisp.dataloaders.photos import find_sources, read_photo
 from cycleisp.dataloaders.training.raw_pairs import RawPairStore, prepare, split_names
 from cycleisp.networks import CycleISP
 from cycleisp.networks.pretrained import load_cycleisp
 from cycleisp.utils.cli import run_script
-from cycleisp.utils.color.simulated_camera import SimulatedCamera, sample_camera, typical_camera
+from cycleisp.utils.color.simulated_camera import SimulatedCamera, sample_camera
 from cycleisp.utils.config import IspRecipe, load_recipe
 from cycleisp.utils.devices import pick_device
+from cycleisp.utils.images import as_float, channels_first, photo_to_tensor
 from cycleisp.utils.metrics import psnr
 from cycleisp.utils.output.progress import progress_bar
 from cycleisp.utils.raw import bayer
@@ -51,26 +57,24 @@ COLUMNS = {
 
 
 def squares(height: int, width: int, size: int, per_side: int) -> Iterator[tuple[slice, slice]]:
-    """`per_side`^2 squares at even offsets, spread evenly over an image; the whole of a smaller image."""
+    """Yields `per_side`^2 squares at even offsets, spread evenly over an image.
+
+    A smaller image is yielded as a whole.
+    """
     size = min(size, height // 2 * 2, width // 2 * 2)
     for top in np.linspace(0, height - size, per_side).astype(int) // 2 * 2:
         for left in np.linspace(0, width - size, per_side).astype(int) // 2 * 2:
             yield slice(top, top + size), slice(left, left + size)
 
 
-def as_batch(photo: NDArray) -> Tensor:
-    """(H, W, 3) integers -> (1, 3, H, W) in [0, 1]."""
-    return torch.from_numpy(as_float(photo)).permute(2, 0, 1)[None]
-
-
 def unprocess(photo: NDArray, camera: SimulatedCamera) -> Tensor:
-    """(H, W, 3) integers -> packed RAW (1, 4, H/2, W/2) by a classical camera."""
-    camera_rgb = torch.from_numpy(camera.unprocess(as_float(photo))).permute(2, 0, 1)[None]
+    """Converts (H, W, 3) integers to packed RAW (1, 4, H/2, W/2) by a simulated camera."""
+    camera_rgb = channels_first(camera.unprocess(as_float(photo)))[None]
     return bayer.pack(bayer.mosaic(camera_rgb, "RGGB"))
 
 
 def with_fitted_gains(predicted: Tensor, target: Tensor) -> Tensor:
-    """`predicted` times the factor of each plane that brings it closest to `target`, both (1, 4, H, W)."""
+    """Multiplies each plane (1, 4, H, W) by the factor that brings it closest to `target`."""
     clipped = predicted.clamp(0, 1)
     products, squares_ = (clipped * target).sum((2, 3), keepdim=True), clipped.square().sum((2, 3), keepdim=True)
     return clipped * products / squares_.clamp(min=1e-12)
@@ -80,14 +84,14 @@ def with_fitted_gains(predicted: Tensor, target: Tensor) -> Tensor:
 def measure_square(
     isp: CycleISP, mosaic: NDArray | None, photo: NDArray, cameras: dict[str, list[SimulatedCamera]]
 ) -> dict[str, float]:
-    """PSNR of every direction on one square; without a mosaic of the cycle alone."""
+    """Returns the PSNR of every direction on a square; without a mosaic only that of the cycle."""
     device = next(isp.parameters()).device
-    srgb = as_batch(photo).to(device)
+    srgb = photo_to_tensor(photo)[None].to(device)
     predicted_raw, cycled = (image.cpu() for image in isp(srgb))
     results = {"cycle": psnr(cycled, srgb.cpu())}
     if mosaic is None:
         return results
-    raw = bayer.pack(torch.from_numpy(mosaic.astype(np.float32) / 65535)[None, None])
+    raw = bayer.pack(torch.from_numpy(as_float(mosaic))[None, None])
     results["rgb2raw"] = psnr(predicted_raw, raw)
     results["rgb2raw_fitted"] = psnr(with_fitted_gains(predicted_raw, raw), raw)
     results["raw2rgb"] = psnr(isp.guided_raw2rgb(raw.to(device), srgb).cpu(), srgb.cpu())
@@ -99,26 +103,37 @@ def measure_square(
 
 
 def true_camera(record: dict) -> SimulatedCamera:
-    """The classical camera with the file's own white balance and matrix: what unprocessing could do at best."""
+    """Returns the camera with the file's own white balance and matrix, unprocessing's best case."""
     return SimulatedCamera(np.array(record["cam2rgb"]), np.array(record["white_balance"]))
 
 
 def parse_args() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--weights", default="compact_isp")
-    parser.add_argument("--config", type=Path, required=True, help="the recipe, for what it holds out")
-    parser.add_argument("--raw", nargs="+", default=[], help="camera RAW files or folders")
-    parser.add_argument("--photos", nargs="+", default=[], help="photos for the cycle")
-    parser.add_argument("--prepared", type=Path, default=Path("prepared"))
-    parser.add_argument("--size", type=int, default=512, help="side of a square in pixels")
-    parser.add_argument("--per-side", type=int, default=3, help="squares along each side of an image")
-    parser.add_argument("--device", default="auto")
-    parser.add_argument("--json", type=Path, help="also write every figure here")
+    parser.add_argument(
+        "--weights",
+        default="compact_isp",
+        metavar="NAME",
+        help="of CycleISP, a shipped name or a file (default %(default)s)",
+    )
+    parser.add_argument(
+        "--config", type=Path, required=True, metavar="YAML", help="recipe, which says what to hold out"
+    )
+    parser.add_argument("--raw", nargs="+", default=[], metavar="FILE", help="camera RAW files or folders")
+    parser.add_argument("--photos", nargs="+", default=[], metavar="FILE", help="photos or folders, for the cycle")
+    parser.add_argument(
+        "--prepared", type=Path, default=Path("prepared"), help="folder of decoded files (default %(default)s)"
+    )
+    parser.add_argument("--size", type=int, default=512, help="side of a square in pixels (default %(default)s)")
+    parser.add_argument(
+        "--per-side", type=int, default=3, help="squares along each side of an image (default %(default)s)"
+    )
+    parser.add_argument("--device", default="auto", help="auto, cpu, cuda or mps (default %(default)s)")
+    parser.add_argument("--json", type=Path, help="also write all numbers to this file")
     return parser.parse_args()
 
 
 def table(rows: dict[str, dict[str, float]]) -> str:
-    """Markdown, one row a file and their mean."""
+    """Returns the scores in Markdown: a row for each file, and one for their mean."""
     keys = [key for key in COLUMNS if any(key in row for row in rows.values())]
     lines = ["| file | " + " | ".join(COLUMNS[key] for key in keys) + " |", "|---" * (len(keys) + 1) + "|"]
     means = {key: float(np.mean([row[key] for row in rows.values()])) for key in keys}
@@ -134,10 +149,10 @@ def main() -> int:
     isp = isp.to(pick_device(args.device))
     jobs: list[tuple[str, NDArray | None, NDArray, dict[str, list[SimulatedCamera]]]] = []
     rng = np.random.default_rng(0)
-    classical = {
-        "unprocessing_upi": [typical_camera("smoothstep")],
+    guesses: dict[str, list[SimulatedCamera]] = {
+        "unprocessing_upi": [typical_brooks_camera()],
         "unprocessing_sampled": [sample_camera(rng) for _ in range(16)],
-        "unprocessing_typical": [typical_camera("libraw")],
+        "unprocessing_typical": [typical_camera()],
     }
     if args.raw:
         report = prepare(args.raw, args.prepared)
@@ -145,7 +160,7 @@ def main() -> int:
         pairs = RawPairStore(args.prepared, held_out)
         for name in held_out:
             record = json.loads((args.prepared / f"{name}.json").read_text())
-            jobs.append((name, *pairs.pair(name), {**classical, "unprocessing_true": [true_camera(record)]}))
+            jobs.append((name, *pairs.pair(name), {**guesses, "unprocessing_true": [true_camera(record)]}))
     if args.photos:
         jobs += [(source.name, None, read_photo(source.path), {}) for source in find_sources(args.photos, raw=False)]
     results: dict[str, dict[str, dict[str, float]]] = {"camera files": {}, "photos": {}}

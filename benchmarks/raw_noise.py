@@ -1,12 +1,15 @@
-"""How RAW denoisers do on camera RAW with synthetic noise, beside BM3D behind a variance-stabilising transform.
+"""Compare RAW denoisers on camera RAW with synthetic noise, with each other and with BM3D.
 
-    python benchmarks/raw_noise.py --raw RAWS --config configs/compact/joint.yaml --denoisers compact_raw --bm3d
+    python benchmarks/raw_noise.py --raw RAWS --config configs/compact/joint.yaml \\
+        --denoisers compact_raw --bm3d
 
-Clean RAW: squares of the camera files that the recipe holds out, at low ISO. Noise: both profiles at the ends and in
-the middle of their shot noise, with the read noise that goes with it. Every method is told the noise level.
+Clean RAW: squares of the camera files, of low ISO, that the recipe holds out. Noise: both profiles
+at the ends and in the middle of their range of shot noise, with the read noise that belongs to it.
+Every method is given the noise level. BM3D works on values whose noise a variance-stabilising
+transform has made equally strong everywhere.
 
-PSNR: data range 1, predictions clipped to [0, 1], not rounded, over the four packed planes (linear, black level 0,
-white 1); mean over squares.
+PSNR: data range 1, predictions clipped to [0, 1], not rounded, over the four packed planes (linear,
+black level 0, white 1); mean over squares.
 """
 
 import argparse
@@ -18,32 +21,39 @@ from pathlib import Path
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
+from benchmarks.arguments import labelled
 from cycleisp.dataloaders.training.raw_pairs import RawPairStore, prepare, split_names
 from cycleisp.networks import RawDenoiser
 from cycleisp.networks.inference.tiled import TiledDenoiser
 from cycleisp.networks.pretrained import load_network
-from cycleisp.utils.cli import labelled, run_script
+from cycleisp.utils.cli import run_script
 from cycleisp.utils.config import IspRecipe, load_recipe
 from cycleisp.utils.devices import pick_device
 from cycleisp.utils.metrics import psnr
 from cycleisp.utils.output.progress import progress_bar
 from cycleisp.utils.raw import bayer
 from cycleisp.utils.raw.noise import PROFILES, FixedNoise, noise_from_seeds
-from cycleisp.utils.raw.variance_stabilization import stabilize, unbiased_inverse
+from cycleisp.utils.raw.variance_stabilization import stabilize
+
+_GRID = np.linspace(0, 1, 2048) ** 2  # finer in the dark, where the transform bends most
+_NODES, _WEIGHTS = np.polynomial.hermite_e.hermegauss(48)  # averages over a standard normal distribution
+_WEIGHTS = _WEIGHTS / _WEIGHTS.sum()
 
 Denoise = Callable[[Tensor, FixedNoise], Tensor]  # (1, 4, H/2, W/2) in [0, 1] and its noise level -> the same shape
 
 
 def by_network(denoiser: TiledDenoiser) -> Denoise:
+    """Returns a network as a method."""
     return lambda noisy, level: denoiser(noisy, level.shot_noise * noisy + level.read_noise)
 
 
 def by_bm3d(noisy: Tensor, level: FixedNoise) -> Tensor:
-    """BM3D (package bm3d) on each plane."""
+    """Denoises each plane by BM3D (package bm3d)."""
     import bm3d  # not for commercial use, so it is no requirement of this project
 
     planes = []
@@ -55,8 +65,20 @@ def by_bm3d(noisy: Tensor, level: FixedNoise) -> Tensor:
     return torch.from_numpy(np.stack(planes)).float()[None]
 
 
+def unbiased_inverse(stabilized: NDArray, shot_noise: float, read_noise: float) -> NDArray:
+    """Returns the clean RAW in [0, 1] whose noise, transformed, has the mean `stabilized`.
+
+    `destabilize` would be biased here (Makitalo and Foi, IEEE TIP 2013). The mean is taken over the
+    noise as it is in files, clipped to [0, 1].
+    """
+    deviations = np.sqrt(shot_noise * _GRID + read_noise)
+    noisy = np.clip(_GRID[:, None] + deviations[:, None] * _NODES, 0, 1)
+    means = stabilize(torch.from_numpy(noisy), shot_noise, read_noise).numpy() @ _WEIGHTS
+    return np.interp(stabilized, np.maximum.accumulate(means), _GRID)
+
+
 def levels() -> dict[str, FixedNoise]:
-    """The ends and the geometric middle of both profiles, read noise without its spread."""
+    """Returns the ends and the geometric middle of both profiles, each with its mean read noise."""
     chosen = {}
     for name in ("dnd", "sidd"):
         profile = PROFILES[name]
@@ -71,20 +93,30 @@ def parse_args() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--raw", nargs="+", required=True, help="camera RAW files or folders")
     parser.add_argument(
-        "--config", type=Path, required=True, help="the recipe of the ISP networks, for what it holds out"
+        "--config", type=Path, required=True, help="recipe of the ISP networks, which says what to hold out"
     )
-    parser.add_argument("--prepared", type=Path, default=Path("prepared"))
-    parser.add_argument("--denoisers", nargs="+", default=["compact_raw"], metavar="[LABEL=]WEIGHTS")
+    parser.add_argument(
+        "--prepared", type=Path, default=Path("prepared"), help="folder of decoded files (default %(default)s)"
+    )
+    parser.add_argument(
+        "--denoisers",
+        nargs="+",
+        default=["compact_raw"],
+        metavar="[LABEL=]WEIGHTS",
+        help="shipped names or files (default compact_raw)",
+    )
     parser.add_argument("--bm3d", action="store_true", help="also run BM3D (pip install bm3d; slow)")
-    parser.add_argument("--size", type=int, default=256, help="side of a square in pixels of the mosaic, even")
-    parser.add_argument("--per-file", type=int, default=2, help="squares of each file")
-    parser.add_argument("--device", choices=("auto", "cpu", "cuda", "mps"), default="auto")
-    parser.add_argument("--json", type=Path, help="also write every figure here")
+    parser.add_argument("--size", type=int, default=256, help="side of a square in pixels, even (default %(default)s)")
+    parser.add_argument("--per-file", type=int, default=2, help="squares of each file (default %(default)s)")
+    parser.add_argument(
+        "--device", choices=("auto", "cpu", "cuda", "mps"), default="auto", help="of the networks (default %(default)s)"
+    )
+    parser.add_argument("--json", type=Path, help="also write all numbers to this file")
     return parser.parse_args()
 
 
 def open_squares(args: argparse.Namespace) -> list[Tensor]:
-    """Clean packed RAW (1, 4, H/2, W/2) from the held-out files."""
+    """Cuts clean packed RAW (1, 4, H/2, W/2) out of the files that are held out."""
     recipe = load_recipe(IspRecipe, args.config)
     report = prepare(args.raw, args.prepared)
     _, held_out = split_names(report.ready, recipe.data.holdout, recipe.data.holdout_count)

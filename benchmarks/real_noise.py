@@ -1,12 +1,13 @@
-"""How denoisers do on photographs with real noise, beside classical methods.
+"""Compare denoisers, and methods without networks, on photographs with real noise.
 
-    python benchmarks/real_noise.py --data FOLDER... --denoisers compact_srgb awgn=runs/awgn/weights.safetensors \\
-        --output results/real_noise
+    python benchmarks/real_noise.py --data FOLDER... \\
+        --denoisers compact_srgb awgn=runs/awgn/weights.safetensors --output results/real_noise
 
-A FOLDER holds pairs of pictures, noisy/NAME and clean/NAME. Methods: the noisy picture itself; each denoiser, blind;
-non-local means and, with --bm3d, BM3D, both told the noise level that scikit-image's wavelet estimator finds. Results
-are rounded to 8 bit before they are compared. Denoised pictures are kept in OUTPUT and not made again, so a run can be
-stopped and continued, and another denoiser added later.
+A FOLDER holds pairs of pictures, noisy/NAME and clean/NAME. Methods: the noisy picture itself; each
+denoiser, blind; non-local means and, with --bm3d, BM3D, both given the noise level that
+scikit-image's wavelet estimator finds. Results are rounded to 8 bits before they are compared.
+Denoised pictures stay in OUTPUT, and a later run skips them, so that a run can be stopped and
+continued, and another denoiser can be added.
 """
 
 import argparse
@@ -16,41 +17,39 @@ from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
-import torch
 from numpy.typing import NDArray
 from skimage.restoration import denoise_nl_means, estimate_sigma
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
-from cycleisp.dataloaders.photos import as_float, read_photo
-from cycleisp.dataloaders.training.stored_pairs import PairPaths, find_pairs, read_pair
+from benchmarks.arguments import labelled
+from cycleisp.dataloaders.pairs.folders import PairPaths, find_pairs, read_pair
+from cycleisp.dataloaders.photos import read_photo
 from cycleisp.networks import SrgbDenoiser
 from cycleisp.networks.acceleration import to_device
 from cycleisp.networks.inference.tiled import TiledDenoiser
 from cycleisp.networks.pretrained import find_weights, load_network
-from cycleisp.utils.cli import labelled, run_script
+from cycleisp.utils.cli import run_script
 from cycleisp.utils.devices import PRECISIONS, inference_precision, pick_device
 from cycleisp.utils.errors import UserError
-from cycleisp.utils.metrics import PSNR_8BIT, SSIM_8BIT, psnr_8bit, ssim_8bit
+from cycleisp.utils.images import as_float, channels_last, photo_to_tensor, to_8bit
+from cycleisp.utils.metrics import PSNR_8BIT, SSIM_8BIT, SSIM_WINDOW, psnr_8bit, ssim_8bit
 from cycleisp.utils.output.contact_sheet import contact_sheet
 from cycleisp.utils.output.files import write_bytes
 from cycleisp.utils.output.png import encode_png
 from cycleisp.utils.output.progress import progress_bar
 from cycleisp.utils.weights.files import file_sha256
 
-SSIM_WINDOW = 11  # pixels
 Denoise = Callable[[NDArray[np.float32]], NDArray]  # (H, W, 3) in [0, 1] -> the same
 
 
 def by_network(denoiser: TiledDenoiser) -> Denoise:
-    def denoise(noisy: NDArray[np.float32]) -> NDArray:
-        return denoiser(torch.from_numpy(noisy).permute(2, 0, 1)[None])[0].permute(1, 2, 0).numpy()
-
-    return denoise
+    """Returns a network as a method."""
+    return lambda noisy: channels_last(denoiser(photo_to_tensor(noisy)[None])[0])
 
 
 def by_non_local_means(noisy: NDArray[np.float32]) -> NDArray:
-    """scikit-image's, with the settings that its documentation recommends for a known noise level."""
+    """Denoises with the settings that scikit-image recommends for a known noise level."""
     sigma = float(estimate_sigma(noisy, channel_axis=-1, average_sigmas=True))
     return denoise_nl_means(
         noisy, h=0.8 * sigma, sigma=sigma, patch_size=5, patch_distance=6, fast_mode=True, channel_axis=-1
@@ -58,7 +57,7 @@ def by_non_local_means(noisy: NDArray[np.float32]) -> NDArray:
 
 
 def by_bm3d(noisy: NDArray[np.float32]) -> NDArray:
-    """Colour BM3D (package bm3d) in its opponent colour space."""
+    """Denoises by colour BM3D (package bm3d) in its opponent colour space."""
     import bm3d  # not for commercial use, so it is no requirement of this project
 
     return bm3d.bm3d_rgb(noisy, float(estimate_sigma(noisy, channel_axis=-1, average_sigmas=True)))
@@ -66,14 +65,20 @@ def by_bm3d(noisy: NDArray[np.float32]) -> NDArray:
 
 def parse_args() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--data", nargs="+", type=Path, required=True, metavar="FOLDER")
+    parser.add_argument("--data", nargs="+", type=Path, required=True, metavar="FOLDER", help="folders of pairs")
     parser.add_argument(
-        "--denoisers", nargs="+", default=["compact_srgb"], metavar="[LABEL=]WEIGHTS", help="shipped names or files"
+        "--denoisers",
+        nargs="+",
+        default=["compact_srgb"],
+        metavar="[LABEL=]WEIGHTS",
+        help="shipped names or files (default compact_srgb)",
     )
     parser.add_argument("--bm3d", action="store_true", help="also run BM3D (pip install bm3d; slow)")
-    parser.add_argument("--crop", type=int, help="compare the middle of each picture only, this many pixels a side")
-    parser.add_argument("--output", type=Path, required=True, metavar="DIR")
-    parser.add_argument("--device", choices=("auto", "cpu", "cuda", "mps"), default="auto")
+    parser.add_argument("--crop", type=int, help="compare only the middle of each picture, this many pixels a side")
+    parser.add_argument("--output", type=Path, required=True, metavar="DIR", help="folder to write to")
+    parser.add_argument(
+        "--device", choices=("auto", "cpu", "cuda", "mps"), default="auto", help="of the networks (default %(default)s)"
+    )
     parser.add_argument(
         "--precision", choices=PRECISIONS, default="auto", help="of the networks (default tf32 on CUDA)"
     )
@@ -81,7 +86,10 @@ def parse_args() -> argparse.Namespace:
 
 
 def open_methods(args: argparse.Namespace) -> tuple[dict[str, Denoise], dict[str, str]]:
-    """The methods, and the folder of each for its pictures; that of a network bears the hash of its weights."""
+    """Returns the methods, and the names of the folders for their pictures.
+
+    The name of a network's folder contains the hash of its weights.
+    """
     device = pick_device(args.device)
     precision = inference_precision(args.precision, device)
     methods: dict[str, Denoise] = {"noisy": lambda noisy: noisy}
@@ -102,6 +110,7 @@ def open_methods(args: argparse.Namespace) -> tuple[dict[str, Denoise], dict[str
 
 
 def middle(picture: NDArray, size: int | None) -> NDArray:
+    """Cuts a picture to its middle, at most `size` pixels a side; None keeps all of it."""
     if size is None:
         return picture
     rows, columns = (slice((side - min(side, size)) // 2, (side + min(side, size)) // 2) for side in picture.shape[:2])
@@ -109,12 +118,12 @@ def middle(picture: NDArray, size: int | None) -> NDArray:
 
 
 def denoised(method: Denoise, noisy: NDArray, stored: Path) -> NDArray[np.uint8]:
-    """The method's 8 bit result, from `stored` if it was made before."""
+    """Returns the method's 8 bit result, which is read from `stored` if it is there."""
     if stored.is_file():
         before = read_photo(stored)
         if before.shape == noisy.shape:
             return before.astype(np.uint8)
-    result = np.round(np.clip(method(as_float(noisy)), 0, 1) * 255).astype(np.uint8)
+    result = to_8bit(method(as_float(noisy)))
     write_bytes(stored, encode_png(result))
     return result
 
@@ -122,7 +131,7 @@ def denoised(method: Denoise, noisy: NDArray, stored: Path) -> NDArray[np.uint8]
 def measure(
     pairs: list[PairPaths], methods: dict[str, Denoise], crop: int | None, folders: dict[str, Path], label: str
 ) -> dict[str, dict[str, tuple[float, float]]]:
-    """PSNR and SSIM of every method on every pair: method -> pair -> both."""
+    """Returns PSNR and SSIM of every method on every pair: method -> pair -> both."""
     results: dict[str, dict[str, tuple[float, float]]] = {name: {} for name in methods}
     for pair in progress_bar(iterable=pairs, desc=label, unit="pair"):
         noisy, clean = (middle(picture, crop) for picture in read_pair(pair))
@@ -138,7 +147,7 @@ def measure(
 
 
 def table(results: dict[str, dict[str, dict[str, tuple[float, float]]]]) -> str:
-    """Markdown: a row a method, PSNR and SSIM a folder."""
+    """Returns the scores in Markdown: a row for each method, PSNR and SSIM for each folder."""
     labels = list(results)
     counts = {label: len(next(iter(results[label].values()))) for label in labels}
     lines = ["| method | " + " | ".join(f"{label} ({counts[label]})" for label in labels) + " |"]
@@ -150,7 +159,7 @@ def table(results: dict[str, dict[str, dict[str, tuple[float, float]]]]) -> str:
 
 
 def draw(pairs: list[PairPaths], crop: int | None, folders: dict[str, Path], label: str) -> NDArray[np.uint8]:
-    """A contact sheet: some pairs, each by every method and clean, 200 pixels of each picture at full size."""
+    """Draws a contact sheet: 200 pixels, at full size, of some pairs by every method and clean."""
     rows = []
     for pair in pairs[:: max(1, len(pairs) // 5)][:5]:
         row = [(name, middle(read_photo(folder / label / f"{pair.name}.png"), 200)) for name, folder in folders.items()]

@@ -1,31 +1,33 @@
-"""A fixed Gaussian blur, for the colour branch and for photos whose own noise must go."""
+"""Gaussian blur, for the colour branch and for photos whose own noise must go."""
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from cycleisp.utils.gaussian import gaussian_taps
 from cycleisp.utils.padding import reflect_pad
 
 
-def gaussian_taps(sigma: float, radius: int) -> Tensor:
-    """(2 * radius + 1,) Gaussian weights that sum to 1; sigma and radius in pixels."""
-    offsets = torch.arange(-radius, radius + 1, dtype=torch.float64)
-    weights = torch.exp(-0.5 * (offsets / sigma) ** 2)
-    return (weights / weights.sum()).float()
+def blur_planes(image: Tensor, taps: Tensor) -> Tensor:
+    """Blurs every channel of (B, C, H, W) with its own taps (C, 2 * radius + 1).
+
+    The image is reflected at its borders.
+    """
+    channels, radius = image.shape[1], taps.shape[1] // 2
+    image = reflect_pad(image, (radius, radius, radius, radius))
+    image = F.conv2d(image, taps.view(channels, 1, -1, 1), groups=channels)
+    return F.conv2d(image, taps.view(channels, 1, 1, -1), groups=channels)
 
 
 class GaussianBlur(nn.Module):
-    """Fixed separable blur of an image (B, C, H, W), reflected at the borders. Holds no parameters."""
+    """A fixed Gaussian blur of images (B, C, H, W). It has no parameters."""
 
     taps: Tensor
 
     def __init__(self, sigma: float, radius: int) -> None:
         super().__init__()
-        self.register_buffer("taps", gaussian_taps(sigma, radius), persistent=False)
+        taps = gaussian_taps(torch.full((), sigma, dtype=torch.float64), radius).float()
+        self.register_buffer("taps", taps, persistent=False)
 
     def forward(self, image: Tensor) -> Tensor:
-        channels, radius = image.shape[1], self.taps.numel() // 2
-        image = reflect_pad(image, (radius, radius, radius, radius))
-        taps = self.taps.to(image.dtype).repeat(channels, 1)
-        image = F.conv2d(image, taps.view(channels, 1, -1, 1), groups=channels)
-        return F.conv2d(image, taps.view(channels, 1, 1, -1), groups=channels)
+        return blur_planes(image, self.taps.to(image.dtype).repeat(image.shape[1], 1))

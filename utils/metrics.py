@@ -1,4 +1,7 @@
-"""How close two images are: PSNR and SSIM of scikit-image, with their ranges checked and equal images provided for."""
+"""PSNR and SSIM by scikit-image, with checks of their inputs and a rule for equal images.
+
+The texts `PSNR_...` and `SSIM_...` are the exact definitions, to be printed beside scores.
+"""
 
 import math
 from collections.abc import Iterable
@@ -9,6 +12,7 @@ from numpy.typing import NDArray
 from skimage.metrics import peak_signal_noise_ratio, structural_similarity
 from torch import Tensor
 
+SSIM_WINDOW = 11  # pixels; smaller images have no SSIM
 _WINDOW = "Gaussian window of sigma 1.5 (11x11), K1 0.01, K2 0.03, population covariance (scikit-image)"
 PSNR_8BIT = "PSNR: dB, 8 bit, peak 255, over all pixels and three channels of an image"
 SSIM_8BIT = f"SSIM: 8 bit, range 255, {_WINDOW}, mean of the three channels"
@@ -19,26 +23,26 @@ _LUMA = np.array([0.299, 0.587, 0.114])
 
 
 def psnr(predicted: Tensor, target: Tensor) -> float:
-    """Peak signal-to-noise ratio in dB over all values: data range 1, `predicted` clipped to [0, 1], no rounding.
+    """Returns the peak signal-to-noise ratio over all values, with data range 1, without rounding.
 
     Args:
-        predicted: any shape.
+        predicted: any shape; it is clipped to [0, 1].
         target: the same shape, in [0, 1].
 
     Returns:
         dB; infinite for equal images.
 
     Raises:
-        ValueError: shapes differ, the target leaves [0, 1], or there is NaN.
+        ValueError: the shapes differ, the target leaves [0, 1], or there is NaN.
     """
     return psnr_raw(predicted.detach().cpu().double().clamp(0, 1).numpy(), target.detach().cpu().double().numpy())
 
 
 def psnr_raw(predicted: NDArray, target: NDArray) -> float:
-    """PSNR in dB of two arrays of one shape, both in [0, 1]; infinite for equal ones.
+    """Returns the PSNR in dB of two arrays of one shape in [0, 1]; infinite for equal ones.
 
     Raises:
-        ValueError: shapes differ, values leave [0, 1], or there is NaN.
+        ValueError: the shapes differ, values leave [0, 1], or there is NaN.
     """
     _check_shapes(predicted, target)
     _check_range("prediction", predicted)
@@ -47,7 +51,11 @@ def psnr_raw(predicted: NDArray, target: NDArray) -> float:
 
 
 def ssim_raw(predicted: NDArray, target: NDArray) -> float:
-    """SSIM of two mosaics (H, W) in [0, 1]; see SSIM_RAW. Raises ValueError as `psnr_raw`, or on other layouts."""
+    """Returns the SSIM of two mosaics (H, W) in [0, 1], as SSIM_RAW defines it.
+
+    Raises:
+        ValueError: as `psnr_raw`, or another layout.
+    """
     _check_shapes(predicted, target)
     _check_range("prediction", predicted)
     _check_range("target", target)
@@ -57,43 +65,51 @@ def ssim_raw(predicted: NDArray, target: NDArray) -> float:
 
 
 def psnr_8bit(predicted: NDArray[np.uint8], target: NDArray[np.uint8]) -> float:
-    """PSNR in dB of two 8 bit images of one shape, peak 255, over all values; infinite for equal images.
+    """Returns the PSNR in dB of two 8 bit images of one shape, peak 255, over all values.
+
+    It is infinite for equal images.
 
     Raises:
-        ValueError: another type, or shapes differ.
+        ValueError: another type, or the shapes differ.
     """
     _check_8bit(predicted, target)
     return _psnr(predicted, target, 255)
 
 
 def ssim_8bit(predicted: NDArray[np.uint8], target: NDArray[np.uint8]) -> float:
-    """SSIM of two 8 bit colour images (H, W, 3) as Wang et al. (2004) define it; see SSIM_8BIT.
+    """Returns the SSIM of two 8 bit colour images (H, W, 3), as SSIM_8BIT defines it.
+
+    The definition is that of Wang et al. (2004).
 
     Raises:
-        ValueError: another type or layout, shapes differ, or images smaller than the window.
+        ValueError: another type or layout, the shapes differ, or images smaller than the window.
     """
     _check_colors(predicted, target)
     return _ssim(predicted, target, 255, channel_axis=-1)
 
 
 def ssim_luma_8bit(predicted: NDArray[np.uint8], target: NDArray[np.uint8]) -> float:
-    """SSIM of the luma of two 8 bit colour images (H, W, 3); see SSIM_LUMA_8BIT. Raises ValueError as `ssim_8bit`."""
+    """Returns the SSIM of the luma of two 8 bit colour images (H, W, 3); see SSIM_LUMA_8BIT.
+
+    Raises:
+        ValueError: as `ssim_8bit`.
+    """
     _check_colors(predicted, target)
     return _ssim(predicted @ _LUMA, target @ _LUMA, 255)
 
 
 @dataclass(frozen=True)
 class MeanPsnr:
-    """The mean of finite PSNRs in dB (NaN if there are none), and how many were infinite."""
+    """The mean of finite PSNRs in dB (NaN if there are none), and the number of infinite ones."""
 
     mean: float
     infinite: int
 
 
 def mean_psnr(values: Iterable[float]) -> MeanPsnr:
-    """Mean of decibels, image by image; equal images have no finite PSNR, so they are counted apart."""
+    """Averages PSNRs in dB; those of equal images, which are infinite, are counted separately."""
     values = list(values)
-    finite = [value for value in values if value != math.inf]  # NaN stays, and spoils the mean in the open
+    finite = [value for value in values if value != math.inf]  # NaN stays, so that the mean is NaN, too
     return MeanPsnr(sum(finite) / len(finite) if finite else math.nan, len(values) - len(finite))
 
 

@@ -1,4 +1,4 @@
-"""Denoising batches of small crops, as the benchmarks cut them; whole photos are for networks/inference/tiled.py."""
+"""Denoising of batches of small crops, as benchmarks cut them; tiled.py denoises whole photos."""
 
 import torch
 from torch import Tensor
@@ -10,7 +10,7 @@ from cycleisp.utils.padding import pad_to_multiple
 
 
 class BatchDenoiser:
-    """A denoiser for batches of crops of one size, any size.
+    """A denoiser for batches of crops; those of a batch have one size, which may be any.
 
     Args:
         network: on the device to compute on, in evaluation mode.
@@ -21,16 +21,20 @@ class BatchDenoiser:
         self._network, self._precision = network, precision
         self._device = next(network.parameters()).device
 
-    @torch.inference_mode()
+    @torch.no_grad()
     def __call__(self, noisy: Tensor, variance: Tensor | None = None) -> Tensor:
-        """Denoise a batch; the result lies on the CPU, not clipped.
+        """Denoises a batch.
 
         Args:
             noisy: (B, C, H, W) in [0, 1].
             variance: of the same shape, for RAW.
 
+        Returns:
+            (B, C, H, W) float32 on the CPU, not clipped.
+
         Raises:
-            UserError: the network gave NaN or infinity, which would be a black or a white pixel once clipped.
+            UserError: the network gave NaN or infinity, which would be a black or a white pixel
+                once clipped.
         """
         height, width = noisy.shape[2:]
         images = [noisy] if variance is None else [noisy, variance]

@@ -1,10 +1,13 @@
-"""Colour matching: a source view takes the colours of a target view through RAW (CycleISP, abstract).
+"""Colour matching through RAW: a source view takes the colours of a target view.
 
-On reduced copies the target view is brought onto the source, and the networks render the source in its colours: RGB2RAW
-takes it to RAW, RAW2RGB brings it back with the colour branch looking at the target. A smooth lookup table over the
-colour cube is fitted to what both views show, and to the rendering where the target shows nothing, and applied to the
-photo itself. So detail, depth and size are the photo's own, equal colours stay equal, and nothing of the target's
-picture shines through at depth edges (ours; the paper shows the rendering).
+It is an application that the CycleISP paper names in its abstract.
+The work is done on reduced copies. The target view is aligned with the source, and the networks
+render the source in the target's colours: RGB2RAW takes it to RAW, and RAW2RGB takes it back while
+the colour branch looks at the target. A smooth lookup table over the colour cube is then fitted: to
+the colours that both views show, and to the rendering where the target shows nothing. The table is
+applied to the photo itself. In this way the photo keeps its detail, depth and size, equal colours
+stay equal, and no ghost of the target's picture appears at depth edges (ours; the paper shows the
+rendering).
 """
 
 import logging
@@ -17,12 +20,13 @@ from skimage.exposure import match_histograms
 from torch import Tensor
 
 from cycleisp.networks.cycleisp import CycleISP
-from cycleisp.utils.color.alignment import align
+from cycleisp.utils.color.alignment import align_view
 from cycleisp.utils.color.color_lut import ColorLut, fit_color_lut
+from cycleisp.utils.images import channels_last, photo_to_tensor
 
 WORKING_SIZE = 512  # pixels of the longer side that the networks see
 RENDERED_SHARE = 0.02  # weight of a rendered colour beside one that the target view shows
-LEAST_SEEN = 0.05  # of the source that the target view must show, too, to be taken for a view of the same scene
+LEAST_SEEN = 0.05  # share of the source that the target must show, too, to count as a view of the same scene
 log = logging.getLogger(__name__)
 
 
@@ -39,7 +43,7 @@ class ColorMatcher:
         self.device = next(isp.parameters()).device
 
     def render(self, source: NDArray, target: NDArray) -> NDArray[np.float32]:
-        """The networks' own rendering of the source in the target's colours, at the source's size.
+        """Renders the source in the target's colours by the networks alone, at the source's size.
 
         Args:
             source: (H, W, 3) sRGB in [0, 1], even sides.
@@ -48,19 +52,20 @@ class ColorMatcher:
         Returns:
             (H, W, 3) in [0, 1].
         """
-        aligned, _ = align(_reduce(target, max(source.shape[:2])), source)
+        aligned, _ = align_view(_reduce(target, max(source.shape[:2])), source)
         return self._render(source, aligned)
 
     def lut(self, source: NDArray, target: NDArray) -> ColorLut:
-        """The lookup table that gives colours of the source view the look of the target view.
+        """Returns the lookup table that gives the source view the colours of the target view.
 
-        Views that have nothing in common are matched by their histograms (scikit-image), which a warning says.
+        Views that have nothing in common are matched by their histograms (scikit-image), and a
+        warning is logged.
 
         Args:
             source, target: (H, W, 3) sRGB in [0, 1], any sizes from 2x2.
         """
         small, target = _reduce(source, self.working_size, even=True), _reduce(target, self.working_size)
-        aligned, seen = align(target, small)
+        aligned, seen = align_view(target, small)
         if seen.mean() >= LEAST_SEEN:
             rendered = self._render(small, aligned)
         else:
@@ -70,18 +75,24 @@ class ColorMatcher:
         weights = np.where(seen, 1.0, RENDERED_SHARE)
         return fit_color_lut(small.reshape(-1, 3), wanted.reshape(-1, 3), weights.ravel())
 
-    @torch.inference_mode()
+    @torch.no_grad()
     def _render(self, source: NDArray, aligned: NDArray) -> NDArray[np.float32]:
         raw = self.isp.rgb2raw(self._batch(source)).clamp(0, 1)
         rendered = self.isp.guided_raw2rgb(raw, self._batch(aligned))
-        return rendered[0].clamp(0, 1).permute(1, 2, 0).cpu().numpy()
+        return channels_last(rendered[0].clamp(0, 1))
 
     def _batch(self, photo: NDArray) -> Tensor:
-        return torch.from_numpy(np.ascontiguousarray(photo)).permute(2, 0, 1)[None].to(self.device)
+        return photo_to_tensor(np.ascontiguousarray(photo))[None].to(self.device)
 
 
 def _reduce(photo: NDArray, longest: int, even: bool = False) -> NDArray[np.float32]:
-    """The photo with a longer side of at most `longest` pixels; with `even` sides if asked for."""
+    """Scales a photo down so that its longer side has at most `longest` pixels.
+
+    Args:
+        photo: (H, W, 3) in [0, 1].
+        longest: in pixels.
+        even: whether the sides must be even, for which a small photo may be enlarged.
+    """
     photo = np.asarray(photo, dtype=np.float32)
     scale = min(1.0, longest / max(photo.shape[:2]))
     step = 2 if even else 1

@@ -5,28 +5,32 @@ from concurrent.futures import ThreadPoolExecutor
 import cv2
 import numpy as np
 import torch
-import torch.nn.functional as F
 from numpy.typing import NDArray
 from torch import Tensor
 
+from cycleisp.networks.blur import blur_planes
 from cycleisp.utils.color.colorimetry import RGB2YCC
-from cycleisp.utils.padding import reflect_pad
+from cycleisp.utils.config.values import WIDEST_BLUR
+from cycleisp.utils.gaussian import gaussian_taps
+from cycleisp.utils.images import channels_first, channels_last, to_8bit
 
-WIDEST_BLUR = 2.0  # pixels
-BLUR_RADIUS = 6  # pixels: three sigma of the widest blur
+SMOOTHING_RADIUS = round(3 * WIDEST_BLUR)  # pixels
 JPEG_THREADS = 8
 
 
 def smooth_noise(noise: Tensor, luma_sigma: Tensor, chroma_sigma: Tensor) -> Tensor:
-    """Noise (B, 3, H, W) as noise reduction leaves it: finer than a Gaussian of `sigma` pixels is gone.
+    """Removes fine noise as a camera's noise reduction does.
 
-    Cameras smooth colour noise more than luma noise. They spare edges; blurring the noise alone, not the picture, has
-    that effect.
+    What is finer than a Gaussian of `sigma` pixels is gone. Cameras smooth colour noise more than
+    luma noise. They spare edges, and blurring the noise alone, not the picture, has that effect.
 
     Args:
-        noise: sRGB, noisy - clean.
+        noise: (B, 3, H, W) sRGB, noisy - clean.
         luma_sigma: (B,) in pixels, 0 for none.
         chroma_sigma: (B,) likewise, for both colour differences.
+
+    Returns:
+        (B, 3, H, W)
     """
     to_ycc = torch.tensor(RGB2YCC, dtype=torch.float32).to(noise)
     ycc = torch.einsum("ij,bjhw->bihw", to_ycc, noise)
@@ -35,24 +39,19 @@ def smooth_noise(noise: Tensor, luma_sigma: Tensor, chroma_sigma: Tensor) -> Ten
 
 
 def _blur(planes: Tensor, sigma: Tensor) -> Tensor:
-    """Gaussian blur of (B, C, H, W), each plane with its own sigma (B, C) in pixels."""
-    batch, channels, height, width = planes.shape
-    offsets = torch.arange(-BLUR_RADIUS, BLUR_RADIUS + 1, device=planes.device)
-    taps = torch.exp(-0.5 * (offsets / sigma.reshape(-1, 1).clamp(min=1e-3)) ** 2)
-    taps = taps / taps.sum(dim=1, keepdim=True)
-    padded = reflect_pad(planes.reshape(1, -1, height, width), (BLUR_RADIUS,) * 4)
-    groups = batch * channels
-    rows = F.conv2d(padded, taps.view(groups, 1, -1, 1), groups=groups)
-    return F.conv2d(rows, taps.view(groups, 1, 1, -1), groups=groups).view(planes.shape)
+    """Blurs (B, C, H, W) by Gaussians, each plane with its own sigma (B, C) in pixels."""
+    taps = gaussian_taps(sigma.reshape(-1).clamp(min=1e-3), SMOOTHING_RADIUS)
+    return blur_planes(planes.reshape(1, -1, *planes.shape[2:]), taps).view(planes.shape)
 
 
 def jpeg(images: Tensor, qualities: list[int], subsampled: list[bool]) -> Tensor:
-    """What JPEG leaves of images: each is compressed and read again.
+    """Compresses images as JPEG and decodes them again.
 
     Args:
         images: (B, 3, H, W) sRGB in [0, 1].
-        qualities: one an image, 1 to 100 as OpenCV counts; 0 leaves the image as it is, without rounding.
-        subsampled: one an image; whether colour differences are stored at half resolution (4:2:0).
+        qualities: of each image, 1 to 100 as OpenCV counts; 0 leaves the image as it is, without
+            rounding.
+        subsampled: of each image, whether colour differences are stored at half resolution (4:2:0).
 
     Returns:
         (B, 3, H, W) on the device of `images`.
@@ -61,17 +60,17 @@ def jpeg(images: Tensor, qualities: list[int], subsampled: list[bool]) -> Tensor
     chosen = [index for index, (_, quality, _) in enumerate(each) if quality]
     if not chosen:
         return images
-    pixels = (images[chosen].clamp(0, 1) * 255).round().byte().permute(0, 2, 3, 1).flip(3).cpu().numpy()
+    pixels = channels_last(to_8bit(images[chosen]).flip(1))  # OpenCV takes blue first
     options = [each[index][1:] for index in chosen]
-    with ThreadPoolExecutor(min(len(chosen), JPEG_THREADS)) as pool:  # OpenCV lets other threads go on
-        decoded = torch.from_numpy(np.stack(list(pool.map(_compressed, pixels, options))))
+    with ThreadPoolExecutor(min(len(chosen), JPEG_THREADS)) as pool:  # other threads run while OpenCV works
+        decoded = channels_first(np.stack(list(pool.map(_compressed, pixels, options))))
     result = images.clone()
-    result[chosen] = decoded.to(images.device).flip(3).permute(0, 3, 1, 2).to(images) / 255
+    result[chosen] = decoded.to(images.device).flip(1).to(images) / 255
     return result
 
 
 def _compressed(bgr: NDArray[np.uint8], options: tuple[int, bool]) -> NDArray[np.uint8]:
-    """What JPEG of (quality, whether subsampled) leaves of (H, W, 3)."""
+    """Returns what is left of (H, W, 3) after JPEG with (quality, whether subsampled)."""
     quality, half = options
     sampling = cv2.IMWRITE_JPEG_SAMPLING_FACTOR_420 if half else cv2.IMWRITE_JPEG_SAMPLING_FACTOR_444
     flags = [cv2.IMWRITE_JPEG_QUALITY, quality, cv2.IMWRITE_JPEG_SAMPLING_FACTOR, sampling]

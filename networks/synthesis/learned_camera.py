@@ -1,25 +1,27 @@
-"""The camera that CycleISP has learned: photos to clean RAW, and clean and noisy RAW to an sRGB pair."""
-
-from typing import Literal
+"""The camera that CycleISP has learned: from photos to clean RAW, and from RAW to an sRGB pair."""
 
 from torch import Tensor
 
 from cycleisp.networks.cycleisp import CycleISP
+from cycleisp.utils.config.values import CleanTarget
 from cycleisp.utils.devices import computing
 from cycleisp.utils.padding import pad_to_multiple
-
-CleanTarget = Literal["input", "cycle", "residual"]
 
 
 class LearnedCamera:
     """A trained CycleISP as a camera.
 
+    Gradients reach the networks and the photos unless the caller switches autograd off.
+
     Args:
         isp: trained networks, on the device to compute on.
-        clean_target: the sRGB target. `input`: the photo that went in (the paper); noisy and clean then also differ by
-            what the cycle gets wrong. `cycle`: RAW2RGB of the clean RAW; the pair differs by noise alone, the target
-            has the networks' look. `residual`: the photo as target, and as noisy image the photo plus RAW2RGB(noisy) -
-            RAW2RGB(clean); differs by noise alone, and the target is a true photo.
+        clean_target: the sRGB target, one of
+            - `input`: the photo that went in (the paper). Noisy and clean image then also differ by
+            the errors of the cycle.
+            - `cycle`: RAW2RGB of the clean RAW. The pair differs by noise alone, and the target has
+            the networks' look.
+            - `residual`: the photo as target, and as noisy image the photo plus RAW2RGB(noisy) -
+              RAW2RGB(clean). The pair differs by noise alone, and the target is a true photo.
         precision: of the networks: float32, tf32, bf16 or fp16.
     """
 
@@ -28,13 +30,29 @@ class LearnedCamera:
         self.device = next(isp.parameters()).device
 
     def expose(self, photos: Tensor) -> Tensor:
-        """Photos (B, 3, H, W) in [0, 1], any size -> clean packed RAW (B, 4, ceil(H/2), ceil(W/2)) in [0, 1]."""
+        """Converts photos to clean RAW.
+
+        Args:
+            photos: (B, 3, H, W) in [0, 1], any size.
+
+        Returns:
+            (B, 4, ceil(H/2), ceil(W/2)) packed RGGB in [0, 1].
+        """
         with computing(self.precision, self.device):
             raw = self.isp.rgb2raw(pad_to_multiple(photos, 2))
         return raw.float().clamp(0, 1)
 
     def develop(self, photos: Tensor, clean_raw: Tensor, noisy_raw: Tensor) -> tuple[Tensor, Tensor]:
-        """Clean and noisy sRGB, (B, 3, H, W) in [0, 1], of the photos' clean and noisy RAW."""
+        """Renders clean and noisy RAW as an sRGB pair.
+
+        Args:
+            photos: (B, 3, H, W) that `expose` was given.
+            clean_raw: (B, 4, ceil(H/2), ceil(W/2)) the photos' RAW.
+            noisy_raw: the same with noise.
+
+        Returns:
+            Clean and noisy sRGB, each (B, 3, H, W) in [0, 1].
+        """
         height, width = photos.shape[2:]
         render = self.isp.guided_raw2rgb.raw2rgb
         with computing(self.precision, self.device):

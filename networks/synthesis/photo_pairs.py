@@ -1,6 +1,8 @@
-"""The main job: a clean photo becomes a realistic noisy/clean pair, in RAW and in sRGB (CycleISP, Sec. 4).
+"""The main job: a clean photo becomes a realistic noisy/clean pair, in RAW and in sRGB.
 
-sRGB --RGB2RAW--> clean RAW --noise--> noisy RAW --RAW2RGB--> noisy sRGB
+This is Sec. 4 of CycleISP:
+
+    sRGB --RGB2RAW--> clean RAW --noise--> noisy RAW --RAW2RGB--> noisy sRGB
 """
 
 from collections.abc import Sequence
@@ -16,13 +18,14 @@ from cycleisp.utils.raw.noise import NoiseModel
 
 
 class PairSynthesizer:
-    """Makes noisy/clean pairs from photos.
+    """Makes noisy/clean pairs from photos, as ordinary tensors that a network can be trained on.
 
     Args:
         camera: trained networks, and which sRGB target to make.
         noise: puts noise on clean RAW.
-        blur_sigma: Gaussian blur in pixels that takes a photo's own noise away, 5x5 taps; 0 for none. Paper: 1.
-        with_srgb: whether to make the sRGB pair; without it RAW2RGB is not run.
+        blur_sigma: of the Gaussian blur, 5x5 taps, that removes a photo's own noise, in pixels; 0
+            for none. Paper: 1.
+        with_srgb: whether to make the sRGB pair, too; without it RAW2RGB is not run.
     """
 
     def __init__(
@@ -36,14 +39,21 @@ class PairSynthesizer:
         self.device = camera.device
         self.blur = GaussianBlur(blur_sigma, radius=2).to(self.device) if blur_sigma > 0 else None
 
-    @torch.inference_mode()
-    def __call__(self, photos: Tensor, seeds: Sequence[int], clean_raw: Tensor | None = None) -> list[NoisyCleanPair]:
-        """Synthesize a pair for each photo.
+    @torch.no_grad()
+    def __call__(
+        self, photos: Tensor, seeds: Sequence[int], clean_raw: Tensor | None = None
+    ) -> list[NoisyCleanPair[Tensor]]:
+        """Makes a pair from each photo.
 
         Args:
             photos: (B, 3, H, W) sRGB in [0, 1], any size from 2x2.
-            seeds: one an image; its noise depends on it, not on the device or on the batch.
-            clean_raw: (B, 4, H/2, W/2) the photos' own RAW, packed RGGB, where it is known; skips RGB2RAW and blur.
+            seeds: one for each image. Its noise depends on the seed, not on the device or the
+                batch.
+            clean_raw: (B, 4, H/2, W/2) the photos' own RAW, packed RGGB, where it is known; skips
+                RGB2RAW and blur.
+
+        Returns:
+            The pairs in the order of the photos, on the CPU.
         """
         if self.device.type == "cpu":  # a batch gains nothing here, and alone every photo's sums are always the same
             raws = [None] * len(photos) if clean_raw is None else clean_raw.split(1)
@@ -51,7 +61,7 @@ class PairSynthesizer:
             return [self._batch(photo, [seed], raw)[0] for photo, seed, raw in jobs]
         return self._batch(photos, seeds, clean_raw)
 
-    def _batch(self, photos: Tensor, seeds: Sequence[int], clean_raw: Tensor | None) -> list[NoisyCleanPair]:
+    def _batch(self, photos: Tensor, seeds: Sequence[int], clean_raw: Tensor | None) -> list[NoisyCleanPair[Tensor]]:
         photos = upload(photos, self.device)
         height, width = photos.shape[2:]
         if self.blur is not None and clean_raw is None:

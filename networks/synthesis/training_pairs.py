@@ -1,11 +1,11 @@
-"""From patches of clean photos to noisy/clean pairs, on the training device, as a denoiser is being trained.
+"""Noisy/clean pairs from patches of clean photos, made on the training device during training.
 
-Everything that is drawn comes with the patch (dataloaders/training/denoising_patches.py), the noise itself from its
-`seed`: the pair is the same in any batch. Batch keys that come out: `noisy`, `clean`, and for RAW `variance`.
+All random choices come with the patch (dataloaders/training/denoising_patches.py), and the noise
+itself comes from the patch's `seed`, so that a pair is the same in any batch. The results are
+batches with the keys `noisy`, `clean`, and for RAW `variance`.
 """
 
 from collections.abc import Callable, Mapping
-from typing import Literal
 
 import torch
 from torch import Tensor
@@ -15,9 +15,10 @@ from cycleisp.networks.blur import GaussianBlur
 from cycleisp.networks.pretrained import load_cycleisp
 from cycleisp.networks.synthesis.finishing import jpeg, smooth_noise
 from cycleisp.networks.synthesis.learned_camera import LearnedCamera
-from cycleisp.networks.synthesis.simulated_camera import ClassicalCamera
+from cycleisp.networks.synthesis.simulated_cameras import SimulatedCameras
 from cycleisp.utils.config import Synthesis
 from cycleisp.utils.devices import training_precision
+from cycleisp.utils.images import Space
 from cycleisp.utils.raw.noise import AWGN, clipped_mean, noise_from_seeds, noise_level_function, white_noise
 
 Batch = Mapping[str, Tensor]
@@ -25,20 +26,22 @@ Pair = dict[str, Tensor]
 
 
 class TrainingPairs:
-    """Makes a batch of pairs of a batch of patches.
+    """Makes a batch of pairs from a batch of patches, on the device of the patches.
 
     Args:
         space: which pair to make.
         learned: the camera of patches whose `learned` is true; None if there are none.
-        blur_sigma: Gaussian blur in pixels that takes a photo's own noise away, 5x5 taps; 0 for none.
-        frame_average: how far the sRGB target goes from the picture without noise, 0, to what averaging many frames
-            would give, 1 (`utils.raw.noise.clipped_mean`). The two differ in the dark.
+        blur_sigma: of the Gaussian blur, 5x5 taps, that removes a photo's own noise, in pixels; 0
+            for none.
+        frame_average: how far the sRGB target goes from the picture without noise, 0, to what
+            averaging many frames would give, 1 (`utils.raw.noise.clipped_mean`). The two differ in
+            the dark.
         device: to compute on.
     """
 
     def __init__(
         self,
-        space: Literal["raw", "srgb"],
+        space: Space,
         learned: LearnedCamera | None,
         blur_sigma: float,
         frame_average: float,
@@ -46,18 +49,19 @@ class TrainingPairs:
     ) -> None:
         self.learned, self.frame_average = learned, frame_average
         self.blur = GaussianBlur(blur_sigma, radius=2).to(device) if blur_sigma > 0 else None
-        self._take: Callable[[Batch], Pair] = {"raw": self._raw_pair, "srgb": self._srgb_pair}[space]
+        by_space: dict[Space, Callable[[Batch], Pair]] = {"raw": self._raw_pair, "srgb": self._srgb_pair}
+        self._take = by_space[space]
 
     @torch.no_grad()
     def __call__(self, batch: Batch) -> Pair:
-        """A batch with `photo` becomes pairs; a batch that holds pairs already passes as it is."""
+        """Makes pairs from a batch with `photo`, and returns a batch of stored pairs as it is."""
         if "photo" not in batch:
             return dict(batch)
         pair = self._whole(batch)
         return _cut(pair, batch["window"].tolist()) if "window" in batch else pair
 
     def _whole(self, batch: Batch) -> Pair:
-        """The pairs of whole photos."""
+        """Makes pairs of the photos' full size."""
         if self.blur is not None:
             batch = {**batch, "photo": self.blur(batch["photo"])}
         if "awgn_sigma" in batch:
@@ -84,28 +88,29 @@ class TrainingPairs:
             raw, noisy_raw = self._frames(self._expose(batch), batch)
             clean, noisy = self.learned.develop(batch["photo"], raw, noisy_raw)
         else:
-            clean, noisy = self._classical_pair(batch)
+            clean, noisy = self._simulated_pair(batch)
         noise = smooth_noise(noisy - clean, batch["luma_blur"], batch["chroma_blur"])
         noisy = clean + batch["sharpening"].view(-1, 1, 1, 1) * noise
         noisy = jpeg(noisy.clamp(0, 1), batch["jpeg_quality"].tolist(), batch["jpeg_subsampled"].tolist())
         return {"clean": clean, "noisy": noisy}
 
-    def _classical_pair(self, batch: Batch) -> tuple[Tensor, Tensor]:
-        """Clean and noisy sRGB by classical cameras, some of them binned."""
-        camera, binned = _classical_camera(batch), batch["binned"].view(-1, 1, 1, 1)
-        rgb = camera.camera_rgb(batch["photo"])
-        images = [camera.develop(raw) for raw in self._frames(camera.sample(rgb), batch)]
+    def _simulated_pair(self, batch: Batch) -> tuple[Tensor, Tensor]:
+        """Returns clean and noisy sRGB of simulated cameras, some of which bin their pixels."""
+        cameras, binned = SimulatedCameras.from_batch(batch), batch["binned"].view(-1, 1, 1, 1)
+        rgb = cameras.camera_rgb(batch["photo"])
+        images = [cameras.develop(raw) for raw in self._frames(cameras.sample(rgb), batch)]
         if binned.any():
-            # Sensors of twice the resolution, reduced by two: every pixel has a tile of its own, with two greens.
+            # Sensors of twice the resolution, reduced by two: every pixel has a tile of its own,
+            # with two greens.
             reduced = [
-                camera.render(torch.stack([tile[:, 0], (tile[:, 1] + tile[:, 2]) / 2, tile[:, 3]], dim=1))
+                cameras.render(torch.stack([tile[:, 0], (tile[:, 1] + tile[:, 2]) / 2, tile[:, 3]], dim=1))
                 for tile in self._frames(rgb[:, [0, 1, 1, 2]], batch)
             ]
             images = [torch.where(binned, small, image) for small, image in zip(reduced, images, strict=True)]
         return images[0], images[1]
 
     def _frames(self, clean: Tensor, batch: Batch) -> tuple[Tensor, Tensor]:
-        """The RAW to render as target, and a noisy frame."""
+        """Returns the RAW to render as target, and a noisy frame."""
         noisy = _noisy(clean, batch)
         if not self.frame_average:
             return clean, noisy
@@ -114,13 +119,13 @@ class TrainingPairs:
 
     def _expose(self, batch: Batch) -> Tensor:
         if not batch["learned"].all():
-            return _classical_camera(batch).expose(batch["photo"])
+            return SimulatedCameras.from_batch(batch).expose(batch["photo"])
         assert self.learned is not None
         return self.learned.expose(batch["photo"])
 
 
 def _cut(pair: Pair, windows: list[list[int]]) -> Pair:
-    """Every image of sRGB pairs cut to its (top, left, size)."""
+    """Cuts every image of sRGB pairs to its (top, left, size)."""
     return {
         key: torch.stack(
             [
@@ -133,12 +138,8 @@ def _cut(pair: Pair, windows: list[list[int]]) -> Pair:
 
 
 def _noisy(clean: Tensor, batch: Batch) -> Tensor:
-    """A noisy frame in [0, 1] of clean RAW."""
+    """Returns a noisy frame in [0, 1] of clean RAW."""
     return noise_from_seeds(clean, batch["shot_noise"], batch["read_noise"], batch["seed"].tolist()).clamp(0, 1)
-
-
-def _classical_camera(batch: Batch) -> ClassicalCamera:
-    return ClassicalCamera(**{key: batch[key] for key in ("cam2rgb", "white_balance", "demosaicking", "contrast")})
 
 
 def _gaussian_pair(batch: Batch) -> Pair:
@@ -149,12 +150,19 @@ def _gaussian_pair(batch: Batch) -> Pair:
 
 def open_training_pairs(
     synthesis: Synthesis,
-    space: Literal["raw", "srgb"],
+    space: Space,
     weights: str,
     device: torch.device,
     precision: str = "auto",
 ) -> TrainingPairs:
-    """TrainingPairs as a recipe asks for them; CycleISP is loaded only if patches pass it.
+    """Returns the `TrainingPairs` of a recipe. CycleISP is loaded only if some patches pass it.
+
+    Args:
+        synthesis: the recipe's section.
+        space: which pairs to make.
+        weights: of CycleISP, a shipped name or a file.
+        device: to compute on.
+        precision: of CycleISP, as `training_precision` takes it.
 
     Raises:
         WeightsError: as `networks.pretrained.load_cycleisp`.

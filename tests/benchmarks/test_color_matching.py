@@ -1,4 +1,4 @@
-"""benchmarks/color_matching.py: views of one content, a truth that is known, measures with known values, all files."""
+"""benchmarks/color_matching.py: its views, known truth, known measures, and all files."""
 
 import json
 import math
@@ -13,10 +13,11 @@ from numpy.typing import NDArray
 
 from benchmarks import color_matching as benchmark
 from benchmarks.color_matching import CHANGES, Method, Scene, main
-from cycleisp.dataloaders.photos import as_float, read_photo
+from cycleisp.dataloaders.photos import read_photo
 from cycleisp.networks.cycleisp import CycleISP
 from cycleisp.networks.inference.color_matching import ColorMatcher
 from cycleisp.utils.errors import UserError
+from cycleisp.utils.images import as_float
 from tests.support.pictures import random_picture, write_png
 from tests.support.scripts import Outcome, call_script, error_line, start_script
 
@@ -27,7 +28,10 @@ def call(*options: object) -> Outcome:
 
 @pytest.fixture
 def package(monkeypatch: pytest.MonkeyPatch) -> ModuleType:
-    """A module in place of color-matcher, which is no requirement: it returns the source, for mkl 300 too bright."""
+    """Installs a module in place of color-matcher, which is not a requirement.
+
+    It returns the source, for mkl 300 too bright.
+    """
     module = ModuleType("color_matcher")
 
     class ColorMatcher:
@@ -253,7 +257,7 @@ def test_tables_json_and_pictures(
 
 
 def test_equal_pictures_are_no_broken_json(tmp_path: Path, package: ModuleType) -> None:
-    """Black stays black: the source is the truth, and its PSNR is infinite."""
+    """Black stays black, so the source is the truth, and its PSNR is infinite."""
     photo = write_png(tmp_path / "a.png", np.zeros((24, 32, 3), np.uint8))
     options = ("--photos", photo, "--no-motorcycle", "--weights", "--output", tmp_path / "out")
     assert call(*options).returncode == 0

@@ -1,4 +1,4 @@
-"""benchmarks/real_noise.py on fabricated pairs: table, JSON, pictures; scores as computed by hand."""
+"""benchmarks/real_noise.py on fabricated pairs: tables, pictures, scores computed by hand."""
 
 import json
 from pathlib import Path
@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from benchmarks.real_noise import main
 from cycleisp.dataloaders.photos import read_photo
-from tests.dataloaders.training.test_stored_pairs import write_pair
+from tests.support.pairs import write_pair
 from tests.support.pictures import random_picture
 from tests.support.scripts import Outcome, call_script, start_script
 
@@ -42,7 +42,7 @@ def both(pairs: Path, name: str) -> tuple[NDArray, NDArray]:
 
 
 def pictures(out: Path, method: str) -> Path:
-    """The folder of a method's pictures; that of a network ends with the hash of its weights."""
+    """Returns the folder of a method's pictures; a network's ends with the hash of its weights."""
     (folder,) = (out / "images").glob(f"{method}-????????") if method == "srgb" else [out / "images" / method]
     return folder / "scenes"
 
@@ -119,7 +119,10 @@ def test_names_that_would_mix_results_up_are_refused(
     pairs: Path,
     weights: Weights,
 ) -> None:
-    """Results are stored by the names of folder and method: of two equal ones the second would get the first's."""
+    """Results are stored by the names of folder and method.
+
+    Of two equal names the second would get the results of the first.
+    """
     write_pair(tmp_path / "other" / "scenes", "a", random_picture(30, 37, seed=7), random_picture(30, 37, seed=8))
     common = ("--output", tmp_path / "out")
     two_folders = ("--data", pairs, tmp_path / "other" / "scenes", "--denoisers", weights["srgb"])

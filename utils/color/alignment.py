@@ -1,32 +1,37 @@
-"""Bringing one view of a scene onto another, so that both show the same things at the same pixels."""
+"""Alignment of two views of a scene, so that both show the same things at the same pixels."""
 
 import cv2
 import numpy as np
 from numpy.typing import NDArray
 from skimage.exposure import match_histograms
 
-_SMALLEST = 32  # pixels of a side; below that there is nothing to hold on to
+from cycleisp.utils.images import to_8bit
+
+_SMALLEST = 32  # pixels of a side; smaller views have too little to compare
 _AGREEMENT = 1.5  # pixels by which the way there and back may miss its start
 _DISTINCT = 0.8  # a feature's best match is this much nearer than its second best (Lowe, IJCV 2004)
 _FEWEST_MATCHES = 12
-_INLIER = 8.0  # pixels: depth moves things apart, the flow mends it
-_LARGEST_ZOOM = 4.0  # and 1 / 4; beyond it is no view of the same scene
+_INLIER = 8.0  # pixels: depth moves things apart, which the flow corrects
+_LARGEST_ZOOM = 4.0  # and 1 / 4; views beyond do not count as views of the same scene
 
 
-def align(view: NDArray, reference: NDArray) -> tuple[NDArray[np.float32], NDArray[np.bool_]]:
-    """A view as seen from the place of `reference`: SIFT features for the whole, dense optical flow for the rest.
+def align_view(view: NDArray, reference: NDArray) -> tuple[NDArray[np.float32], NDArray[np.bool_]]:
+    """Warps a view so that it looks as if seen from the place of `reference`.
 
-    The flow is OpenCV's DIS (Kroeger et al., ECCV 2016). The views' colours may differ: brightness alone is compared,
-    the histogram of one brought to that of the other.
+    SIFT features give the shift, turn and scale of the whole, and dense optical flow (OpenCV's DIS,
+    Kroeger et al., ECCV 2016) gives the rest. The views' colours may differ: only brightness is
+    compared, after the histogram of one has been matched to that of the other.
 
     Args:
         view: (H', W', 3) display-encoded in [0, 1].
         reference: (H, W, 3) likewise.
 
     Returns:
-        The view warped to the reference, (H, W, 3), and where that can be trusted, (H, W): the flow there and back
-        returns to its start and stays in the picture. Nowhere, if the views have too little in common; the view is then
-        just brought to the reference's size.
+        The view warped to the reference, (H, W, 3), and where that can be trusted, (H, W): where
+            the
+        flow there and back returns to its start and stays in the picture. If the views have too
+        little
+        in common, no pixel can be trusted, and the view is only resized to the reference's size.
     """
     height, width = reference.shape[:2]
     view = np.ascontiguousarray(view, dtype=np.float32)
@@ -50,17 +55,22 @@ def align(view: NDArray, reference: NDArray) -> tuple[NDArray[np.float32], NDArr
 
 
 def _gray(photo: NDArray) -> NDArray[np.uint8]:
-    return cv2.cvtColor(np.rint(np.clip(photo, 0, 1) * 255).astype(np.uint8), cv2.COLOR_RGB2GRAY)
+    return np.asarray(cv2.cvtColor(to_8bit(photo), cv2.COLOR_RGB2GRAY), dtype=np.uint8)
 
 
 def _similarity(reference: NDArray[np.uint8], view: NDArray[np.uint8]) -> NDArray[np.float32] | None:
-    """(2, 3) shift, turn and scale that take places of the reference to places of the view; None without features."""
+    """Returns the shift, turn and scale from places of the reference to places of the view.
+
+    The result is a (2, 3) matrix, or None if too few features agree.
+    """
     sift = cv2.SIFT.create()
     (here, of_reference), (there, of_view) = (sift.detectAndCompute(gray, None) for gray in (reference, view))
     if of_reference is None or of_view is None or len(of_view) < 2:
         return None
     pairs = cv2.BFMatcher().knnMatch(of_reference, of_view, k=2)
-    nearest: dict[int, cv2.DMatch] = {}  # one a feature of the view: many that share one would shrink all to a point
+    nearest: dict[
+        int, cv2.DMatch
+    ] = {}  # one for a feature of the view: many that share one would shrink all to a point
     for first, second in pairs:
         if first.distance < _DISTINCT * second.distance:
             known = nearest.get(first.trainIdx)
@@ -81,10 +91,13 @@ def _similarity(reference: NDArray[np.uint8], view: NDArray[np.uint8]) -> NDArra
 
 
 def _flow(first: NDArray[np.uint8], second: NDArray[np.uint8]) -> NDArray[np.float32]:
-    """(H, W, 2) how far the pixels of `first` have moved in `second`; x before y."""
+    """Returns how far the pixels of `first` have moved in `second`: (H, W, 2), x before y."""
     return cv2.DISOpticalFlow.create(cv2.DISOPTICAL_FLOW_PRESET_MEDIUM).calc(first, second, None)  # type: ignore[call-overload]
 
 
 def _look_up(picture: NDArray, places: NDArray[np.float32]) -> NDArray:
-    """The picture's values at places (H, W, 2), x before y; beyond its border those at the border."""
+    """Returns the picture's values at places (H, W, 2), x before y.
+
+    Beyond the border of the picture the values are those at the border.
+    """
     return cv2.remap(picture, places, None, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)  # type: ignore[call-overload]

@@ -1,12 +1,12 @@
-"""Smooth transformations of colours: lookup tables over the colour cube, fitted, applied, and as .cube files.
+"""Lookup tables of colours: fitted to pairs of colours, applied to photos, written as .cube files.
 
-The fit is a smoothing spline on a grid: between and beyond the colours it was given it bends as little as it can.
+The fit is a smoothing spline on a grid over the colour cube: between and beyond the colours that it
+was given, it bends as little as possible.
 """
 
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import lru_cache
-from pathlib import Path
 
 import numpy as np
 import torch
@@ -15,31 +15,31 @@ from numpy.typing import ArrayLike, NDArray
 from scipy import fft, sparse
 from scipy.sparse.linalg import LinearOperator, cg
 
-from cycleisp.utils.errors import UserError
+from cycleisp.utils.images import as_float, channels_last
 
 SIZE = 17  # nodes along each side of the cube, which editors expect: 17, 33 or 65
 SMOOTHNESS = 1e-3  # see fit_color_lut
 
 _FEWEST_COLORS = 4  # an affine map has 12 numbers, a colour gives 3
-_SPREAD = 0.02  # colours that vary by less than this along an axis do not tell the slope along it
+_SPREAD = 0.02  # colours that vary by less than this along an axis hardly determine the slope along it
 _PULL = 3e-4  # weight of the mean square of the table's difference from the affine map
 _CURVES = 0.003  # weight of pure second derivatives against mixed ones
 _CELLS = 16  # along each side of the cube, for counting how common colours are
 _AFFINE_ROUNDS, _TABLE_ROUNDS = 10, 5  # of robust reweighting
 _HUBER = 1.5  # errors above this many medians pull no harder than one of that length
 _FINEST = 2 / 255  # a median error below this, two 8-bit levels, counts as this
-_STRIP_PIXELS = 2**18  # that apply works on at once: some 15 MB
-_LARGEST_CUBE = 256  # LUT_3D_SIZE, by the specification
-_LARGEST_NUMBER = float(np.finfo(np.float32).max)
+_STRIP_PIXELS = 2**18  # that `apply` works on at once: some 15 MB
 
 
 @dataclass(frozen=True, eq=False)
 class ColorLut:
-    """A colour for each node of a regular grid over the cube of display-encoded RGB; trilinear in between.
+    """A table of a colour for each node of a regular grid over display-encoded RGB.
+
+    Between the nodes it is trilinear.
 
     Attributes:
-        nodes: (N, N, N, 3), N from 2, indices in the order [r, g, b]. May leave [0, 1], so that a tone curve can reach
-            the end of the range between two nodes; `apply` clips.
+        nodes: (N, N, N, 3), N from 2, indices in the order [r, g, b]. May leave [0, 1], so that a
+            tone curve can reach the end of the range between two nodes; `apply` clips.
     """
 
     nodes: NDArray[np.float32]
@@ -51,15 +51,10 @@ class ColorLut:
         if not np.isfinite(self.nodes).all():
             raise ValueError("nodes must be finite numbers")
 
-    @classmethod
-    def identity(cls, size: int = SIZE) -> "ColorLut":
-        """The table that leaves all colours as they are."""
-        return cls(_grid(size).astype(np.float32))
-
     def apply(self, photo: NDArray) -> NDArray:
-        """Transform every pixel of a photo.
+        """Transforms every pixel of a photo.
 
-        Only the change is interpolated: a colour that the table leaves as it is comes back bit for bit.
+        Only the change is interpolated: a colour that the table does not change stays bit for bit.
 
         Args:
             photo: (H, W, 3) display-encoded, uint8, uint16, or float32 in [0, 1].
@@ -73,7 +68,8 @@ class ColorLut:
         if photo.ndim != 3 or photo.shape[2] != 3 or photo.dtype not in (np.uint8, np.uint16, np.float32):
             raise ValueError(f"a photo is (H, W, 3) uint8, uint16 or float32, got {photo.shape} {photo.dtype}")
         change = self.nodes - _grid(len(self.nodes)).astype(np.float32)
-        # grid_sample takes (1, C, D, H, W) and coordinates x, y, z; with b, g, r for D, H, W those are r, g, b
+        # grid_sample takes (1, C, D, H, W) and coordinates x, y, z; with b, g, r for D, H, W those
+        # are r, g, b
         table = torch.from_numpy(np.ascontiguousarray(change.transpose(3, 2, 1, 0)))[None]
         result = np.empty_like(photo, order="C")
         rows = max(1, _STRIP_PIXELS // max(1, photo.shape[1]))
@@ -82,7 +78,9 @@ class ColorLut:
         return result
 
     def to_cube(self, title: str) -> str:
-        """The table as the text of a .cube file (Adobe Cube LUT specification 1.0): one node a line, red fastest.
+        """Returns the table as the text of a .cube file (Adobe Cube LUT specification 1.0).
+
+        Each line is a node, and red changes fastest.
 
         Line breaks and double quotes, which a title cannot hold, become spaces and single quotes.
         """
@@ -93,10 +91,11 @@ class ColorLut:
 
 
 def average_luts(luts: Sequence[ColorLut], weights: ArrayLike) -> ColorLut:
-    """The weighted mean of tables of one size, as for changes that drift over a video.
+    """Returns the weighted mean of tables of one size, as for changes that drift over a video.
 
     Raises:
-        ValueError: no table, different sizes, or weights that are not one a table, finite, at least 0 and not all 0.
+        ValueError: no table, different sizes, or weights that are not one for each table, finite,
+            at least 0 and not all 0.
     """
     sizes = [len(lut.nodes) for lut in luts]
     if len(set(sizes)) != 1:
@@ -108,53 +107,6 @@ def average_luts(luts: Sequence[ColorLut], weights: ArrayLike) -> ColorLut:
     return ColorLut(nodes.astype(np.float32))
 
 
-def read_cube(path: Path) -> ColorLut:
-    """Read a three-dimensional .cube file over the domain 0 to 1.
-
-    Raises:
-        UserError: not readable, one-dimensional, another domain, lines too few or many, or something that is no number.
-    """
-    try:
-        text = path.read_text(encoding="utf-8-sig", errors="replace")
-    except OSError as error:
-        raise UserError(f"{path}: cannot be read ({error.strerror}); expected a .cube file") from None
-    size: int | None = None
-    colors: list[list[float]] = []
-    for number, line in enumerate(text.split("\n"), start=1):
-        where, words = f"{path}, line {number}", line.split()
-        if not words or words[0].startswith("#") or words[0] == "TITLE":
-            continue
-        keyword, values = words[0], words[1:]
-        if keyword == "LUT_1D_SIZE":
-            raise UserError(f"{where}: expected LUT_3D_SIZE, got a table with one dimension; convert it to 3D")
-        if keyword == "LUT_3D_SIZE":
-            size = _read_size(values, where)
-        elif keyword in _DOMAINS:
-            if _numbers(values, where) != list(_DOMAINS[keyword]):
-                wanted = " ".join(f"{value:g}" for value in _DOMAINS[keyword])
-                raise UserError(
-                    f"{where}: expected {keyword} {wanted}, got {' '.join(values)}; scale the table to 0..1"
-                )
-        else:
-            colors.append(_numbers(words, where))
-            if len(words) != 3:
-                raise UserError(f"{where}: expected 3 numbers, got {len(words)}")
-    if size is None:
-        raise UserError(f"{path}: expected a line LUT_3D_SIZE, got none; is it a .cube file?")
-    if len(colors) != size**3:
-        raise UserError(f"{path}: expected {size**3} lines of colours for LUT_3D_SIZE {size}, got {len(colors)}")
-    nodes = np.array(colors, dtype=np.float32).reshape(size, size, size, 3).transpose(2, 1, 0, 3)
-    return ColorLut(np.ascontiguousarray(nodes))
-
-
-# LUT_3D_INPUT_RANGE is how DaVinci Resolve writes the domain
-_DOMAINS = {
-    "DOMAIN_MIN": (0.0, 0.0, 0.0),
-    "DOMAIN_MAX": (1.0, 1.0, 1.0),
-    "LUT_3D_INPUT_RANGE": (0.0, 1.0),
-}
-
-
 def fit_color_lut(
     source: ArrayLike,
     target: ArrayLike,
@@ -162,29 +114,36 @@ def fit_color_lut(
     size: int = SIZE,
     smoothness: float = SMOOTHNESS,
 ) -> ColorLut:
-    """The smooth table that takes source colours to target colours, robust to noise and to outliers.
+    """Fits the smooth table that takes source colours to target colours.
 
-    With weights w that sum to 1, a robust affine map A (`_fit_affine`) and u = table - A at the nodes, it minimises
+    With weights w that sum to 1, a robust affine map A (`_fit_affine`) and u = table - A at the
+    nodes, it minimises
 
-        sum_i w_i |target_i - table(source_i)|^2 + smoothness * mean(bending of u) + 0.0003 * mean(|u|^2)
-        bending = 2 (u_rg^2 + u_rb^2 + u_gb^2) + 0.003 (u_rr^2 + u_gg^2 + u_bb^2), of second derivatives
+        sum_i w_i |target_i - table(source_i)|^2
+            + smoothness * mean(bending of u) + 0.0003 * mean(|u|^2)
+        bending = 2 (u_rg^2 + u_rb^2 + u_gb^2) + 0.003 (u_rr^2 + u_gg^2 + u_bb^2)
 
-    by conjugate gradients, with means over the whole cube: all terms are squared differences of colours, so neither the
-    number of colours nor the size of the table moves the balance. Mixed derivatives cost most because a curve for each
-    channel followed by a matrix has none, and that is most of what cameras and editors do: white balance, exposure,
-    gamma, contrast, saturation. Where there are no colours the table goes on straight, and the last term leads it
-    slowly back to A. Errors count by their square up to 1.5 times their median (at least 2/255), by their length beyond
-    (Huber, reweighted least squares). Colours clipped in the target (0 or 1) say no more than 'this or beyond'.
+    by conjugate gradients, with second derivatives u_rg ... and means over the whole cube. All
+    terms are squared differences of colours, so neither the number of colours nor the size of the
+    table shifts the balance between them. Mixed derivatives cost most, because a curve for each
+    channel followed by a matrix has none, and that is most of what cameras and editors do: white
+    balance, exposure, gamma, contrast, saturation. Where there are no colours the table continues
+    straight, and the last term leads it slowly back to A. Errors count by their square up to 1.5
+    times their median (at least 2/255), and by their length beyond that (Huber, reweighted least
+    squares), which makes the fit robust to noise and outliers. Colours clipped in the target (0 or
+    1) mean 'this or beyond'.
 
-    Photos have common colours, a sky, and rare ones. A colour counts 1 / sqrt(weight of all within 1/16 of the cube's
-    side): noise averages out where colours are common, yet a sky of 9000 pixels stands against a flower of 90 with
-    10 : 1, not 100 : 1. Weights add up: all colours given twice change nothing, one given twice has double weight.
+    Photos have common colours, such as a sky, and rare ones. A colour counts 1 / sqrt(weight of all
+    within 1/16 of the cube's side): noise averages out where colours are common, but a sky of 9000
+    pixels counts against a flower of 90 as 10 : 1, not 100 : 1. Weights add up: giving all colours
+    twice changes nothing, giving one colour twice doubles its weight.
 
     Args:
         source, target: (n, 3) in [0, 1], display-encoded, n from 4.
         weights: (n,) at least 0; None for equal ones.
         size: nodes along each side of the cube.
-        smoothness: see above; with 0.001 curves of a channel turn within a cell, other changes within some 0.1.
+        smoothness: see above. With 0.001, curves of a channel can turn within a cell, other changes
+            within about 0.1.
 
     Raises:
         ValueError: other shapes, fewer colours, numbers that are not finite or out of range.
@@ -217,10 +176,11 @@ def fit_color_lut(
 
 
 def _fit_affine(source: NDArray, target: NDArray, weights: NDArray) -> tuple[NDArray, NDArray]:
-    """Robust slope (3, 3) and offset (3,) of target - source ~ source @ slope + offset.
+    """Fits slope (3, 3) and offset (3,) of target - source ~ source @ slope + offset, robustly.
 
-    The slope is pulled to 0 as if the colours had _SPREAD more in which nothing changes: along directions in which they
-    hardly vary (grey ones across the grey axis, a single colour in all) the map only shifts.
+    The slope is pulled to 0 as if the colours were spread by another _SPREAD without any change.
+    Along directions in which they hardly vary the map therefore only shifts: grey colours across
+    the grey axis, a single colour in all directions.
     """
     slope, offset = np.zeros((3, 3)), np.zeros(3)
     for _ in range(_AFFINE_ROUNDS):
@@ -235,13 +195,19 @@ def _fit_affine(source: NDArray, target: NDArray, weights: NDArray) -> tuple[NDA
 
 
 def _or_beyond(target: NDArray, predicted: NDArray) -> NDArray:
-    """Targets, but predictions where these go beyond a target at the end of the range: no error there."""
+    """Returns the targets, or the predictions where a target at the end of the range is exceeded.
+
+    There the prediction counts as exact.
+    """
     beyond = ((target >= 1) & (predicted > 1)) | ((target <= 0) & (predicted < 0))
     return np.where(beyond, predicted, target)
 
 
 def _trusted(errors: NDArray, weights: NDArray) -> NDArray:
-    """Weights (n,) of sum 1 for the next round of least squares (Huber): large errors count by length."""
+    """Returns the weights (n,), with sum 1, of the next round of least squares (Huber).
+
+    Large errors count by their length, not by their square.
+    """
     lengths = np.linalg.norm(errors, axis=1)
     order = np.argsort(lengths)
     median = lengths[order[np.searchsorted(np.cumsum(weights[order]), 0.5 * weights.sum())]]
@@ -251,7 +217,10 @@ def _trusted(errors: NDArray, weights: NDArray) -> NDArray:
 
 
 def _balanced(source: NDArray, weights: NDArray) -> NDArray:
-    """Weights (n,) of sum 1, each divided by the root of the sum of weights in its cell of the colour cube."""
+    """Divides weights (n,) by the root of the sum of weights in the same cell of the colour cube.
+
+    The results have the sum 1.
+    """
     cells = np.minimum((source * _CELLS).astype(np.intp), _CELLS - 1) @ (_CELLS**2, _CELLS, 1)
     totals = np.bincount(cells, weights, minlength=_CELLS**3)
     balanced = weights / np.sqrt(np.maximum(totals[cells], np.finfo(float).tiny))
@@ -259,7 +228,7 @@ def _balanced(source: NDArray, weights: NDArray) -> NDArray:
 
 
 def _corners(colors: NDArray, size: int) -> sparse.csr_array:
-    """(n, size^3) shares of the eight nodes around each colour in its trilinear interpolation."""
+    """Returns the shares (n, size^3) of the eight nodes around each colour in its interpolation."""
     position = colors * (size - 1)
     cell = np.clip(position.astype(np.intp), 0, size - 2)
     upper = position - cell
@@ -274,7 +243,7 @@ def _corners(colors: NDArray, size: int) -> sparse.csr_array:
 
 @lru_cache(maxsize=4)
 def _bending(size: int) -> sparse.csr_array:
-    """(size^3, size^3) quadratic form: the mean over the cube of the bending that `fit_color_lut` defines."""
+    """Returns the mean bending (see `fit_color_lut`) as a quadratic form (size^3, size^3)."""
     first = np.diff(np.eye(size), axis=0) * (size - 1)
     second = np.diff(np.eye(size), n=2, axis=0) * (size - 1) ** 2
     slope, bend, same = (sparse.csr_array(part) for part in (first.T @ first, second.T @ second, np.eye(size)))
@@ -286,9 +255,11 @@ def _bending(size: int) -> sparse.csr_array:
 
 
 def _preconditioner(size: int, smoothness: float) -> LinearOperator:
-    """Roughly the inverse of the system: as if colours were spread evenly and the cube went on mirrored.
+    """Returns an approximate inverse of the system.
 
-    The cosine transform solves that. Conjugate gradients take some 30 steps with it, many hundreds without.
+    It is the inverse for colours that are spread evenly over a cube that continues mirrored, which
+    the cosine transform computes. With it conjugate gradients take some 30 steps, without it many
+    hundreds.
     """
     wave = (2 - 2 * np.cos(np.pi * np.arange(size) / size)) * (size - 1) ** 2  # squared frequencies
     pure = wave[:, None, None] ** 2 + wave[:, None] ** 2 + wave**2
@@ -303,7 +274,7 @@ def _preconditioner(size: int, smoothness: float) -> LinearOperator:
 
 
 def _grid(size: int) -> NDArray[np.float64]:
-    """(size, size, size, 3) the colours at the nodes."""
+    """Returns the colours at the nodes, (size, size, size, 3)."""
     if size < 2:
         raise ValueError(f"a table has 2 nodes or more along each side, got {size}")
     steps = np.linspace(0, 1, size)
@@ -311,15 +282,15 @@ def _grid(size: int) -> NDArray[np.float64]:
 
 
 def _changed(strip: NDArray, table: torch.Tensor) -> NDArray:
-    """A strip of a photo after adding the interpolated change; `table` is (1, 3, b, g, r)."""
+    """Adds the interpolated change to a strip of a photo; `table` is (1, 3, b, g, r)."""
     if strip.dtype == np.float32:
         highest, photo = 1.0, np.clip(strip, 0, 1)
     else:
         highest = float(np.iinfo(strip.dtype).max)
-        photo = strip.astype(np.float32) / np.float32(highest)
+        photo = as_float(strip)
     places = torch.from_numpy(np.ascontiguousarray(photo * 2 - 1))[None, None]
     change = F.grid_sample(table, places, mode="bilinear", padding_mode="border", align_corners=True)
-    colors = np.clip(photo + change[0, :, 0].permute(1, 2, 0).numpy(), 0, 1)
+    colors = np.clip(photo + channels_last(change[0, :, 0]), 0, 1)
     return colors if strip.dtype == np.float32 else np.rint(colors * np.float32(highest))
 
 
@@ -333,27 +304,10 @@ def _checked_colors(colors: ArrayLike, name: str) -> NDArray[np.float64]:
 
 
 def _checked_weights(weights: ArrayLike, count: int) -> NDArray[np.float64]:
-    """Weights scaled to the sum 1."""
+    """Returns the weights scaled to the sum 1."""
     values = np.asarray(weights, dtype=np.float64)
     if values.shape != (count,):
         raise ValueError(f"expected {count} weights, got shape {values.shape}")
     if not (np.isfinite(values) & (values >= 0)).all() or not values.any():
         raise ValueError("weights must be finite, at least 0, and not all 0")
     return values / values.sum()
-
-
-def _read_size(values: list[str], where: str) -> int:
-    if len(values) == 1 and values[0].isdecimal() and 2 <= int(values[0]) <= _LARGEST_CUBE:
-        return int(values[0])
-    raise UserError(f"{where}: expected LUT_3D_SIZE and a number from 2 to {_LARGEST_CUBE}, got {' '.join(values)!r}")
-
-
-def _numbers(words: list[str], where: str) -> list[float]:
-    """Finite numbers that fit float32."""
-    try:
-        numbers = [float(word) for word in words]
-    except ValueError:
-        raise UserError(f"{where}: expected numbers, got {' '.join(words)[:60]!r}") from None
-    if not all(abs(number) <= _LARGEST_NUMBER for number in numbers):  # false for NaN too
-        raise UserError(f"{where}: expected finite numbers, got {' '.join(words)[:60]!r}")
-    return numbers

@@ -1,70 +1,83 @@
 """Colour: display curves, primaries, white balance and the matrices between camera and display.
 
-Directions are in the names: `cam2rgb` takes white-balanced camera colours to linear sRGB. Arrays are numpy, colours in
-the last axis.
+Directions are in the names: `cam2rgb` takes white-balanced camera colours to linear sRGB. The
+curves take numpy arrays and tensors, and return what they were given; the rest is numpy, with the
+colours in the last axis.
 """
 
+from typing import Any, TypeVar
+
 import numpy as np
+import torch
 from numpy.typing import ArrayLike, NDArray
+from torch import Tensor
 
 # Linear sRGB to CIE XYZ under D65 (IEC 61966-2-1).
 RGB2XYZ = np.array(
     [[0.4124564, 0.3575761, 0.1804375], [0.2126729, 0.7151522, 0.0721750], [0.0193339, 0.1191920, 0.9503041]]
 )
 
-# Display-encoded RGB to luma and two colour differences (BT.601, as in JPEG); of grey the differences are 0.
+# Display-encoded RGB to luma and two colour differences (BT.601, as in JPEG). Grey has differences
+# of 0.
 RGB2YCC = np.array([[0.299, 0.587, 0.114], [-0.168736, -0.331264, 0.5], [0.5, -0.418688, -0.081312]])
 
-
-def srgb_encode(linear: NDArray) -> NDArray:
-    """Linear [0, 1] -> sRGB [0, 1] (IEC 61966-2-1). Values outside are clipped."""
-    linear = np.clip(linear, 0, 1)
-    return np.where(linear <= 0.0031308, 12.92 * linear, 1.055 * linear ** (1 / 2.4) - 0.055)
+Values = TypeVar("Values", NDArray, Tensor)
 
 
-def srgb_decode(encoded: NDArray) -> NDArray:
-    """sRGB [0, 1] -> linear [0, 1]; the inverse of `srgb_encode`."""
-    encoded = np.clip(encoded, 0, 1)
-    return np.where(encoded <= 0.04045, encoded / 12.92, ((encoded + 0.055) / 1.055) ** 2.4)
+def srgb_encode(linear: Values) -> Values:
+    """Applies the sRGB curve (IEC 61966-2-1): linear [0, 1] -> sRGB [0, 1]. Clips the rest."""
+    backend = _backend(linear)
+    linear = backend.clip(linear, 0, 1)
+    power = backend.clip(linear, 1e-4, None) ** (1 / 2.4)  # at 0 its slope is infinite, which autograd would see
+    return backend.where(linear <= 0.0031308, 12.92 * linear, 1.055 * power - 0.055)
 
 
-def bt709_encode(linear: NDArray) -> NDArray:
-    """Linear [0, 1] -> the BT.709 curve [0, 1], LibRaw's default (gamma 2.222, toe slope 4.5). Clips."""
-    linear = np.clip(linear, 0, 1)
-    return np.where(linear < _BT709_TOE, 4.5 * linear, (1 + _BT709_OFFSET) * linear**0.45 - _BT709_OFFSET)
+def srgb_decode(encoded: Values) -> Values:
+    """Inverts `srgb_encode`: sRGB [0, 1] -> linear [0, 1]. Clips the rest."""
+    backend = _backend(encoded)
+    encoded = backend.clip(encoded, 0, 1)
+    return backend.where(encoded <= 0.04045, encoded / 12.92, ((encoded + 0.055) / 1.055) ** 2.4)
 
 
-def bt709_decode(encoded: NDArray) -> NDArray:
-    """The BT.709 curve [0, 1] -> linear [0, 1]; the inverse of `bt709_encode`."""
-    encoded = np.clip(encoded, 0, 1)
-    power = ((encoded + _BT709_OFFSET) / (1 + _BT709_OFFSET)) ** (1 / 0.45)
-    return np.where(encoded < 4.5 * _BT709_TOE, encoded / 4.5, power)
+def bt709_decode(encoded: Values) -> Values:
+    """Inverts the BT.709 curve: encoded [0, 1] -> linear [0, 1]. Clips the rest.
+
+    This is the curve of LibRaw's default rendering (gamma 2.222, toe slope 4.5).
+    """
+    backend = _backend(encoded)
+    encoded = backend.clip(encoded, 0, 1)
+    power = ((encoded + BT709_OFFSET) / (1 + BT709_OFFSET)) ** (1 / 0.45)
+    return backend.where(encoded < 4.5 * BT709_TOE, encoded / 4.5, power)
 
 
-_BT709_OFFSET, _BT709_TOE = 0.09929682680944, 0.018053968510807  # where both pieces meet smoothly (ITU-R BT.2020)
+BT709_OFFSET, BT709_TOE = 0.09929682680944, 0.018053968510807  # where both pieces meet smoothly (ITU-R BT.2020)
 
 
-def smoothstep(linear: NDArray) -> NDArray:
-    """The S-shaped tone curve 3x^2 - 2x^3 of Brooks et al. (arXiv 1811.11127), [0, 1] -> [0, 1]. Clips."""
-    linear = np.clip(linear, 0, 1)
+def smoothstep(linear: Values) -> Values:
+    """Applies the S-shaped tone curve 3x^2 - 2x^3 of Brooks et al. to [0, 1]. Clips the rest.
+
+    Brooks et al.: CVPR 2019, arXiv 1811.11127.
+    """
+    linear = _backend(linear).clip(linear, 0, 1)
     return linear**2 * (3 - 2 * linear)
 
 
-def inverse_smoothstep(toned: NDArray) -> NDArray:
-    """The inverse of `smoothstep`, [0, 1] -> [0, 1]."""
-    return 0.5 - np.sin(np.arcsin(1 - 2 * np.clip(toned, 0, 1)) / 3)
+def _backend(values: NDArray | Tensor) -> Any:
+    """Returns the module, torch or numpy, whose functions take these values."""
+    return torch if isinstance(values, Tensor) else np
 
 
 def cam2rgb_from_xyz2cam(xyz2cam: ArrayLike) -> NDArray:
-    """Matrix from white-balanced camera colours to linear sRGB.
+    """Returns the matrix from white-balanced camera colours to linear sRGB.
 
-    As dcraw, LibRaw and Brooks et al. do it: sRGB -> XYZ -> camera, rows scaled so that white stays white, inverted.
+    It is computed as by dcraw, LibRaw and Brooks et al.: sRGB -> XYZ -> camera, with the rows
+    scaled so that white stays white, inverted.
 
     Args:
-        xyz2cam: (3, 3) the D65 matrix that camera files and Adobe's tables give (DNG ColorMatrix2).
+        xyz2cam: (3, 3) the D65 matrix that camera files and Adobe's tables hold (DNG ColorMatrix2).
 
     Returns:
-        (3, 3) whose rows sum to 1.
+        (3, 3) with rows that sum to 1.
     """
     rgb2cam = np.asarray(xyz2cam, dtype=np.float64) @ RGB2XYZ
     rgb2cam = rgb2cam / rgb2cam.sum(axis=1, keepdims=True)
@@ -72,18 +85,21 @@ def cam2rgb_from_xyz2cam(xyz2cam: ArrayLike) -> NDArray:
 
 
 def apply_matrix(colors: NDArray, matrix: NDArray) -> NDArray:
-    """Multiply every colour (..., 3) by a (3, 3) matrix."""
+    """Multiplies every colour (..., 3) by a (3, 3) matrix."""
     return colors @ np.asarray(matrix, dtype=colors.dtype).T
 
 
 def illuminant_xyz(temperature: float) -> NDArray:
-    """XYZ of white at Y = 1 for a light of the given correlated colour temperature in kelvin, 1667 to 25000.
+    """Returns the XYZ of white, at Y = 1, under a light of a correlated colour temperature.
 
-    From 4000 K the CIE daylight locus, below it the Planckian locus in the cubic approximation of Kim et al. (US patent
-    7,024,034).
+    From 4000 K on this is the CIE daylight locus, below it the Planckian locus in the cubic
+    approximation of Kim et al. (US patent 7,024,034).
+
+    Args:
+        temperature: kelvin, 1667 to 25000.
 
     Raises:
-        ValueError: temperature outside the range.
+        ValueError: the temperature is outside the range.
     """
     if not 1667 <= temperature <= 25000:
         raise ValueError(f"colour temperature must lie in 1667..25000 K, got {temperature}")
@@ -101,6 +117,11 @@ def illuminant_xyz(temperature: float) -> NDArray:
 
 
 def white_balance_gains(xyz2cam: ArrayLike, temperature: float) -> NDArray:
-    """Gains (3,) that make a light of `temperature` kelvin neutral for a camera, green = 1."""
+    """Returns the gains (3,), green = 1, that make a light neutral for a camera.
+
+    Args:
+        xyz2cam: (3, 3) XYZ to the camera's colours.
+        temperature: of the light, kelvin.
+    """
     neutral = np.asarray(xyz2cam, dtype=np.float64) @ illuminant_xyz(temperature)
     return neutral[1] / neutral

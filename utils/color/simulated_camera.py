@@ -1,10 +1,14 @@
-"""Classical cameras to send photos backwards through: the unprocessing of Brooks et al. (CVPR 2019, arXiv 1811.11127).
+"""Simulated cameras: their parameters, how they are drawn, and the way back to their sensors.
 
-A camera that is fully known turns a clean sRGB photo into the RAW it would have recorded. Sampled cameras widen the
-colours that the ISP networks see when few RAW files are at hand; a typical camera is the baseline for RGB2RAW to beat.
+A camera that is fully known turns a clean sRGB photo into the RAW that it would have recorded;
+Brooks et al. (CVPR 2019, arXiv 1811.11127) call that unprocessing. Cameras drawn at random widen
+the colours that networks see when few RAW files are at hand.
+
+`SimulatedCamera` is one camera, for photos that LibRaw rendered. Batches of the same cameras, in
+both directions and on the training device, are `SimulatedCameras` of
+networks/synthesis/simulated_cameras.py.
 """
 
-from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
@@ -31,15 +35,6 @@ XYZ2CAM = {
     "Leica M9": (6687, -1751, -291, -3556, 11373, 2492, -548, 2204, 7146),
 }
 
-Curve = Callable[[NDArray], NDArray]
-
-# How a camera renders linear light for the display, undone: name -> function from [0, 1] to [0, 1].
-INVERSE_TONES: dict[str, Curve] = {
-    "libraw": colorimetry.bt709_decode,
-    "srgb": colorimetry.srgb_decode,
-    "smoothstep": lambda encoded: colorimetry.inverse_smoothstep(colorimetry.srgb_decode(encoded)),
-}
-
 
 @dataclass(frozen=True)
 class SimulatedCamera:
@@ -48,30 +43,41 @@ class SimulatedCamera:
     Attributes:
         cam2rgb: (3, 3) white-balanced camera colours to linear sRGB.
         white_balance: (3,) gains for R, G, B that the camera applied; green = 1.
-        tone: name in INVERSE_TONES of the display curve it applied.
-        brightness: gain that it applied to all channels; 1 leaves the sensor's exposure as it was.
     """
 
     cam2rgb: NDArray[np.float64]
     white_balance: NDArray[np.float64]
-    tone: str = "libraw"
-    brightness: float = 1.0
 
     def unprocess(self, srgb: NDArray) -> NDArray[np.float32]:
-        """Send a photo backwards to the sensor.
+        """Sends a photo backwards to the sensor, as if LibRaw had rendered it by default.
 
-        Inverse tone curve, inverse colour matrix, inverse white balance. Bright neutral pixels keep their value, since
-        a clipped highlight was bright on the sensor in all channels (Brooks et al., Sec. 3.1.3).
+        That is without automatic brightness and with the BT.709 curve.
 
         Args:
             srgb: (H, W, 3) display-encoded, [0, 1].
 
         Returns:
-            (H, W, 3) camera colours at every pixel, linear, [0, 1]; sample them with `bayer.mosaic`.
+            (H, W, 3) camera colours at every pixel, linear, [0, 1]; sample them with
+            `bayer.mosaic`.
         """
-        linear_rgb = INVERSE_TONES[self.tone](srgb)
+        return self.sense(colorimetry.bt709_decode(srgb))
+
+    def sense(self, linear_rgb: NDArray, brightness: float = 1.0) -> NDArray[np.float32]:
+        """Sends linear light backwards to the sensor: inverse colour matrix, inverse white balance.
+
+        Bright neutral pixels keep their value, since a clipped highlight was bright on the sensor
+        in all channels (Brooks et al., Sec. 3.1.3).
+
+        Args:
+            linear_rgb: (H, W, 3) linear sRGB, [0, 1].
+            brightness: gain that the camera applied to all channels; 1 leaves the sensor's exposure
+                as it was.
+
+        Returns:
+            (H, W, 3) camera colours at every pixel, linear, [0, 1].
+        """
         balanced = colorimetry.apply_matrix(linear_rgb, np.linalg.inv(self.cam2rgb))
-        inverse_gains = 1 / (self.brightness * self.white_balance / self.white_balance.min())
+        inverse_gains = 1 / (brightness * self.white_balance / self.white_balance.min())
         gray = balanced.mean(axis=-1, keepdims=True)
         highlight = (np.clip(gray - _SHOULDER, 0, None) / (1 - _SHOULDER)) ** 2
         gains = np.maximum(highlight + (1 - highlight) * inverse_gains, inverse_gains)
@@ -83,16 +89,18 @@ _SHOULDER = 0.9  # signal above which highlights are kept, Brooks et al.
 
 
 def sample_camera(rng: np.random.Generator, light_spread: float = DAYLIGHT_SPREAD) -> SimulatedCamera:
-    """A random camera that renders as LibRaw does without automatic brightness.
+    """Draws a random camera under a random light.
 
-    The matrix is a random mixture of all known ones, as in Brooks et al. The light is daylight more often than not:
-    reciprocal temperature is normal around 5500 K, 2500 to 9000 K. The gains of red and blue so fit the matrix and each
-    other (ours: Brooks et al. draw them apart).
+    The matrix is a random mixture of all known ones, as in Brooks et al. The light is daylight more
+    often than not: its reciprocal temperature is normal around 5500 K, from 2500 to 9000 K. In this
+    way the gains of red and blue fit the matrix and each other (ours: Brooks et al. draw them
+    independently).
 
     Args:
         rng: all draws come from it.
-        light_spread: standard deviation of the light in mired, 1e6 / K. With 100 a quarter of the lights are lamps
-            below 4000 K, and, what lies beyond being clipped, a quarter has exactly 9000 K.
+        light_spread: standard deviation of the light in mired, 1e6 / K. With 100 a quarter of the
+            lights are lamps below 4000 K. Draws beyond the range are clipped, so that another
+            quarter has exactly 9000 K.
     """
     weights = rng.dirichlet(np.ones(len(XYZ2CAM)))
     mixture = sum(w * np.reshape(m, (3, 3)) / 1e4 for w, m in zip(weights, XYZ2CAM.values(), strict=True))
@@ -101,16 +109,3 @@ def sample_camera(rng: np.random.Generator, light_spread: float = DAYLIGHT_SPREA
     return SimulatedCamera(
         colorimetry.cam2rgb_from_xyz2cam(xyz2cam), colorimetry.white_balance_gains(xyz2cam, 1e6 / mired)
     )
-
-
-def typical_camera(tone: str = "libraw") -> SimulatedCamera:
-    """The mean camera in daylight: the classical guess for a photo about which nothing is known.
-
-    With `tone="smoothstep"` it is the mean of Brooks et al.: gains 2.15 for red and 1.7 for blue, brightness 1 / 0.8.
-    With `tone="libraw"` it knows how our RAW files are rendered: 5500 K, no brightness.
-    """
-    xyz2cam = np.mean([np.reshape(m, (3, 3)) / 1e4 for m in XYZ2CAM.values()], axis=0)
-    cam2rgb = colorimetry.cam2rgb_from_xyz2cam(xyz2cam)
-    if tone == "smoothstep":
-        return SimulatedCamera(cam2rgb, np.array([2.15, 1.0, 1.7]), tone, brightness=1 / 0.8)
-    return SimulatedCamera(cam2rgb, colorimetry.white_balance_gains(xyz2cam, 5500.0), tone)

@@ -7,12 +7,21 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, ImageDraw, ImageFont
 
+from cycleisp.utils.images import to_8bit
+
 MARGIN, CAPTION = 8, 20  # pixels
 INK, PAPER = (20, 20, 20), (255, 255, 255)
 
 
 def contact_sheet(rows: Sequence[Sequence[tuple[str, NDArray]]], cell: int = 300) -> NDArray[np.uint8]:
-    """Lay out rows of (caption, picture); pictures (H, W, 3), uint8 or uint16, are scaled down to fit `cell` pixels.
+    """Lays out rows of captioned pictures on one page.
+
+    Args:
+        rows: of (caption, picture); pictures are (H, W, 3), uint8 or uint16.
+        cell: largest side of a picture in pixels; larger pictures are scaled down.
+
+    Returns:
+        (H, W, 3)
 
     Raises:
         ValueError: no picture at all.
@@ -35,10 +44,13 @@ def contact_sheet(rows: Sequence[Sequence[tuple[str, NDArray]]], cell: int = 300
 
 
 def difference_picture(first: NDArray, second: NDArray, gain: float = 4.0) -> NDArray[np.uint8]:
-    """`gain` times (second - first) around middle grey; both (H, W, 3) of one integer type."""
+    """Returns `gain` * (second - first) around middle grey.
+
+    Both pictures are (H, W, 3) of one integer type.
+    """
     scale = np.iinfo(first.dtype).max
     difference = (second.astype(np.float32) - first.astype(np.float32)) / scale
-    return np.round(np.clip(0.5 + gain * difference, 0, 1) * 255).astype(np.uint8)
+    return to_8bit(0.5 + gain * difference)
 
 
 def _fit(picture: NDArray, cell: int) -> NDArray[np.uint8]:

@@ -1,4 +1,4 @@
-"""Files that are whole or absent."""
+"""Writing of files that are either whole or absent, even if the process is killed."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -6,23 +6,24 @@ from pathlib import Path
 
 
 @contextmanager
-def written_aside(path: Path) -> Iterator[Path]:
-    """Give a temporary path beside `path` to write to; rename it to `path` when the block ends well.
+def atomic_path(path: Path) -> Iterator[Path]:
+    """Yields a temporary path to write to, and renames it to `path` when the block succeeds.
 
-    A process killed inside the block leaves a hidden `.NAME.part` behind, which the next try overwrites; an error
-    removes it. Folders are made as needed.
+    The temporary file lies beside `path`, in a folder that is made as needed. An error removes it.
+    A process killed inside the block leaves it behind as a hidden `.NAME.part`, which the next
+    attempt overwrites.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
-    aside = path.with_name(f".{path.name}.part")
+    part = path.with_name(f".{path.name}.part")
     try:
-        yield aside
-        aside.replace(path)
+        yield part
+        part.replace(path)
     except BaseException:
-        aside.unlink(missing_ok=True)
+        part.unlink(missing_ok=True)
         raise
 
 
 def write_bytes(path: Path, content: bytes) -> None:
-    """Write a whole file or none."""
-    with written_aside(path) as aside:
-        aside.write_bytes(content)
+    """Writes a whole file or none."""
+    with atomic_path(path) as part:
+        part.write_bytes(content)

@@ -1,14 +1,14 @@
-"""Pictures of things that are no pictures: RAW rendered for the eye, and strips of images side by side."""
+"""Previews: RAW rendered so that people can look at it, and strips of images side by side."""
 
 from collections.abc import Mapping
 
 import cv2
 import numpy as np
-import torch
 from numpy.typing import ArrayLike, NDArray
 from torch import Tensor
 
 from cycleisp.utils.color import colorimetry
+from cycleisp.utils.images import as_float, channels_first, channels_last, to_8bit, to_16bit
 from cycleisp.utils.raw import bayer
 
 _TO_RGB = {
@@ -19,19 +19,28 @@ _TO_RGB = {
 }
 
 
-def demosaic(mosaic: NDArray[np.float32], pattern: str) -> NDArray[np.float32]:
-    """Bilinear demosaicking by OpenCV: (H, W) in [0, 1] -> camera colours (H, W, 3) in [0, 1].
+def demosaic_bilinear(mosaic: NDArray[np.float32], pattern: str) -> NDArray[np.float32]:
+    """Interpolates the missing colours bilinearly (OpenCV).
+
+    Args:
+        mosaic: (H, W) in [0, 1].
+        pattern: its Bayer tile.
+
+    Returns:
+        (H, W, 3) camera colours in [0, 1].
 
     Raises:
         ValueError: unknown pattern.
     """
     bayer.check_pattern(pattern)
-    levels = np.round(np.clip(mosaic, 0, 1) * 65535).astype(np.uint16)
-    return cv2.cvtColor(levels, _TO_RGB[pattern]).astype(np.float32) / np.float32(65535)
+    return as_float(cv2.cvtColor(to_16bit(mosaic), _TO_RGB[pattern]))
 
 
 def gray_world_gains(mosaic: NDArray[np.float32], pattern: str) -> NDArray[np.float64]:
-    """White balance (3,), green = 1, that makes the mosaic's mean grey: for RAW that does not say its own."""
+    """Returns the white balance (3,), green = 1, that makes the mosaic's mean grey.
+
+    It is for RAW whose own white balance is unknown.
+    """
     bayer.check_pattern(pattern)
     means = np.zeros(3)
     for site, letter in enumerate(pattern):
@@ -46,38 +55,41 @@ def render_preview(
     white_balance: ArrayLike | None = None,
     cam2rgb: ArrayLike | None = None,
 ) -> NDArray[np.uint8]:
-    """Render RAW so that it can be looked at: demosaic, white balance, colour matrix, sRGB curve.
+    """Renders RAW for the eye: demosaicking, white balance, colour matrix, sRGB curve.
 
     Args:
         mosaic: (H, W) linear, [0, 1].
         pattern: its Bayer tile.
-        white_balance: (3,) gains, applied so that the smallest is 1; None takes the grey world's.
+        white_balance: (3,) gains, applied so that the smallest is 1; None for `gray_world_gains`.
         cam2rgb: (3, 3) white-balanced camera colours to linear sRGB; None keeps camera colours.
 
     Returns:
         (H, W, 3) uint8 sRGB.
     """
     gains = gray_world_gains(mosaic, pattern) if white_balance is None else np.asarray(white_balance)
-    balanced = np.clip(demosaic(mosaic, pattern) * (gains / gains.min()), 0, 1)
+    balanced = np.clip(demosaic_bilinear(mosaic, pattern) * (gains / gains.min()), 0, 1)
     linear_rgb = balanced if cam2rgb is None else colorimetry.apply_matrix(balanced, np.asarray(cam2rgb))
-    return np.round(colorimetry.srgb_encode(linear_rgb) * 255).astype(np.uint8)
+    return to_8bit(colorimetry.srgb_encode(linear_rgb))
 
 
 def packed_preview(packed: Tensor, white_balance: ArrayLike | None = None) -> NDArray[np.uint8]:
-    """`render_preview` of packed RGGB RAW (4, H, W) on any device -> (2H, 2W, 3) uint8."""
+    """Renders packed RGGB RAW (4, H, W) on any device by `render_preview`: (2H, 2W, 3) uint8."""
     mosaic = bayer.unpack(packed.detach().float().cpu())[0].clamp(0, 1).numpy()
     return render_preview(mosaic, "RGGB", white_balance)
 
 
 def target_key(output_name: str) -> str:
-    """The batch key that an output should equal: `srgb` of `srgb` and of `srgb_from_true_raw`."""
+    """Returns the batch key that an output should equal: `srgb` for `srgb_from_true_raw`."""
     return output_name.split("_from_")[0]
 
 
 def training_strip(batch: Mapping[str, Tensor], outputs: Mapping[str, Tensor]) -> Tensor:
-    """The first image of a batch: for each output, target and prediction side by side, (3, H, W) uint8.
+    """Returns the first image of a batch: target and prediction of each output side by side.
 
     RAW is shown with the target's grey-world white balance, so that wrong colours show.
+
+    Returns:
+        (3, H, W) uint8.
     """
     tiles: list[NDArray[np.uint8]] = []
     for name, predicted in outputs.items():
@@ -88,9 +100,9 @@ def training_strip(batch: Mapping[str, Tensor], outputs: Mapping[str, Tensor]) -
             tiles += [packed_preview(image[0], gains) for image in (target, predicted)]
         else:
             tiles += [_as_uint8(image[0]) for image in (target, predicted)]
-    return torch.from_numpy(np.concatenate(tiles, axis=1)).permute(2, 0, 1)
+    return channels_first(np.concatenate(tiles, axis=1))
 
 
 def _as_uint8(image: Tensor) -> NDArray[np.uint8]:
-    """(3, H, W) in [0, 1] -> (H, W, 3) uint8."""
-    return (image.detach().float().cpu().clamp(0, 1) * 255).round().byte().permute(1, 2, 0).numpy()
+    """Converts (3, H, W) in [0, 1] to (H, W, 3) uint8."""
+    return channels_last(to_8bit(image.detach().float().cpu()))

@@ -1,4 +1,4 @@
-"""Bayer mosaics as DNG, which every raw converter opens."""
+"""Bayer mosaics as DNG files, which every raw converter opens."""
 
 import io
 
@@ -7,6 +7,7 @@ import tifffile
 from numpy.typing import NDArray
 
 from cycleisp.utils.color.colorimetry import RGB2XYZ
+from cycleisp.utils.images import to_16bit
 from cycleisp.utils.raw import bayer
 
 _CFA_CODES = {"R": 0, "G": 1, "B": 2}
@@ -23,22 +24,24 @@ def encode_dng(
     description: str = "",
     quarter_turns: int = 0,
 ) -> bytes:
-    """A DNG of a linear mosaic: 16 bits, black 0, white 65535.
+    """Encodes a linear mosaic as DNG: 16 bits, black 0, white 65535.
 
     Args:
         mosaic: (H, W) in [0, 1].
         pattern: Bayer tile at its top-left pixel.
         white_balance: (3,) as-shot gains, green = 1.
-        cam2rgb: (3, 3) white-balanced camera colours to linear sRGB; None leaves the sensor's colours as they are.
-        description: of what was done to the picture.
-        quarter_turns: counter-clockwise ones that turn the picture upright.
+        cam2rgb: (3, 3) white-balanced camera colours to linear sRGB; None leaves the sensor's
+            colours as they are.
+        description: text about the picture, stored in the file.
+        quarter_turns: number of counter-clockwise quarter turns that turn the picture upright.
 
     Raises:
         ValueError: unknown pattern.
     """
     codes = bytes(_CFA_CODES[letter] for letter in bayer.check_pattern(pattern))
     neutral = 1 / np.asarray(white_balance)
-    # White under D65 must give `neutral`, then as-shot white balance and matrix together are `cam2rgb` after the gains.
+    # White under D65 must give `neutral`, then as-shot white balance and matrix together are
+    # `cam2rgb` after the gains.
     rgb2cam = np.eye(3) if cam2rgb is None else np.linalg.inv(cam2rgb)
     xyz2cam = np.diag(neutral) @ rgb2cam @ np.linalg.inv(RGB2XYZ)
     tags = [
@@ -53,7 +56,7 @@ def encode_dng(
         (50728, "2I", 3, _rationals(neutral), False),  # AsShotNeutral
         (50778, "H", 1, _D65, False),  # CalibrationIlluminant1
     ]
-    levels = np.round(np.clip(mosaic, 0, 1) * 65535).astype(np.uint16)
+    levels = to_16bit(mosaic)
     content = io.BytesIO()
     tifffile.imwrite(
         content, levels, photometric=32803, metadata=None, software="", description=description, extratags=tags

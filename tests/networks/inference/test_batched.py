@@ -7,6 +7,7 @@ from torch import Tensor, nn
 from cycleisp.networks.denoiser import RawDenoiser, SrgbDenoiser
 from cycleisp.networks.inference.batched import BatchDenoiser
 from cycleisp.utils.errors import UserError
+from cycleisp.utils.images import photo_to_tensor
 from cycleisp.utils.padding import pad_to_multiple
 from tests.support.pictures import random_picture
 
@@ -14,8 +15,7 @@ SIZES = {"width": 8, "num_groups": 1, "num_blocks": 1, "reduction": 4, "unshuffl
 
 
 def photos(count: int, height: int, width: int) -> Tensor:
-    pictures = [torch.from_numpy(random_picture(height, width, seed=seed)) for seed in range(count)]
-    return torch.stack(pictures).permute(0, 3, 1, 2).float() / 255
+    return torch.stack([photo_to_tensor(random_picture(height, width, seed=seed)) for seed in range(count)])
 
 
 def srgb_denoiser() -> SrgbDenoiser:
@@ -59,8 +59,20 @@ def test_raw_comes_with_its_variance(stabilized: bool) -> None:
 
 @pytest.mark.parametrize("value", [float("nan"), float("inf"), -float("inf")])
 def test_a_result_that_is_no_number_is_refused(value: float) -> None:
-    """Clipped to 8 bits it would be a black or a white picture with a score."""
+    """Clipped to 8 bits it would be a black or a white picture that gets a score."""
     network = srgb_denoiser()
     nn.init.constant_(network.tail.bias, value)  # type: ignore[arg-type]
     with pytest.raises(UserError, match="the network's result holds NaN or infinity"):
         BatchDenoiser(network)(photos(2, 16, 16))
+
+
+def test_results_can_take_part_in_training() -> None:
+    """Tensors made under inference mode would raise as soon as autograd saves them."""
+    network = srgb_denoiser()
+    denoised = BatchDenoiser(network)(photos(2, 16, 16))
+    assert not denoised.requires_grad
+    student = nn.Conv2d(3, 3, 1)
+    (student(denoised) - denoised).square().mean().backward()
+    assert student.weight.grad is not None
+    network.requires_grad_(True)
+    assert not BatchDenoiser(network)(photos(2, 16, 16)).requires_grad

@@ -1,4 +1,4 @@
-"""Colour matching: the networks look at the other view, a table of colours is what reaches the photo."""
+"""Colour matching: the networks look at the other view, and a table of colours is applied."""
 
 import cv2
 import numpy as np
@@ -12,6 +12,7 @@ from cycleisp.networks import CycleISP
 from cycleisp.networks.inference.color_matching import ColorMatcher
 from cycleisp.networks.objectives import ColorMatchingObjective
 from cycleisp.utils.color.color_change import ColorChange
+from cycleisp.utils.images import channels_first, channels_last
 from tests.support.pictures import random_picture
 
 
@@ -20,7 +21,10 @@ def photo(height: int, width: int, seed: int = 0) -> NDArray[np.float32]:
 
 
 class KnowsTheChange(nn.Module):
-    """Stands for a perfect colour branch: renders the photo that it was given as RAW with one known change."""
+    """Stands for a perfect colour branch.
+
+    It renders the photo that it was given as RAW with one known change.
+    """
 
     def __init__(self, change: ColorChange) -> None:
         super().__init__()
@@ -34,14 +38,14 @@ class KnowsTheChange(nn.Module):
     def guided_raw2rgb(self, raw: Tensor, reference: Tensor) -> Tensor:
         assert raw.shape == reference.shape
         self.sizes.append(tuple(raw.shape))
-        return torch.from_numpy(self.change.apply(raw[0].permute(1, 2, 0).numpy())).permute(2, 0, 1)[None]
+        return channels_first(self.change.apply(channels_last(raw[0])))[None]
 
 
 CHANGE = ColorChange(gains=(1.3, 1.0, 0.8), gamma=0.9, saturation=1.2)
 
 
 def scene() -> NDArray[np.float32]:
-    """A photo with features to compare places by."""
+    """Returns a photo with features by which places can be compared."""
     return cv2.resize(data.astronaut(), (400, 300), interpolation=cv2.INTER_AREA).astype(np.float32) / 255
 
 
@@ -56,7 +60,10 @@ def test_what_both_views_show_decides_over_what_the_networks_think() -> None:
 
 
 def test_the_networks_speak_where_the_target_shows_nothing() -> None:
-    """The left part of the source, a plain colour that no other part has, lies outside the target view."""
+    """The left part of the source lies outside of the target view.
+
+    It has a plain colour that no other part has.
+    """
     source = scene()
     source[:, :120] = (0.1, 0.5, 0.2) + 0.02 * np.random.default_rng(0).standard_normal((300, 120, 3))
     source = source.clip(0, 1).astype(np.float32)
@@ -81,11 +88,11 @@ def test_views_of_different_scenes_are_matched_by_their_histograms(caplog: pytes
 
 
 def test_places_that_are_not_trusted_count_for_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Should the alignment take a few percent of other scenes for known, one wrong colour there must not decide."""
+    """A few percent of wrongly aligned pixels with one wrong colour must not decide."""
     few = np.zeros((96, 128), dtype=bool)
     few[:5, :80] = True  # 3 %
     wrong = np.full((96, 128, 3), (0.9, 0.1, 0.1), np.float32)
-    monkeypatch.setattr("cycleisp.networks.inference.color_matching.align", lambda view, reference: (wrong, few))
+    monkeypatch.setattr("cycleisp.networks.inference.color_matching.align_view", lambda view, reference: (wrong, few))
     matcher = ColorMatcher(KnowsTheChange(CHANGE), working_size=128)  # type: ignore[arg-type]
     source = scene()
     matched = matcher.lut(source, CHANGE.apply(source)).apply(source)

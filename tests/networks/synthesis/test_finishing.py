@@ -8,7 +8,8 @@ import pytest
 import torch
 from torch import Tensor
 
-from cycleisp.networks.synthesis.finishing import BLUR_RADIUS, jpeg, smooth_noise
+from cycleisp.networks.synthesis.finishing import SMOOTHING_RADIUS, jpeg, smooth_noise
+from cycleisp.utils.images import photo_to_tensor
 from tests.support.pictures import random_picture
 
 SIGMAS = 5.0
@@ -21,7 +22,7 @@ def white(*shape: int, seed: int = 0) -> Tensor:
 
 
 def luma_and_chroma(image: Tensor) -> Tensor:
-    """(B, 3, H, W) RGB -> Y, Cb, Cr in double precision."""
+    """Converts RGB (B, 3, H, W) to Y, Cb, Cr in double precision."""
     red, green, blue = image.double().unbind(1)
     luma = LUMA[0] * red + LUMA[1] * green + LUMA[2] * blue
     return torch.stack([luma, (blue - luma) / 1.772, (red - luma) / 1.402], dim=1)
@@ -33,13 +34,13 @@ def smoothed(noise: Tensor, luma: float, chroma: float) -> Tensor:
 
 
 def taps(sigma: float) -> np.ndarray:
-    weights = np.exp(-0.5 * (np.arange(-BLUR_RADIUS, BLUR_RADIUS + 1) / sigma) ** 2)
+    weights = np.exp(-0.5 * (np.arange(-SMOOTHING_RADIUS, SMOOTHING_RADIUS + 1) / sigma) ** 2)
     return weights / weights.sum()
 
 
 def picture(height: int, width: int, seed: int = 0) -> Tensor:
-    """(1, 3, H, W) float32 of 8 bit levels."""
-    return torch.from_numpy(random_picture(height, width, seed=seed)).permute(2, 0, 1)[None].float() / 255
+    """Returns (1, 3, H, W) float32 of 8 bit levels."""
+    return photo_to_tensor(random_picture(height, width, seed=seed))[None]
 
 
 # ---------------------------------------------------------------- noise reduction
@@ -52,9 +53,10 @@ def test_sigma_0_leaves_noise_as_it_is() -> None:
 
 @pytest.mark.parametrize("sigma", [0.5, 1.0, 2.0])
 def test_variance_of_smoothed_noise_follows_from_the_taps(sigma: float) -> None:
-    """The variance of white noise falls by the sum of the squared weights, (sum of squared taps)^2 in two dimensions.
+    """The variance of white noise falls by the sum of the squared weights.
 
-    Smoothed noise is correlated: N pixels hold about N / (4 pi sigma^2) independent ones, N times the factor below.
+    In two dimensions that is (sum of squared taps)^2. Smoothed noise is correlated: N pixels hold
+    about N / (4 pi sigma^2) independent ones, N times the factor below.
     """
     noise = white(1, 3, 300, 300)
     factor = (taps(sigma) ** 2).sum() ** 2
@@ -69,7 +71,7 @@ def test_variance_of_smoothed_noise_follows_from_the_taps(sigma: float) -> None:
 
 @pytest.mark.parametrize(("luma", "chroma"), [(0.0, 2.0), (0.9, 0.0), (0.6, 1.7)])
 def test_luma_and_colour_are_each_blurred_by_their_own_sigma(luma: float, chroma: float) -> None:
-    """Compared with OpenCV's Gaussian blur of each plane, reflected at the borders as ours."""
+    """Each plane is compared with OpenCV's Gaussian blur, reflected at the borders as ours."""
     noise = white(1, 3, 40, 50)
     before, after = luma_and_chroma(noise)[0].numpy(), luma_and_chroma(smoothed(noise, luma, chroma))[0].numpy()
     for plane, sigma in enumerate((luma, chroma, chroma)):
@@ -112,9 +114,9 @@ def test_images_smaller_than_the_blur_keep_their_size(size: tuple[int, int]) -> 
 
 
 def test_the_radius_holds_the_strongest_blur() -> None:
-    """Three sigma of 2 pixels: what is cut off is 0.1 % of the weight."""
+    """It is three sigma of 2 pixels: 0.1 % of the weight is cut off."""
     far = np.exp(-0.5 * (np.arange(-60, 61) / 2.0) ** 2)
-    near = far[60 - BLUR_RADIUS : 61 + BLUR_RADIUS]
+    near = far[60 - SMOOTHING_RADIUS : 61 + SMOOTHING_RADIUS]
     assert 1 - near.sum() / far.sum() < 0.002
 
 
@@ -164,7 +166,10 @@ def test_a_lower_quality_leaves_less() -> None:
 
 
 def test_420_halves_the_resolution_of_colour_but_not_of_luma() -> None:
-    """Pixel-fine stripes: of colour, 4:2:0 leaves nothing and 4:4:4 nearly all; of luma both leave nearly all."""
+    """Stripes are one pixel wide.
+
+    Of colour, 4:2:0 leaves nothing and 4:4:4 nearly all; of luma both leave nearly all.
+    """
     stripes = torch.where(torch.arange(32) % 2 == 0, 1.0, -1.0).expand(1, 1, 32, 32)
     along_cb = torch.tensor([0.0, -0.344136, 1.772]).view(1, 3, 1, 1)  # a change of Cb alone (BT.601)
     colour, grey = 0.5 + 0.15 * along_cb * stripes, 0.5 + 0.15 * stripes.expand(1, 3, 32, 32)

@@ -27,7 +27,7 @@ def random_raw(count: int, height: int, width: int, low: float = 0.2, high: floa
 
 
 def rendered(isp: CycleISP, raw: Tensor, reference: Tensor) -> Tensor:
-    """RAW2RGB of packed RAW (4, H/2, W/2) in the colours of a photo (3, H, W), not clipped."""
+    """Renders packed RAW (4, H/2, W/2) by RAW2RGB in the colours of a photo, not clipped."""
     return isp.guided_raw2rgb(raw[None], reference[None])[0]
 
 
@@ -37,7 +37,7 @@ class NeverCalled(torch.nn.Module):
 
 
 def without(isp: CycleISP, branch: str) -> CycleISP:
-    """The same networks, less one that must not be run: `rgb2raw` or `guided_raw2rgb`."""
+    """Returns the same networks except one that must not be run, `rgb2raw` or `guided_raw2rgb`."""
     kept = {"rgb2raw": isp.rgb2raw, "guided_raw2rgb": isp.guided_raw2rgb}
     other = CycleISP(**kept)
     setattr(other, branch, NeverCalled())
@@ -105,7 +105,7 @@ def test_an_odd_photo_is_seen_with_its_border_mirrored(tiny_isp: CycleISP) -> No
 # ---------------------------------------------------------------- what noise depends on
 
 
-def noise_of(pair: NoisyCleanPair) -> Tensor:
+def noise_of(pair: NoisyCleanPair[Tensor]) -> Tensor:
     return pair.noisy_raw - pair.clean_raw
 
 
@@ -177,7 +177,8 @@ def test_mean_and_variance_follow_the_noise_level_function(
     drawn, count = noise_of(pair).double(), raw.numel()
     variance = noise.shot_noise * signal + noise.read_noise
     assert signal + 5 * math.sqrt(variance) < 1  # so small that nothing is clipped
-    # The mean of n values has a standard deviation of sqrt(v / n), their variance one of v * sqrt(2 / (n - 1)).
+    # The mean of n values has a standard deviation of sqrt(v / n), their variance one of v * sqrt(2
+    # / (n - 1)).
     assert abs(drawn.mean()) < 5 * math.sqrt(variance / count)
     assert abs(drawn.var() / variance - 1) < 5 * math.sqrt(2 / (count - 1))
 
@@ -220,12 +221,12 @@ def blur_sigma(request: pytest.FixtureRequest) -> float:
 
 
 def clean_photo(photos: Tensor, blur_sigma: float) -> Tensor:
-    """(3, H, W) the photo without its own noise, which is the reference of colours."""
+    """Returns the photo (3, H, W) without its own noise, which is the reference of colours."""
     return (GaussianBlur(blur_sigma, radius=2)(photos) if blur_sigma else photos)[0]
 
 
 def inside(*images: Tensor) -> Tensor:
-    """Where none of the images is clipped."""
+    """Returns where none of the images is clipped."""
     return torch.stack([(image > 0) & (image < 1) for image in images]).all(dim=0)
 
 
@@ -298,3 +299,40 @@ def test_inputs_are_left_as_they_were(tiny_isp: CycleISP) -> None:
     PairSynthesizer(LearnedCamera(tiny_isp, "residual"), LOUD, blur_sigma=0)(photos, [0])
     assert torch.equal(photos, copies[0])
     assert torch.equal(raw, copies[1])
+
+
+# ---------------------------------------------------------------- pairs for training
+
+
+@pytest.mark.parametrize("clean_target", ["input", "cycle", "residual"])
+def test_networks_can_be_trained_on_pairs(tiny_isp: CycleISP, clean_target: CleanTarget) -> None:
+    """Tensors made under inference mode would raise as soon as autograd saves them."""
+    photos = random_photos(2, 16, 16).requires_grad_()
+    pairs = PairSynthesizer(LearnedCamera(tiny_isp, clean_target), QUIET)(photos, [0, 1])
+    by_space = {
+        4: [(pair.noisy_raw, pair.clean_raw) for pair in pairs],
+        3: [(pair.noisy_srgb, pair.clean_srgb) for pair in pairs if pair.noisy_srgb is not None],
+    }
+    for channels, images in by_space.items():
+        noisy, clean = (torch.stack(side) for side in zip(*images, strict=True))
+        assert not noisy.requires_grad and not clean.requires_grad
+        network = torch.nn.Sequential(torch.nn.Conv2d(channels, 8, 3, padding=1), torch.nn.Conv2d(8, channels, 1))
+        optimizer = torch.optim.SGD(network.parameters(), lr=0.05)
+        losses = []
+        for _ in range(3):
+            loss = (network(noisy * 1) - clean).square().mean()
+            optimizer.zero_grad()
+            loss.backward()
+            optimizer.step()
+            losses.append(loss.item())
+        assert losses[2] < losses[0]
+        noisy[0, 0, 0, 0] = 0.5  # ordinary tensors may be changed, too
+
+
+def test_gradients_reach_the_photo_through_the_learned_camera(tiny_isp: CycleISP) -> None:
+    photos = (0.3 + 0.4 * random_photos(1, 8, 8)).requires_grad_()
+    camera = LearnedCamera(tiny_isp, "cycle")
+    raw = camera.expose(photos)
+    clean, noisy = camera.develop(photos, raw, raw + 0.01)
+    (clean.mean() + noisy.mean()).backward()
+    assert photos.grad is not None and photos.grad.abs().max() > 0

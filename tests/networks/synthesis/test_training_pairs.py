@@ -1,4 +1,4 @@
-"""Pairs made while training: the same in any batch, with the physics of the camera that took them."""
+"""Pairs made during training: the same in any batch, with the physics of their cameras."""
 
 import math
 from collections.abc import Sequence
@@ -15,15 +15,15 @@ from torch.utils.data import default_collate
 from cycleisp.networks.blur import GaussianBlur
 from cycleisp.networks.cycleisp import CycleISP
 from cycleisp.networks.synthesis.learned_camera import LearnedCamera
-from cycleisp.networks.synthesis.simulated_camera import ClassicalCamera
+from cycleisp.networks.synthesis.simulated_cameras import SimulatedCameras
 from cycleisp.networks.synthesis.training_pairs import TrainingPairs, open_training_pairs
 from cycleisp.utils.config import Synthesis
+from cycleisp.utils.images import Space, channels_last, photo_to_tensor
 from cycleisp.utils.raw.noise import noise_from_seeds
 from cycleisp.utils.weights.files import WeightsError
 from tests.support.pictures import random_picture
 
 Patch = dict[str, Tensor]
-Space = Literal["raw", "srgb"]
 SPACES = pytest.mark.parametrize("space", ["raw", "srgb"])
 CPU = torch.device("cpu")
 SIGMAS = 5.0
@@ -31,12 +31,13 @@ CAM2RGB = torch.tensor([[1.6, -0.5, -0.1], [-0.2, 1.5, -0.3], [0.0, -0.6, 1.6]])
 
 
 def photo(size: int = 16, seed: int = 0) -> Tensor:
-    return torch.from_numpy(random_picture(size, size, seed=seed)).permute(2, 0, 1).float() / 255
+    return photo_to_tensor(random_picture(size, size, seed=seed))
 
 
 def patch(image: Tensor, seed: int = 0, **changes: object) -> Patch:
-    """One item as dataloaders/training/denoising_patches.py gives it, of a classical camera with nothing done
-    afterwards.
+    """Returns an item as dataloaders/training/denoising_patches.py does.
+
+    By default it is of a simulated camera that does nothing to the developed picture.
     """
     draws: dict[str, object] = {
         "shot_noise": 0.004,
@@ -63,7 +64,10 @@ def awgn_patch(image: Tensor, seed: int, sigma: float) -> Patch:
 
 
 def flat(level: float, size: int, **changes: object) -> Patch:
-    """A grey patch of a sensor whose colours are those of the display, so that little depends on the channel."""
+    """Returns a grey patch of a sensor with the display's colours.
+
+    So little depends on the channel.
+    """
     sensor = {"cam2rgb": torch.eye(3), "white_balance": torch.ones(3), **changes}
     return patch(torch.full((3, size, size), level), 3, **sensor)
 
@@ -78,7 +82,7 @@ def pairs(patches: Sequence[Patch], space: Space, isp: CycleISP | None = None, b
 
 
 def mixed_patches(jpeg: bool = False) -> list[Patch]:
-    """Learned and classical, binned and not, smoothed and not, all unlike one another."""
+    """Returns patches that are all different: learned and simulated, binned, smoothed."""
     last = {"jpeg_quality": 80, "jpeg_subsampled": True} if jpeg else {}
     return [
         patch(photo(seed=0), 10, learned=True),
@@ -105,9 +109,10 @@ def test_the_window_is_cut_out_of_the_finished_pair(tiny_isp: CycleISP) -> None:
 
 
 def test_windows_hide_where_the_red_photosites_were() -> None:
-    """Red is measured at one pixel of four and guessed at the others, whose noise is therefore weaker.
+    """A network must not learn where in a Bayer tile a picture begins.
 
-    A network must not learn which of the four it was: real pictures begin anywhere in a Bayer tile.
+    Red is measured at one pixel of four and guessed at the others, whose noise is therefore weaker.
+    Real pictures begin anywhere in a tile.
     """
     size, count = 16, 64
     patches = [flat(0.5, size + 2, demosaicking=0.0) | {"seed": torch.tensor(seed)} for seed in range(count)]
@@ -117,12 +122,13 @@ def test_windows_hide_where_the_red_photosites_were() -> None:
     anywhere = pairs([{**one, "window": window} for one, window in zip(patches, windows, strict=True)], "srgb")
 
     def strongest_site(made: dict[str, Tensor]) -> float:
-        """Variance of red noise at the even rows and columns over that at the odd ones."""
+        """Returns the variance of red noise at even rows and columns over that at odd ones."""
         noise = (made["noisy"] - made["clean"])[:, 0, 2:-2, 2:-2]
         return float(noise[:, ::2, ::2].var() / noise[:, 1::2, 1::2].var())
 
-    # bilinear: 1 at the site, 1/4 where four neighbours are averaged. A variance of n values is known to sqrt(2 / n):
-    # to 2 % here; which sites the corners made strong, to sqrt(3 / 64) of the difference
+    # bilinear: 1 at the site, 1/4 where four neighbours are averaged. A variance of n values is
+    # known to sqrt(2 / n): to 2 % here; which sites the corners made strong, to sqrt(3 / 64) of the
+    # difference
     assert strongest_site(fixed) == pytest.approx(4, rel=0.1)
     assert strongest_site(anywhere) == pytest.approx(1, abs=0.6)
 
@@ -132,7 +138,10 @@ def test_windows_hide_where_the_red_photosites_were() -> None:
 
 @SPACES
 def test_a_pair_depends_neither_on_its_batch_nor_on_its_place(tiny_isp: CycleISP, space: Space) -> None:
-    """Batches of learned, of classical and of both kinds of patches; float32 sums may differ in their last bits."""
+    """Batches have learned patches, simulated ones, or both.
+
+    Float32 sums may differ in their last bits.
+    """
     patches = mixed_patches()
     together = pairs(patches, space, tiny_isp)
     for order in ([0], [2], [3, 0], [4, 1, 2], [5, 4, 3, 2, 1, 0], [1, 0, 2, 5], [0, 1, 0]):
@@ -153,7 +162,7 @@ def test_jpeg_comes_last_and_to_its_own_patch(tiny_isp: CycleISP) -> None:
 
 
 @SPACES
-def test_learned_and_classical_patches_keep_their_order(tiny_isp: CycleISP, space: Space) -> None:
+def test_learned_and_simulated_patches_keep_their_order(tiny_isp: CycleISP, space: Space) -> None:
     """The clean image tells which photo it was made of."""
     patches = mixed_patches()
     for flags in ([0, 1, 2, 3, 4, 5], [1, 0, 3, 2], [5, 1, 4, 0], [1, 2, 0]):
@@ -226,8 +235,7 @@ def test_the_raw_pair_is_the_cameras_raw_and_its_noise_that_of_the_seed() -> Non
     item = patch(photo(), 7)
     made = pairs([item], "raw")
     batch = default_collate([item])
-    keys = ("cam2rgb", "white_balance", "demosaicking", "contrast")
-    clean = ClassicalCamera(**{key: batch[key] for key in keys}).expose(batch["photo"])
+    clean = SimulatedCameras.from_batch(batch).expose(batch["photo"])
     assert torch.equal(made["clean"], clean)
     noisy = noise_from_seeds(clean, batch["shot_noise"], batch["read_noise"], [7]).clamp(0, 1)
     assert torch.equal(made["noisy"], noisy)
@@ -250,7 +258,7 @@ def test_a_learned_patch_is_rgb2raw_of_its_photo(tiny_isp: CycleISP) -> None:
 
 
 def neighbour_correlation(noise: Tensor) -> tuple[float, float]:
-    """Of values beside and below one another, over all channels of (C, H, W)."""
+    """Returns the correlations of values beside and below each other, over (C, H, W)."""
     noise = noise.double() - noise.double().mean((1, 2), keepdim=True)
     power = noise.square().mean()
     beside, below = (noise[..., 1:] * noise[..., :-1]).mean(), (noise[:, 1:] * noise[:, :-1]).mean()
@@ -258,7 +266,10 @@ def neighbour_correlation(noise: Tensor) -> tuple[float, float]:
 
 
 def test_binned_noise_is_white_and_mosaicked_noise_is_not() -> None:
-    """Bilinear interpolation of N numbers shares neighbours; a tile of its own for every pixel shares nothing."""
+    """Bilinear interpolation of N numbers shares neighbours.
+
+    Pixels with a tile of their own share nothing.
+    """
     size = 120
     binned, mosaicked = (
         pairs([flat(0.6, size, binned=flag, demosaicking=0.0, read_noise=0.0, shot_noise=0.002)], "srgb")
@@ -271,7 +282,10 @@ def test_binned_noise_is_white_and_mosaicked_noise_is_not() -> None:
 
 
 def test_the_two_greens_of_a_binned_tile_halve_their_variance() -> None:
-    """On a grey patch of a sensor with display colours only the number of photosites differs between channels."""
+    """Only the number of photosites differs between the channels of a grey patch.
+
+    The sensor has the display's colours.
+    """
     made = pairs([flat(0.7, 160, binned=True)], "srgb")
     variance = (made["noisy"] - made["clean"])[0].double().flatten(1).var(1)
     bound = SIGMAS * math.sqrt(4 / 160**2) + 0.02  # of a ratio; the display curve bends a little over the noise
@@ -280,7 +294,7 @@ def test_the_two_greens_of_a_binned_tile_halve_their_variance() -> None:
 
 
 def test_a_binned_clean_image_is_the_photo() -> None:
-    """Every pixel has all three colours: nothing to interpolate, so even a fine picture survives."""
+    """Every pixel has all three colours, so nothing is interpolated, and fine detail survives."""
     fine = 0.5 + 0.1 * torch.rand(1, 16, 16, generator=torch.Generator().manual_seed(0)).expand(3, -1, -1)
     made = pairs([patch(fine, binned=True), patch(fine, demosaicking=0.0)], "srgb")
     torch.testing.assert_close(made["clean"][0], fine, atol=1e-5, rtol=0)
@@ -288,7 +302,7 @@ def test_a_binned_clean_image_is_the_photo() -> None:
 
 
 def test_noise_reduction_blurs_the_noise_and_not_the_picture() -> None:
-    """The picture's edge is in both; an sRGB pair without reduction has the same clean image."""
+    """The picture's edge stays in both images, and the clean image is that without reduction."""
     image = torch.cat([torch.full((3, 64, 32), 0.4), torch.full((3, 64, 32), 0.6)], dim=2)
     draws = {"shot_noise": 5e-4, "read_noise": 2e-5, "demosaicking": 0.0}  # nothing leaves the range and is clipped
     plain, smooth = (pairs([patch(image, luma_blur=s, chroma_blur=s, **draws)], "srgb") for s in (0.0, 2.0))
@@ -297,9 +311,9 @@ def test_noise_reduction_blurs_the_noise_and_not_the_picture() -> None:
     assert noises[1].std() < 0.5 * noises[0].std()
     assert (noises[1].mean() - noises[0].mean()).abs() < 0.1 * noises[0].std()
     taps = np.exp(-0.5 * (np.arange(-6, 7) / 2.0) ** 2)
-    by_hand = noises[0][0].permute(1, 2, 0).double().numpy()
+    by_hand = channels_last(noises[0][0].double())
     by_hand = cv2.sepFilter2D(by_hand, -1, taps / taps.sum(), taps / taps.sum(), borderType=cv2.BORDER_REFLECT_101)
-    np.testing.assert_allclose(noises[1][0].permute(1, 2, 0).numpy(), by_hand, atol=1e-5)  # one sigma for all planes
+    np.testing.assert_allclose(channels_last(noises[1][0]), by_hand, atol=1e-5)  # one sigma for all planes
     sharp = pairs([patch(image, luma_blur=2.0, chroma_blur=2.0, sharpening=1.5, **draws)], "srgb")
     assert torch.equal(sharp["clean"], plain["clean"])
     torch.testing.assert_close(sharp["noisy"] - sharp["clean"], 1.5 * noises[1], atol=1e-5, rtol=0)
@@ -321,7 +335,10 @@ def test_a_learned_srgb_pair_is_that_of_the_learned_camera(
 
 @pytest.mark.parametrize("binned", [False, True])
 def test_an_average_of_frames_is_brighter_in_the_dark_and_the_frame_the_same(binned: bool) -> None:
-    """Many frames of a dark flat field averaged by hand, after the clip at black and before the display curve."""
+    """Many frames of a dark flat field are averaged by hand.
+
+    That is after the clip at black, and before the display curve.
+    """
     count, read = 400, 4e-3
     dark = [flat(0.1, 24, read_noise=read, shot_noise=0.0, binned=binned, demosaicking=0.0)]
     batch = default_collate(dark)
@@ -338,7 +355,7 @@ def test_an_average_of_frames_is_brighter_in_the_dark_and_the_frame_the_same(bin
 
 
 def test_part_of_the_way_to_an_average_of_frames() -> None:
-    """The share is of the way in linear light, before the display curve."""
+    """The share counts in linear light, before the display curve."""
     batch = default_collate([flat(0.1, 24, read_noise=4e-3, shot_noise=0.0, demosaicking=0.0)])
     none, part, all_ = (maker("srgb", None, frame_average=share)(batch)["clean"] for share in (0.0, 0.25, 1.0))
     none, part, all_ = (((clean.double() + 0.055) / 1.055) ** 2.4 for clean in (none, part, all_))
@@ -351,7 +368,8 @@ def test_an_average_of_frames_changes_no_raw_pair(tiny_isp: CycleISP) -> None:
     assert all(torch.equal(first[key], again[key]) for key in first)
 
 
-# ---------------------------------------------------------------- blur, Gaussian noise, stored pairs
+# ---------------------------------------------------------------- blur, Gaussian noise, stored
+# pairs
 
 
 @SPACES
@@ -366,7 +384,10 @@ def test_the_photos_own_noise_is_blurred_away_first(space: Space) -> None:
 
 @pytest.mark.parametrize("sigma", [5, 25, 50])
 def test_gaussian_noise_has_its_sigma_in_8_bit_levels(sigma: int) -> None:
-    """The paper's AWGN baseline: white, the same in all channels; the clip is 5 sigma away at most sigmas."""
+    """The paper's AWGN baseline is white, and the same in all channels.
+
+    The clip is 5 sigma away at most sigmas.
+    """
     made = pairs([awgn_patch(torch.full((3, 120, 120), 0.5), 3, sigma / 255)], "srgb")
     noise = (made["noisy"] - made["clean"])[0].double()
     assert made.keys() == {"clean", "noisy"} and torch.equal(made["clean"], torch.full((1, 3, 120, 120), 0.5))

@@ -1,4 +1,4 @@
-"""Tables of colours: known changes found again, noise and outliers taken out, sane without data, exact on photos."""
+"""Tables of colours: known changes, noise, outliers, regions without data, and photos."""
 
 from collections.abc import Callable
 from pathlib import Path
@@ -9,15 +9,16 @@ from numpy.typing import NDArray
 from PIL import Image, ImageFilter
 from scipy import ndimage
 
+from cycleisp.utils.color import color_lut
 from cycleisp.utils.color.color_change import ColorChange
-from cycleisp.utils.color.color_lut import ColorLut, average_luts, fit_color_lut, read_cube
-from cycleisp.utils.color.colorimetry import color_lut
-from cycleisp.utils.errors import UserError
+from cycleisp.utils.color.color_lut import ColorLut, average_luts, fit_color_lut
+from tests.support.color_luts import identity_lut, read_cube
 
 DTYPES = (np.uint8, np.uint16, np.float32)
 SATURATION_06 = ColorChange(saturation=0.6)  # affine, and no colour leaves the range: what is left is the fit's error
-# The change, then the mean and the largest error in 8-bit levels allowed for colours of the whole cube, clipped in both
-# pictures, and for colours from 0.1 to 0.9. All but saturation and hue bend within a cell of the table near black.
+# The change, then the mean and the largest error in 8-bit levels allowed for colours of the whole
+# cube, clipped in both pictures, and for colours from 0.1 to 0.9. All but saturation and hue bend
+# within a cell of the table near black.
 CHANGES = {
     "gains": (ColorChange(gains=(1.2, 1.0, 0.8)), (0.10, 7), (0.01, 0.2)),
     "clipping gains": (ColorChange(gains=(1.8, 1.2, 0.9)), (0.25, 8), (0.12, 8)),
@@ -31,7 +32,10 @@ CHANGES = {
 
 
 def smooth_colors(low: float = 0.0, high: float = 1.0, seed: int = 0, rows: int = 100) -> NDArray[np.float32]:
-    """(200 rows, 3) the colours of a random smooth picture, in [low, high]; a few percent are clipped to the ends."""
+    """Returns the colours (200 rows, 3) of a random smooth picture, in [low, high].
+
+    A few percent of them are clipped to the ends.
+    """
     noise = np.random.default_rng(seed).standard_normal((rows, 200, 3))
     picture = ndimage.gaussian_filter(noise, (12, 12, 0))
     picture = np.clip(0.45 + 0.22 * (picture - picture.mean()) / picture.std(), 0, 1)
@@ -43,7 +47,7 @@ def apply_to(lut: ColorLut, colors: NDArray) -> NDArray[np.float32]:
 
 
 def levels(lut: ColorLut, source: NDArray, wanted: NDArray) -> NDArray:
-    """Size of the errors in 8-bit levels, (n, 3)."""
+    """Returns the sizes (n, 3) of the errors in 8-bit levels."""
     return 255 * np.abs(apply_to(lut, source) - wanted)
 
 
@@ -59,7 +63,10 @@ def random_photo(height: int, width: int, dtype: type, seed: int = 0) -> NDArray
 
 
 def steps_along_own_axis(lut: ColorLut) -> NDArray:
-    """How much red grows from node to node of red, green with green, blue with blue, as slopes; identity has 1."""
+    """Returns how much each colour of the table grows from node to node of the same colour.
+
+    The steps are given as slopes; the identity has 1.
+    """
     size = len(lut.nodes)
     return np.stack([np.diff(lut.nodes[..., axis], axis=axis).ravel() for axis in range(3)]) * (size - 1)
 
@@ -80,7 +87,7 @@ def test_a_known_change_is_found_again(name: str, inner: bool) -> None:
 
 def test_no_change_gives_the_identity_exactly() -> None:
     colors = smooth_colors()
-    np.testing.assert_array_equal(fit_color_lut(colors, colors).nodes, ColorLut.identity().nodes)
+    np.testing.assert_array_equal(fit_color_lut(colors, colors).nodes, identity_lut().nodes)
 
 
 @pytest.mark.parametrize("size", [2, 5, 33])
@@ -101,7 +108,7 @@ def test_a_curved_change_needs_nodes_and_gets_closer_with_more() -> None:
 
 
 def test_colours_clipped_in_the_target_say_this_or_beyond() -> None:
-    """Exposure by 1.5 in encoded values clips what is above 2/3; up to there the table is straight, white is beyond."""
+    """Exposure by 1.5 in encoded values clips what is above 2/3; the table is straight below."""
     source = smooth_colors()
     lut = fit_color_lut(source, np.clip(1.5 * source, 0, 1))
     assert levels(lut, source, np.clip(1.5 * source, 0, 1)).max() < 1
@@ -114,8 +121,9 @@ def test_colours_clipped_in_the_target_say_this_or_beyond() -> None:
 def test_noise_is_averaged_out() -> None:
     """Least squares with K free numbers leaves sigma sqrt(K / n) of noise sigma in n colours.
 
-    A table with nothing to smooth it has K = all nodes around the colours and leaves some 0.2 sigma; an affine map
-    has 4, 0.014 sigma. The smooth table must come close to the second: a third of the first, and 0.06 sigma.
+    A table with nothing to smooth it has K = all nodes around the colours and leaves some 0.2
+    sigma; an affine map has 4, 0.014 sigma. The smooth table must come close to the second: a third
+    of the first, and 0.06 sigma.
     """
     source = smooth_colors(0.2, 0.8)
     wanted, sigma = SATURATION_06.apply(source), 0.05
@@ -138,7 +146,10 @@ def test_more_colours_leave_less_noise() -> None:
 
 @pytest.mark.parametrize("name", ["less saturation", "gamma 0.8", "all"])
 def test_gross_outliers_hardly_matter(name: str) -> None:
-    """5 % of the targets are random colours; plain least squares would be drawn by 5 % of their distance, 4 levels."""
+    """5 % of the targets are random colours.
+
+    Plain least squares would be drawn by 5 % of their distance, which is 4 levels.
+    """
     change = CHANGES[name][0]
     source = smooth_colors(0.1, 0.9)
     wanted = change.apply(source)
@@ -194,7 +205,10 @@ def test_rare_colours_count_beside_a_sky() -> None:
 
 
 def test_grey_colours_say_nothing_about_colourfulness() -> None:
-    """Grey g becomes 0.7 g + (0.2, 0.1, 0): any colour moves like the grey of its own mean, and stays as colourful."""
+    """Grey g becomes 0.7 g + (0.2, 0.1, 0).
+
+    Any colour moves like the grey of its own mean, and keeps its distance from it.
+    """
     grey = np.linspace(0, 1, 500)[:, None].repeat(3, axis=1)
     offset = np.array([0.2, 0.1, 0.0])
     lut = fit_color_lut(grey, 0.7 * grey + offset)
@@ -218,7 +232,7 @@ def test_one_colour_moves_all_by_as_much(count: int) -> None:
     source, target = np.float32([0.5, 0.4, 0.3]), np.float32([0.45, 0.42, 0.4])
     lut = fit_color_lut(np.tile(source, (count, 1)), np.tile(target, (count, 1)))
     np.testing.assert_allclose(
-        lut.nodes - ColorLut.identity().nodes, np.broadcast_to(target - source, (17, 17, 17, 3)), atol=1e-4
+        lut.nodes - identity_lut().nodes, np.broadcast_to(target - source, (17, 17, 17, 3)), atol=1e-4
     )
 
 
@@ -227,7 +241,7 @@ def test_a_noisy_wall_moves_all_alike() -> None:
     generator = np.random.default_rng(9)
     source = 0.5 + 0.005 * generator.standard_normal((5000, 3))
     lut = fit_color_lut(source, source + 0.1 + 0.03 * generator.standard_normal(source.shape))
-    np.testing.assert_allclose(lut.nodes - ColorLut.identity().nodes, 0.1, atol=0.1)
+    np.testing.assert_allclose(lut.nodes - identity_lut().nodes, 0.1, atol=0.1)
     slopes = steps_along_own_axis(lut)
     assert slopes.min() > 0.6 and slopes.max() < 1.4
 
@@ -235,7 +249,7 @@ def test_a_noisy_wall_moves_all_alike() -> None:
 @pytest.mark.parametrize("noise", [0.0, 0.03])
 @pytest.mark.parametrize("name", CHANGES)
 def test_beyond_the_colours_it_goes_on_straight(name: str, noise: float) -> None:
-    """Mid tones only, 30 % of the range: black and white are extrapolated, and order is kept."""
+    """The colours are mid tones, 30 % of the range; black and white are extrapolated in order."""
     change = CHANGES[name][0]
     source = smooth_colors(0.35, 0.65)
     target = change.apply(source) + noise * np.random.default_rng(10).standard_normal(source.shape)
@@ -281,24 +295,25 @@ def test_what_cannot_be_fitted_is_refused(fit: Callable[[], ColorLut], message: 
         fit()
 
 
-# ---------------------------------------------------------------- the table and its application to photos
+# ---------------------------------------------------------------- the table and its application to
+# photos
 
 
 @pytest.mark.parametrize("size", [2, 17, 20, 33])
 @pytest.mark.parametrize("dtype", DTYPES)
 def test_the_identity_leaves_every_value_as_it_is(size: int, dtype: type) -> None:
-    """All 65536 levels of 16 bits in all channels; bit for bit."""
+    """All 65536 levels of 16 bits stay as they are in all channels, bit for bit."""
     ramp = np.arange(65536)
     photo = np.stack([ramp, ramp[::-1], np.roll(ramp, 777)], axis=1).reshape(256, 256, 3)
     photo = (photo / 65535).astype(dtype) if dtype is np.float32 else (photo % (np.iinfo(dtype).max + 1)).astype(dtype)
-    np.testing.assert_array_equal(ColorLut.identity(size).apply(photo), photo)
+    np.testing.assert_array_equal(identity_lut(size).apply(photo), photo)
 
 
 @pytest.mark.parametrize("dtype", DTYPES)
 def test_nodes_are_met_exactly(dtype: type) -> None:
     """With six nodes, steps of 1/5, every node is a level of 8 and of 16 bits."""
     lut, highest = random_lut(6), 1 if dtype is np.float32 else np.iinfo(dtype).max
-    photo = (ColorLut.identity(6).nodes.reshape(12, 18, 3) * highest).astype(dtype)
+    photo = (identity_lut(6).nodes.reshape(12, 18, 3) * highest).astype(dtype)
     wanted = lut.nodes.reshape(12, 18, 3) * highest
     rounding = 1e-6 if dtype is np.float32 else 0.51
     np.testing.assert_allclose(lut.apply(photo), wanted, atol=rounding, rtol=0)
@@ -351,13 +366,13 @@ def test_strips_equal_the_whole(dtype: type, monkeypatch: pytest.MonkeyPatch) ->
 def test_no_strip_is_large(monkeypatch: pytest.MonkeyPatch) -> None:
     seen, change = [], color_lut._changed
     monkeypatch.setattr(color_lut, "_changed", lambda strip, table: seen.append(strip.shape) or change(strip, table))
-    ColorLut.identity(2).apply(np.zeros((1500, 1000, 3), np.uint8))
+    identity_lut(2).apply(np.zeros((1500, 1000, 3), np.uint8))
     assert sum(rows for rows, _, _ in seen) == 1500
     assert max(rows * columns for rows, columns, _ in seen) <= 2**18
 
 
 def test_results_are_clipped_and_16_bits_stay_16_bits() -> None:
-    brighter = ColorLut(ColorLut.identity(5).nodes * 2 - np.float32(0.5))
+    brighter = ColorLut(identity_lut(5).nodes * 2 - np.float32(0.5))
     ramp = np.arange(0, 65536, 16, dtype=np.uint16).reshape(64, 64, 1).repeat(3, axis=2)
     np.testing.assert_allclose(brighter.apply(ramp), np.clip(2 * ramp.astype(float) - 32767.5, 0, 65535), atol=0.51)
     beyond = brighter.apply(np.array([[[-1.0, 0.5, 2.0]]], dtype=np.float32))
@@ -377,7 +392,7 @@ def test_results_are_clipped_and_16_bits_stay_16_bits() -> None:
 )
 def test_other_photos_are_refused(photo: NDArray) -> None:
     with pytest.raises(ValueError, match="uint8, uint16 or float32"):
-        ColorLut.identity().apply(photo)
+        identity_lut().apply(photo)
 
 
 @pytest.mark.parametrize(
@@ -424,14 +439,14 @@ def test_the_average_of_two_lies_between_them() -> None:
 )
 def test_what_cannot_be_averaged_is_refused(sizes: tuple[int, ...], weights: tuple[float, ...], message: str) -> None:
     with pytest.raises(ValueError, match=message):
-        average_luts([ColorLut.identity(size) for size in sizes], weights)
+        average_luts([identity_lut(size) for size in sizes], weights)
 
 
 # ---------------------------------------------------------------- .cube files
 
 
 def test_red_changes_fastest_in_a_cube_file() -> None:
-    lines = ColorLut.identity(2).to_cube('A "walk"\nat night').splitlines()
+    lines = identity_lut(2).to_cube('A "walk"\nat night').splitlines()
     assert lines[:2] == ["TITLE \"A 'walk' at night\"", "LUT_3D_SIZE 2"]
     assert lines[2:] == [
         f"{red}.000000000 {green}.000000000 {blue}.000000000" for blue in (0, 1) for green in (0, 1) for red in (0, 1)
@@ -452,65 +467,3 @@ def test_a_table_comes_back_from_its_file(tmp_path: Path) -> None:
     path = tmp_path / "look.cube"
     path.write_text(lut.to_cube("Überblendung"), encoding="utf-8")
     np.testing.assert_allclose(read_cube(path).nodes, lut.nodes, atol=1e-9)
-
-
-CORNERS = "0 0 0\n1 0 0\n0 1 0\n1 1 0\n0 0 1\n1 0 1\n0 1 1\n1 1 1\n"
-
-
-@pytest.mark.parametrize(
-    "content",
-    [
-        f"LUT_3D_SIZE 2\n{CORNERS}".encode(),
-        f'# by hand\n\nTITLE "x # y"\nDOMAIN_MIN 0 0 0\nDOMAIN_MAX 1.0 1.0 1\nLUT_3D_SIZE 2\n\n{CORNERS}\n#'.encode(),
-        f"LUT_3D_SIZE 2\nLUT_3D_INPUT_RANGE 0.0 1.0\n{CORNERS}".encode(),
-        f"\ufeffTITLE x\r\nLUT_3D_SIZE 2\r\n{CORNERS}".replace("\n", "\r\n").encode(),
-        f"LUT_3D_SIZE\t2\n  {CORNERS}".replace("1", "+1.0e0").encode(),
-        b"TITLE \xfcber\nLUT_3D_SIZE 2\n" + CORNERS.rstrip().encode(),
-    ],
-    ids=["plain", "comments and domain", "Resolve", "Windows", "spaces and exponents", "Latin-1 title"],
-)
-def test_cube_files_as_others_write_them(content: bytes, tmp_path: Path) -> None:
-    path = tmp_path / "other.cube"
-    path.write_bytes(content)
-    np.testing.assert_array_equal(read_cube(path).nodes, ColorLut.identity(2).nodes)
-
-
-@pytest.mark.parametrize(
-    ("content", "expected"),
-    [
-        ("", "LUT_3D_SIZE, got none"),
-        (CORNERS, "LUT_3D_SIZE, got none"),
-        ("LUT_1D_SIZE 2\n0 0 0\n1 1 1\n", "line 1: expected LUT_3D_SIZE, got a table with one dimension"),
-        (f"LUT_3D_SIZE 2\n{CORNERS}0 0 0\n", "expected 8 lines of colours .* got 9"),
-        (f"LUT_3D_SIZE 3\n{CORNERS}", "expected 27 lines of colours .* got 8"),
-        ("LUT_3D_SIZE 2\n", "expected 8 lines of colours .* got 0"),
-        (f"LUT_3D_SIZE two\n{CORNERS}", "line 1: expected LUT_3D_SIZE and a number from 2 to 256, got 'two'"),
-        (f"LUT_3D_SIZE\n{CORNERS}", "a number from 2 to 256, got ''"),
-        ("LUT_3D_SIZE 1\n0 0 0\n", "a number from 2 to 256, got '1'"),
-        (f"LUT_3D_SIZE 100000\n{CORNERS}", "a number from 2 to 256"),
-        (f"LUT_3D_SIZE 2\n{CORNERS}".replace("1 1 0", "1 l 0"), "line 5: expected numbers, got '1 l 0'"),
-        (f"LUT_3D_SIZE 2\n{CORNERS}".replace("1 1 0", "1 nan 0"), "line 5: expected finite numbers"),
-        (f"LUT_3D_SIZE 2\n{CORNERS}".replace("1 1 0", "1 1e300 0"), "line 5: expected finite numbers"),
-        (f"LUT_3D_SIZE 2\n{CORNERS}".replace("1 1 0", "1 1"), "line 5: expected 3 numbers, got 2"),
-        (f"LUT_3D_SIZE 2\n{CORNERS}".replace("1 1 0", "1 1 0 1"), "line 5: expected 3 numbers, got 4"),
-        (f"LUT_3D_SIZE 2\nDOMAIN_MIN -1 0 0\n{CORNERS}", "line 2: expected DOMAIN_MIN 0 0 0, got -1 0 0"),
-        (f"LUT_3D_SIZE 2\nDOMAIN_MAX 1 1 2\n{CORNERS}", "line 2: expected DOMAIN_MAX 1 1 1, got 1 1 2"),
-        (f"LUT_3D_SIZE 2\nDOMAIN_MAX 1 1\n{CORNERS}", "line 2: expected DOMAIN_MAX"),
-        (f"LUT_3D_SIZE 2\nDOMAIN_MAX white\n{CORNERS}", "line 2: expected numbers, got 'white'"),
-        (f"LUT_3D_SIZE 2\nLUT_3D_INPUT_RANGE 0 4\n{CORNERS}", "line 2: expected LUT_3D_INPUT_RANGE 0 1"),
-        ("\x00\x01PNG", "line 1: expected numbers"),
-    ],
-)
-def test_a_bad_cube_file_is_refused_by_name(content: str, expected: str, tmp_path: Path) -> None:
-    path = tmp_path / "bad.cube"
-    path.write_text(content, encoding="utf-8")
-    with pytest.raises(UserError, match=expected) as caught:
-        read_cube(path)
-    assert str(path) in str(caught.value)
-
-
-def test_a_missing_cube_file_is_refused_by_name(tmp_path: Path) -> None:
-    for path in (tmp_path / "none.cube", tmp_path):
-        with pytest.raises(UserError, match="cannot be read") as caught:
-            read_cube(path)
-        assert str(path) in str(caught.value)

@@ -4,11 +4,13 @@ from collections.abc import Callable
 
 import numpy as np
 import pytest
+import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
 from cycleisp.utils.color import colorimetry
+from tests.support.curves import bt709_encode
 
 quick = settings(max_examples=40, deadline=None, derandomize=True)
 unit = st.floats(0, 1)
@@ -16,10 +18,9 @@ unit = st.floats(0, 1)
 XYZ2CAM = np.array([[0.80, -0.20, -0.05], [-0.40, 1.20, 0.20], [-0.05, 0.15, 0.60]])
 CURVES = {
     "srgb": (colorimetry.srgb_encode, colorimetry.srgb_decode),
-    "bt709": (colorimetry.bt709_encode, colorimetry.bt709_decode),
-    "smoothstep": (colorimetry.smoothstep, colorimetry.inverse_smoothstep),
+    "bt709": (bt709_encode, colorimetry.bt709_decode),
 }
-ALL_CURVES = [curve for pair in CURVES.values() for curve in pair]
+ALL_CURVES = [*(curve for pair in CURVES.values() for curve in pair), colorimetry.smoothstep]
 Curve = Callable[[NDArray], NDArray]
 
 
@@ -39,14 +40,12 @@ def chromaticity(xyz: NDArray) -> NDArray:
         (colorimetry.srgb_encode, 0.5, 0.735357),
         (colorimetry.srgb_decode, 0.5, 0.214041),
         (colorimetry.srgb_decode, 0.02, 0.02 / 12.92),
-        (colorimetry.bt709_encode, 0.01, 0.045),
-        (colorimetry.bt709_encode, 0.018, 0.081),
-        (colorimetry.bt709_encode, 0.5, 0.705436),
+        (bt709_encode, 0.01, 0.045),
+        (bt709_encode, 0.018, 0.081),
+        (bt709_encode, 0.5, 0.705436),
         (colorimetry.bt709_decode, 0.045, 0.01),
         (colorimetry.smoothstep, 0.25, 0.15625),
         (colorimetry.smoothstep, 0.5, 0.5),
-        (colorimetry.inverse_smoothstep, 0.15625, 0.25),
-        (colorimetry.inverse_smoothstep, 0.5, 0.5),
     ],
 )
 def test_known_values(curve: Curve, linear: float, encoded: float) -> None:
@@ -63,7 +62,8 @@ def test_curves_rise_without_a_jump(curve: Curve) -> None:
     values = curve(np.linspace(0, 1, 20001))
     steps = np.diff(values)
     assert (steps > 0).all()
-    # the slopes on both sides of a joint are alike: no step is far from its neighbours, ends of steep curves aside
+    # the slopes on both sides of a joint are alike: no step is far from its neighbours, ends of
+    # steep curves aside
     inner = steps[20:-20]
     assert (np.abs(np.diff(inner)) < 0.06 * inner[1:]).all()
 
@@ -84,10 +84,32 @@ def test_float32_pictures_stay_float32_and_keep_their_shape(curve: Curve) -> Non
     assert curve(picture).shape == (2, 4, 3)
 
 
+@pytest.mark.parametrize(
+    "curve", [colorimetry.srgb_encode, colorimetry.srgb_decode, colorimetry.bt709_decode, colorimetry.smoothstep]
+)
+def test_tensors_give_what_arrays_give(curve: Curve) -> None:
+    values = torch.linspace(-0.2, 1.2, 4001, dtype=torch.float64)
+    result = curve(values)  # type: ignore[arg-type]
+    assert isinstance(result, torch.Tensor)
+    np.testing.assert_allclose(result.numpy(), curve(values.numpy()), atol=1e-12)
+
+
+def test_decoding_undoes_encoding_of_tensors() -> None:
+    inside = torch.linspace(0, 1, 2859, dtype=torch.float64)
+    torch.testing.assert_close(colorimetry.srgb_decode(colorimetry.srgb_encode(inside)), inside, atol=1e-6, rtol=0)
+
+
+def test_the_slope_of_the_curves_is_finite_for_tensors_even_at_black() -> None:
+    for curve in (colorimetry.srgb_encode, colorimetry.srgb_decode):
+        values = torch.linspace(0, 1, 11, requires_grad=True)
+        curve(values).sum().backward()
+        assert values.grad is not None and values.grad.isfinite().all()
+
+
 def test_bt709_pieces_meet() -> None:
-    """At the toe's end 4.5 x and the power law agree to the last digits that ITU-R BT.2020 gives."""
+    """At the toe's end 4.5 x and the power law agree to the last digits that BT.2020 gives."""
     toe = 0.018053968510807
-    below, above = colorimetry.bt709_encode(np.array([toe * (1 - 1e-9), toe * (1 + 1e-9)]))
+    below, above = bt709_encode(np.array([toe * (1 - 1e-9), toe * (1 + 1e-9)]))
     assert above - below == pytest.approx(0, abs=1e-9)
 
 

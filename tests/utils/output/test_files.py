@@ -7,14 +7,14 @@ from pathlib import Path
 
 import pytest
 
-from cycleisp.utils.output.files import write_bytes, written_aside
+from cycleisp.utils.output.files import atomic_path, write_bytes
 from tests.support.paths import ROOT
 
 KILLED_WHILE_WRITING = """
 import os, signal, sys
 from pathlib import Path
-from cycleisp.utils.output.files import written_aside
-with written_aside(Path(sys.argv[1])) as aside:
+from cycleisp.utils.output.files import atomic_path
+with atomic_path(Path(sys.argv[1])) as aside:
     aside.write_bytes(b"half of")
     os.kill(os.getpid(), signal.SIGKILL)
 """
@@ -34,7 +34,7 @@ def test_a_finished_file_is_there_and_nothing_beside_it(tmp_path: Path) -> None:
 def test_while_writing_the_old_content_stays(tmp_path: Path) -> None:
     path = tmp_path / "a.bin"
     write_bytes(path, b"old")
-    with written_aside(path) as aside:
+    with atomic_path(path) as aside:
         aside.write_bytes(b"new")
         assert path.read_bytes() == b"old"
         assert aside.parent == path.parent  # one file system: a rename cannot copy
@@ -45,7 +45,7 @@ def test_while_writing_the_old_content_stays(tmp_path: Path) -> None:
 @pytest.mark.parametrize("error", [ValueError, OSError, KeyboardInterrupt, SystemExit])
 def test_an_error_leaves_nothing_behind_and_goes_on(tmp_path: Path, error: type[BaseException]) -> None:
     path = tmp_path / "a.bin"
-    with pytest.raises(error), written_aside(path) as aside:
+    with pytest.raises(error), atomic_path(path) as aside:
         aside.write_bytes(b"half of")
         raise error
     assert list(tmp_path.iterdir()) == []
@@ -54,7 +54,7 @@ def test_an_error_leaves_nothing_behind_and_goes_on(tmp_path: Path, error: type[
 def test_an_error_leaves_an_older_file_as_it_was(tmp_path: Path) -> None:
     path = tmp_path / "a.bin"
     write_bytes(path, b"old")
-    with pytest.raises(ValueError), written_aside(path) as aside:
+    with pytest.raises(ValueError), atomic_path(path) as aside:
         aside.write_bytes(b"half of")
         raise ValueError
     assert path.read_bytes() == b"old"
@@ -62,7 +62,7 @@ def test_an_error_leaves_an_older_file_as_it_was(tmp_path: Path) -> None:
 
 
 def test_an_error_before_anything_is_written_is_that_error(tmp_path: Path) -> None:
-    with pytest.raises(ZeroDivisionError), written_aside(tmp_path / "a.bin"):
+    with pytest.raises(ZeroDivisionError), atomic_path(tmp_path / "a.bin"):
         raise ZeroDivisionError
 
 

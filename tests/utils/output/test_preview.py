@@ -6,6 +6,7 @@ import torch
 from numpy.typing import NDArray
 
 from cycleisp.utils.color import colorimetry
+from cycleisp.utils.images import channels_first
 from cycleisp.utils.output import preview
 from cycleisp.utils.raw import bayer
 
@@ -20,16 +21,16 @@ CAM2RGB = np.array([[1.6, -0.5, -0.1], [-0.2, 1.5, -0.3], [0.0, -0.4, 1.4]])
 
 
 def chart() -> NDArray[np.float32]:
-    """(16, 24, 3) camera colours: flat squares."""
+    """Returns camera colours (16, 24, 3) that are flat squares."""
     return CHART.repeat(CELL, axis=0).repeat(CELL, axis=1)
 
 
 def mosaic_of(camera_rgb: NDArray[np.float32], pattern: str) -> NDArray[np.float32]:
-    return bayer.mosaic(torch.from_numpy(camera_rgb).permute(2, 0, 1), pattern)[0].numpy()
+    return bayer.mosaic(channels_first(camera_rgb), pattern)[0].numpy()
 
 
 def centres(picture: NDArray) -> NDArray:
-    """The middle pixel of every square, far from demosaicked edges."""
+    """Returns the middle pixel of every square, far from demosaicked edges."""
     return picture[CELL // 2 :: CELL, CELL // 2 :: CELL]
 
 
@@ -42,7 +43,7 @@ def grey_field(red: float, green: float, blue: float, pattern: str) -> NDArray[n
 
 @pytest.mark.parametrize("pattern", bayer.PATTERNS)
 def test_demosaicking_finds_the_colours_of_a_chart(pattern: str) -> None:
-    camera_rgb = preview.demosaic(mosaic_of(chart(), pattern), pattern)
+    camera_rgb = preview.demosaic_bilinear(mosaic_of(chart(), pattern), pattern)
     assert camera_rgb.shape == (16, 24, 3) and camera_rgb.dtype == np.float32
     np.testing.assert_allclose(centres(camera_rgb), CHART, atol=1 / 65535)
 
@@ -50,23 +51,23 @@ def test_demosaicking_finds_the_colours_of_a_chart(pattern: str) -> None:
 @pytest.mark.parametrize("pattern", bayer.PATTERNS)
 @pytest.mark.parametrize("axis", [0, 1])
 def test_demosaicking_shifts_nothing(pattern: str, axis: int) -> None:
-    """A ramp is linear, so bilinear demosaicking gives it back in all three colours."""
+    """A ramp is linear, so bilinear demosaicking reproduces it in all three colours."""
     ramp = np.linspace(0.1, 0.9, 16, dtype=np.float32)
     field = np.broadcast_to(ramp[:, None] if axis == 0 else ramp[None], (16, 16))
-    camera_rgb = preview.demosaic(mosaic_of(np.stack([field] * 3, axis=-1), pattern), pattern)
+    camera_rgb = preview.demosaic_bilinear(mosaic_of(np.stack([field] * 3, axis=-1), pattern), pattern)
     inside = (slice(2, -2), slice(2, -2))
     np.testing.assert_allclose(camera_rgb[inside], np.stack([field[inside]] * 3, axis=-1), atol=2 / 65535)
 
 
 def test_demosaicking_clips_to_the_unit_range() -> None:
-    assert preview.demosaic(np.full((8, 8), 1.5, np.float32), "RGGB").max() == 1
-    assert preview.demosaic(np.full((8, 8), -0.5, np.float32), "RGGB").min() == 0
+    assert preview.demosaic_bilinear(np.full((8, 8), 1.5, np.float32), "RGGB").max() == 1
+    assert preview.demosaic_bilinear(np.full((8, 8), -0.5, np.float32), "RGGB").min() == 0
 
 
 @pytest.mark.parametrize("pattern", ["RGBG", "rggb", ""])
 def test_an_unknown_pattern_is_refused(pattern: str) -> None:
     field = np.zeros((8, 8), np.float32)
-    for refuse in (preview.demosaic, preview.gray_world_gains, preview.render_preview):
+    for refuse in (preview.demosaic_bilinear, preview.gray_world_gains, preview.render_preview):
         with pytest.raises(ValueError, match="unknown Bayer pattern"):
             refuse(field, pattern)
 
@@ -108,7 +109,7 @@ def test_grey_world_makes_a_tinted_field_grey(pattern: str, colors: tuple[float,
 
 @pytest.mark.filterwarnings("error")
 def test_a_black_mosaic_renders_black() -> None:
-    """A lens cap, a night scene or an untrained network: there is no colour to make grey."""
+    """A lens cap, a night scene or an untrained network gives no colour to make grey."""
     assert np.isfinite(preview.gray_world_gains(np.zeros((8, 8), np.float32), "RGGB")).all()
     assert not preview.render_preview(np.zeros((8, 8), np.float32), "RGGB").any()
 
@@ -126,8 +127,8 @@ def test_packed_preview_is_the_preview_of_its_mosaic() -> None:
 
 
 def batch() -> dict[str, torch.Tensor]:
-    """Two images: `srgb` (2, 3, 16, 24) and `raw` (2, 4, 8, 12)."""
-    srgb = torch.from_numpy(np.stack([chart(), chart()[::-1].copy()])).permute(0, 3, 1, 2)
+    """Returns two images: `srgb` (2, 3, 16, 24) and `raw` (2, 4, 8, 12)."""
+    srgb = channels_first(np.stack([chart(), chart()[::-1]]))
     return {"srgb": srgb, "raw": bayer.pack(bayer.mosaic(srgb, "RGGB"))}
 
 
@@ -147,7 +148,7 @@ def test_a_strip_shows_the_first_image_of_the_batch() -> None:
 
 
 def test_wrong_colours_show_in_a_strip() -> None:
-    """A red cast is not balanced away: the prediction is shown with the gains of its target."""
+    """A red cast is not balanced away: the prediction is shown with its target's gains."""
     images = batch()
     predicted = images["raw"].clone()
     predicted[:, 0] *= 2

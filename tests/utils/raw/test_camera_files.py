@@ -1,4 +1,4 @@
-"""Camera files: fabricated DNGs whose every value is known, and real ones where they lie beside the project."""
+"""Camera files: fabricated DNGs with known values, and real ones where they are available."""
 
 import csv
 from collections.abc import Callable
@@ -15,6 +15,7 @@ from cycleisp.utils.errors import UserError
 from cycleisp.utils.output import preview
 from cycleisp.utils.raw import bayer
 from cycleisp.utils.raw.camera_files import RAW_SUFFIXES, RawFileError, RawImage, read_raw, render_with_libraw
+from tests.support.curves import bt709_encode
 from tests.support.paths import shared
 from tests.support.pictures import write_dng
 
@@ -26,22 +27,25 @@ Reader = Callable[[Path], object]
 
 
 def random_levels(height: int, width: int) -> NDArray[np.uint16]:
-    """Sensor values from below black to above white."""
+    """Returns sensor values from below black to above white."""
     return np.random.default_rng(0).integers(0, WHITE + 200, (height, width)).astype(np.uint16)
 
 
 def tile_of(levels: dict[str, float], pattern: str, height: int, width: int) -> NDArray[np.uint16]:
-    """A flat field in sensor units: one linear level for each of R, G and B."""
+    """Returns a flat field in sensor units, with one linear level for each of R, G and B."""
     tile = np.reshape([levels[letter] for letter in pattern], (2, 2))
     field = np.tile(tile, (height // 2 + 1, width // 2 + 1))[:height, :width]
     return np.round(BLACK + field * (WHITE - BLACK)).astype(np.uint16)
 
 
 def rendered_by_hand(image: RawImage, camera_rgb: NDArray) -> NDArray:
-    """The classical pipeline: white balance (smallest gain 1), clip, colour matrix, BT.709 curve. 0 ... 255."""
+    """Renders by the textbook, 0 ... 255.
+
+    The steps are white balance (smallest gain 1), clipping, colour matrix and BT.709 curve.
+    """
     assert image.cam2rgb is not None
     balanced = np.clip(camera_rgb * (image.white_balance / image.white_balance.min()), 0, 1)
-    return 255 * colorimetry.bt709_encode(colorimetry.apply_matrix(balanced, image.cam2rgb))
+    return 255 * bt709_encode(colorimetry.apply_matrix(balanced, image.cam2rgb))
 
 
 # ---------------------------------------------------------------- the mosaic
@@ -84,7 +88,10 @@ def test_each_site_of_the_tile_may_have_its_own_black_level(tmp_path: Path, patt
 @pytest.mark.parametrize("pattern", bayer.PATTERNS)
 @pytest.mark.parametrize("corner", [(2, 4), (1, 0), (0, 1), (3, 5)], ids=str)
 def test_the_pattern_is_that_of_the_visible_part(tmp_path: Path, pattern: str, corner: tuple[int, int]) -> None:
-    """Masked borders are left out; LibRaw may leave out a line more, which must not shift the colours."""
+    """Masked borders are left out.
+
+    LibRaw may leave out another line, which must not shift the colours.
+    """
     levels, (top, left) = {"R": 0.2, "G": 0.5, "B": 0.8}, corner
     field = np.zeros((48, 64), np.uint16)
     field[top:, left:] = tile_of(levels, pattern, 48 - top, 64 - left)
@@ -165,7 +172,7 @@ def test_rendering_has_the_size_of_the_mosaic(tmp_path: Path, pattern: str, size
 def test_a_flat_field_renders_as_computed_by_hand(
     tmp_path: Path, level: float, neutral: tuple[float, float, float]
 ) -> None:
-    """From near black to saturation: neither auto-brightness nor the brightest pixel changes the scale."""
+    """Neither automatic brightness nor the brightest pixel changes the scale, at any level."""
     field = tile_of(dict.fromkeys("RGB", level), "RGGB", 32, 48)
     path = write_dng(tmp_path / "a.dng", field, neutral=neutral, xyz2cam=XYZ2CAM)
     image, rendered = read_raw(path), render_with_libraw(path)
@@ -186,7 +193,7 @@ def test_grey_in_front_of_the_camera_is_grey_in_the_rendering(tmp_path: Path, pa
     neutral = (0.5, 1.0, 0.625)
     field = tile_of({letter: 0.6 * part for letter, part in zip("RGB", neutral, strict=True)}, pattern, 32, 48)
     rendered = render_with_libraw(write_dng(tmp_path / "a.dng", field, pattern, neutral=neutral, xyz2cam=XYZ2CAM))
-    assert np.abs(rendered - 255 * colorimetry.bt709_encode(np.array(0.6))).max() <= 1.5
+    assert np.abs(rendered - 255 * bt709_encode(np.array(0.6))).max() <= 1.5
 
 
 @pytest.mark.parametrize("pattern", bayer.PATTERNS)
@@ -266,7 +273,7 @@ def test_a_refused_file_is_a_user_error() -> None:
 
 @pytest.fixture
 def real_files() -> dict[Path, str]:
-    """Camera files and the Bayer pattern that the list of sources gives them."""
+    """Returns camera files, and the Bayer pattern that the list of sources states for each."""
     listing = shared("data/SOURCES.tsv")
     with listing.open(newline="", encoding="utf-8") as file:
         rows = list(csv.DictReader(file, delimiter="\t", quoting=csv.QUOTE_NONE))
@@ -289,10 +296,13 @@ def test_every_real_file_opens_with_the_pattern_of_its_source(real_files: dict[P
 
 @pytest.mark.parametrize("name", ["digicam_S40_CRW_0117.CRW", "a7r4_cliff_1.dng", "gopro_hero6.dng"])
 def test_libraw_renders_what_the_classical_pipeline_does(real_files: dict[Path, str], name: str) -> None:
-    """Demosaicking differs at the pixel, so both are averaged over 8 x 8; a shift, curve or scale would show."""
+    """Both are averaged over 8 x 8 pixels, since demosaicking differs.
+
+    A shift, or another curve or scale, would still be seen.
+    """
     path = next(path for path in real_files if path.name == name)
     image, rendered = read_raw(path), render_with_libraw(path)
-    classical = rendered_by_hand(image, preview.demosaic(image.mosaic, image.pattern))
+    classical = rendered_by_hand(image, preview.demosaic_bilinear(image.mosaic, image.pattern))
     difference = cv2.blur(rendered.astype(np.float32), (8, 8)) - cv2.blur(classical.astype(np.float32), (8, 8))
     assert 10 * np.log10(255**2 / np.mean(difference**2)) >= 39
 

@@ -1,4 +1,4 @@
-"""DNG of a denoised mosaic: what went in comes back through LibRaw, and its rendering has the right colours."""
+"""DNG of a denoised mosaic: LibRaw reads the same values, and renders the right colours."""
 
 import io
 from pathlib import Path
@@ -12,6 +12,7 @@ from cycleisp.utils.color import colorimetry
 from cycleisp.utils.raw import bayer
 from cycleisp.utils.raw.camera_files import RawImage, read_raw, render_with_libraw
 from cycleisp.utils.raw.dng import encode_dng
+from tests.support.curves import bt709_encode
 
 GAINS = np.array([2.0, 1.0, 1.6])
 XYZ2CAM = np.array([[0.80, -0.20, -0.05], [-0.40, 1.20, 0.20], [-0.05, 0.15, 0.60]])
@@ -24,7 +25,7 @@ def random_mosaic(height: int = 32, width: int = 48) -> NDArray[np.float32]:
 
 
 def mosaic_of(camera_rgb: tuple[float, float, float], pattern: str, height: int, width: int) -> NDArray[np.float32]:
-    """A flat field: one level for each of R, G and B."""
+    """Returns a flat field, with one level for each of R, G and B."""
     tile = np.reshape([camera_rgb["RGB".index(letter)] for letter in pattern], (2, 2))
     return np.tile(tile, (height // 2 + 1, width // 2 + 1))[:height, :width].astype(np.float32)
 
@@ -100,7 +101,7 @@ def test_a_sensor_without_a_matrix_keeps_its_colours(tmp_path: Path) -> None:
 @PATTERNS
 @pytest.mark.parametrize("main", [0, 1, 2], ids=["red", "green", "blue"])
 def test_a_red_patch_is_red(tmp_path: Path, pattern: str, main: int) -> None:
-    """A flat field whose white-balanced camera colour has one strong channel, and what is then done to it by hand."""
+    """The white-balanced camera colour has one strong channel, and is rendered by hand."""
     balanced = np.full(3, 0.15)
     balanced[main] = 0.5
     levels = tuple(float(level) for level in balanced / (GAINS / GAINS.min()))
@@ -109,7 +110,7 @@ def test_a_red_patch_is_red(tmp_path: Path, pattern: str, main: int) -> None:
     assert rendered.shape == (32, 48, 3)
     inside = rendered[4:-4, 4:-4].reshape(-1, 3)
     assert (inside.argmax(axis=1) == main).all()
-    expected = 255 * colorimetry.bt709_encode(CAM2RGB @ balanced)
+    expected = 255 * bt709_encode(CAM2RGB @ balanced)
     assert np.abs(inside - expected).max() <= 1.5  # LibRaw rounds
 
 

@@ -1,25 +1,17 @@
-"""The variance-stabilising transform: unit variance, two inverses, and the noise level read from a variance map."""
+"""The variance-stabilising transform, its inverse, and the noise level of a variance map."""
 
-import numpy as np
 import pytest
 import torch
 from torch import Tensor
 
 from cycleisp.utils.raw.noise import noise_level_function
-from cycleisp.utils.raw.variance_stabilization import destabilize, read_noise_level, stabilize, unbiased_inverse
+from cycleisp.utils.raw.variance_stabilization import destabilize, read_noise_level, stabilize
+from tests.support.noise import LEVELS, frames
 
-COUNT = 200_000
-LEVELS = pytest.mark.parametrize(("shot_noise", "read_noise"), [(1e-4, 1e-7), (0.01, 1e-4), (0.02, 2e-3)])
 ALL_LEVELS = pytest.mark.parametrize(
     ("shot_noise", "read_noise"), [(1e-4, 1e-8), (0.01, 1e-4), (0.02, 2e-3), (0.01, 0.0), (0.0, 1e-4), (0.0, 1e-8)]
 )
 UNIT = torch.linspace(0, 1, 1001, dtype=torch.float64)
-
-
-def frames(signal: float, shot_noise: float, read_noise: float, seed: int) -> Tensor:
-    """Many noisy values of one signal."""
-    white = torch.randn(COUNT, generator=torch.Generator().manual_seed(seed), dtype=torch.float64)
-    return signal + (shot_noise * signal + read_noise) ** 0.5 * white
 
 
 # ---------------------------------------------------------------- there
@@ -36,7 +28,10 @@ def test_noise_has_unit_variance_away_from_black_and_white(shot_noise: float, re
 
 @ALL_LEVELS
 def test_the_slope_is_one_over_the_deviation(shot_noise: float, read_noise: float) -> None:
-    """So noise of that deviation comes out with deviation 1; the formula itself is 2 / a (sqrt(a x + b) - sqrt(b))."""
+    """So noise of that deviation has deviation 1 after the transform.
+
+    The formula itself is 2 / a (sqrt(a x + b) - sqrt(b)).
+    """
     raw = UNIT[1:].clone().requires_grad_()
     stabilized = stabilize(raw, shot_noise, read_noise)
     (slope,) = torch.autograd.grad(stabilized.sum(), raw)
@@ -95,32 +90,13 @@ def test_the_algebraic_inverse_undoes_it(shot_noise: float, read_noise: float) -
     torch.testing.assert_close(back, single, rtol=1e-5, atol=1e-9)
 
 
-@LEVELS
-@pytest.mark.parametrize("signal", [0.0, 0.01, 0.3, 0.8, 1.0])
-def test_the_unbiased_inverse_of_the_mean_is_the_clean_signal(
-    shot_noise: float, read_noise: float, signal: float
-) -> None:
-    deviation = (shot_noise * signal + read_noise) ** 0.5
-    noisy = frames(signal, shot_noise, read_noise, seed=1).clamp(0, 1)
-    mean = stabilize(noisy, shot_noise, read_noise).mean().item()
-    restored = unbiased_inverse(np.array([mean]), shot_noise, read_noise)[0]
-    # The mean has an error of 1 / sqrt(COUNT), which the slope turns into deviation / sqrt(COUNT); the corner at
-    # black costs the quadrature some more.
-    assert restored == pytest.approx(signal, abs=6 * deviation / np.sqrt(COUNT) + 0.02 * deviation)
-
-
 def test_the_algebraic_inverse_of_the_mean_is_biased() -> None:
-    """What the unbiased one is for: a quarter of the shot noise is missing (Makitalo and Foi, for Poisson noise)."""
+    """A quarter of the shot noise is missing (Makitalo and Foi, for Poisson noise).
+
+    That is why benchmarks/raw_noise.py has an unbiased inverse.
+    """
     mean = stabilize(frames(0.3, 0.02, 1e-4, seed=2), 0.02, 1e-4).mean()
     assert destabilize(mean, 0.02, 1e-4).item() == pytest.approx(0.3 - 0.02 / 4, abs=1e-3)
-
-
-def test_the_unbiased_inverse_keeps_shape_and_range() -> None:
-    values = np.linspace(-5, 500, 60).reshape(3, 4, 5)
-    for levels in ((0.01, 1e-4), (0.01, 0.0), (0.0, 1e-4)):
-        restored = unbiased_inverse(values, *levels)
-        assert restored.shape == values.shape and restored.min() == 0 and restored.max() == 1
-        assert (np.diff(restored.ravel()) >= 0).all()
 
 
 # ---------------------------------------------------------------- noise levels of variance maps
@@ -134,7 +110,10 @@ def planes(low: float, high: float, seed: int = 0) -> Tensor:
 @ALL_LEVELS
 @pytest.mark.parametrize(("low", "high"), [(0.0, 1.0), (0.001, 0.02), (0.5, 0.7), (-0.2, 1.2)])
 def test_both_factors_are_read_from_a_map(shot_noise: float, read_noise: float, low: float, high: float) -> None:
-    """Float32 rounds the variances; along the line that grows by how far black lies from the values there are."""
+    """Float32 rounds the variances.
+
+    The error grows along the line with the distance from the values to black.
+    """
     noisy = planes(low, high)
     variance = noise_level_function(noisy, torch.full((2,), shot_noise), torch.full((2,), read_noise))
     shot, read = read_noise_level(noisy, variance)
@@ -169,7 +148,7 @@ def test_a_plane_of_one_value_has_read_noise_alone(value: float) -> None:
 
 
 def test_noise_that_nobody_has_gives_no_negative_factor() -> None:
-    """Darker where there is more light: no shot noise, rather than a square root of a negative number."""
+    """Where noise falls with light, there is no shot noise, and no root of a negative number."""
     noisy = planes(0.0, 1.0)
     shot, read = read_noise_level(noisy, 0.01 - 0.005 * noisy)
     assert not shot.any() and (read > 0).all()

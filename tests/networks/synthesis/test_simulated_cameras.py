@@ -1,12 +1,15 @@
-"""The classical camera: demosaicking by published kernels, and photos that survive being taken."""
+"""Batches of simulated cameras: demosaicking by published kernels, and photos that survive."""
 
 import numpy as np
 import pytest
 import torch
 from torch import Tensor
 
-from cycleisp.networks.synthesis.simulated_camera import ClassicalCamera, demosaic, srgb_decode, srgb_encode
+from cycleisp.networks.synthesis import simulated_cameras
+from cycleisp.networks.synthesis.simulated_cameras import SimulatedCameras, demosaic_malvar
 from cycleisp.utils.color import colorimetry
+from cycleisp.utils.color.simulated_camera import sample_camera
+from cycleisp.utils.images import channels_last
 from cycleisp.utils.output import preview
 from cycleisp.utils.raw import bayer
 
@@ -20,7 +23,7 @@ def random_mosaic(batch: int, height: int, width: int) -> Tensor:
 
 
 def demosaicked(mosaic: Tensor, gradient: float) -> Tensor:
-    return demosaic(bayer.pack(mosaic), torch.full((mosaic.shape[0],), gradient))
+    return demosaic_malvar(bayer.pack(mosaic), torch.full((mosaic.shape[0],), gradient))
 
 
 def camera(
@@ -29,8 +32,8 @@ def camera(
     white_balance: tuple[float, float, float] = (2.0, 1.0, 1.6),
     demosaicking: float = 1.0,
     contrast: float = 0.0,
-) -> ClassicalCamera:
-    return ClassicalCamera(
+) -> SimulatedCameras:
+    return SimulatedCameras(
         cam2rgb.expand(count, 3, 3),
         torch.tensor(white_balance).expand(count, 3),
         torch.full((count,), demosaicking),
@@ -39,7 +42,10 @@ def camera(
 
 
 def smooth_photos(count: int, height: int = 32, width: int = 40) -> Tensor:
-    """Slow waves of weak colours, within every sensor's gamut: (count, 3, H, W) in [0.3, 0.7]."""
+    """Returns slow waves of weak colours, (count, 3, H, W) in [0.3, 0.7].
+
+    They lie within every sensor's gamut.
+    """
     rows, columns = torch.linspace(0, 3, height).view(-1, 1), torch.linspace(0, 3, width)
     waves = [torch.sin(rows * (1 + 0.1 * i) + columns + 0.3 * c) for i in range(count) for c in range(3)]
     return 0.5 + 0.2 * torch.stack(waves).view(count, 3, height, width)
@@ -56,7 +62,10 @@ def test_a_constant_of_each_colour_is_reproduced_up_to_the_border(gradient: floa
 
 @GRADIENTS
 def test_a_ramp_is_reproduced_inside(gradient: float) -> None:
-    """One slope for all colours, any offsets: all kernels are symmetric, and those of the gradient see no Laplacian."""
+    """All colours have one slope and any offsets.
+
+    All kernels are symmetric, and those of the gradient see no Laplacian.
+    """
     rows, columns = torch.arange(16.0).view(-1, 1), torch.arange(20.0)
     ramp = 0.1 + 0.02 * rows + 0.015 * columns
     rgb = (ramp + torch.tensor([0.0, 0.1, -0.05]).view(3, 1, 1))[None]
@@ -72,7 +81,10 @@ def test_a_sites_own_colour_is_kept(gradient: float) -> None:
 
 
 def malvar(mosaic: np.ndarray, row: int, column: int) -> np.ndarray:
-    """Camera colours at one site by Malvar, He and Cutler (2004), Fig. 2, as they are printed there, times 1/8."""
+    """Returns camera colours at one site by Malvar, He and Cutler (2004), Fig. 2.
+
+    The kernels are as they are printed there, times 1/8.
+    """
 
     def at(down: int, right: int) -> float:
         return float(mosaic[row + down, column + right])
@@ -98,23 +110,23 @@ def malvar(mosaic: np.ndarray, row: int, column: int) -> np.ndarray:
 
 def test_the_gradient_correction_is_malvars_at_every_site() -> None:
     mosaic = random_mosaic(1, 12, 14)
-    out = demosaicked(mosaic, 1.0)[0].permute(1, 2, 0).numpy()
+    out = channels_last(demosaicked(mosaic, 1.0)[0])
     for row in range(2, 10):
         for column in range(2, 12):
             np.testing.assert_allclose(out[row, column], malvar(mosaic[0, 0].numpy(), row, column), atol=1e-6)
 
 
 def test_without_correction_it_is_opencvs_bilinear() -> None:
-    """Inside, since borders differ; OpenCV works on 16 bits."""
+    """Inside only, since borders differ; OpenCV works on 16 bits."""
     mosaic = random_mosaic(1, 20, 24)
-    out = demosaicked(mosaic, 0.0)[0].permute(1, 2, 0).numpy()
-    expected = preview.demosaic(mosaic[0, 0].numpy(), "RGGB")
+    out = channels_last(demosaicked(mosaic, 0.0)[0])
+    expected = preview.demosaic_bilinear(mosaic[0, 0].numpy(), "RGGB")
     np.testing.assert_allclose(out[2:-2, 2:-2], expected[2:-2, 2:-2], atol=2 / 65535)
 
 
 def test_between_them_results_mix_in_proportion_and_each_image_has_its_own_part() -> None:
     packed = bayer.pack(random_mosaic(1, 12, 16)).expand(3, -1, -1, -1)
-    none, some, full = demosaic(packed, torch.tensor([0.0, 0.3, 1.0]))
+    none, some, full = demosaic_malvar(packed, torch.tensor([0.0, 0.3, 1.0]))
     torch.testing.assert_close(some, 0.7 * none + 0.3 * full, atol=1e-6, rtol=0)
     assert not torch.allclose(none, full, atol=0.05)
 
@@ -125,15 +137,16 @@ def test_few_tiles_are_enough(size: tuple[int, int]) -> None:
     torch.testing.assert_close(demosaicked(bayer.mosaic(rgb, "RGGB"), 1.0), rgb)
 
 
-# ---------------------------------------------------------------- the display curve
-
-
-def test_the_display_curve_is_that_of_utils_color() -> None:
-    values = torch.linspace(-0.2, 1.2, 4001, dtype=torch.float64)
-    np.testing.assert_allclose(srgb_encode(values).numpy(), colorimetry.srgb_encode(values.numpy()), atol=1e-12)
-    np.testing.assert_allclose(srgb_decode(values).numpy(), colorimetry.srgb_decode(values.numpy()), atol=1e-12)
-    inside = values[(values >= 0) & (values <= 1)]
-    torch.testing.assert_close(srgb_decode(srgb_encode(inside)), inside, atol=1e-6, rtol=0)
+@pytest.mark.parametrize("mode", [torch.inference_mode, torch.no_grad, torch.enable_grad])
+def test_gradients_pass_whichever_mode_came_first(mode: type) -> None:
+    """The kernels are made once, and autograd would refuse those made under inference mode."""
+    simulated_cameras._malvar_filters.cache_clear()
+    photos = smooth_photos(1, 8, 8)
+    with mode():
+        camera().develop(camera().expose(photos))
+    photos.requires_grad_()
+    camera().develop(camera().expose(photos)).sum().backward()
+    assert photos.grad is not None and photos.grad.isfinite().all() and photos.grad.abs().min() > 0
 
 
 # ---------------------------------------------------------------- a photo is taken and developed
@@ -142,9 +155,10 @@ def test_the_display_curve_is_that_of_utils_color() -> None:
 @pytest.mark.parametrize("gains", [(2.0, 1.0, 1.6), (0.7, 1.0, 2.4), (1.0, 1.0, 1.0)], ids=str)
 @pytest.mark.parametrize("demosaicking", [0.0, 1.0])
 def test_a_smooth_photo_survives(gains: tuple[float, float, float], demosaicking: float) -> None:
-    """But for interpolation, which a smooth photo needs little of: below half an 8 bit level inside.
+    """Interpolation changes a smooth photo by less than half an 8 bit level inside.
 
-    Malvar's correction takes all channels to curve alike, which they do not before white balance: 1.5 levels.
+    Malvar's correction expects all channels to have the same curvature, which they do not have
+    before white balance: 1.5 levels.
     """
     photos = smooth_photos(2, 48, 64)
     taken = camera(2, white_balance=gains, demosaicking=demosaicking)
@@ -176,10 +190,13 @@ def test_white_stays_white_and_black_black(gains: tuple[float, float, float], le
 
 
 def test_the_raw_is_what_the_formula_says_at_every_site() -> None:
-    """sRGB decoded, inverse matrix, divided by the gains whose smallest is 1; one colour a site."""
+    """sRGB is decoded, multiplied by the inverse matrix, and divided by the gains.
+
+    The smallest gain is 1, and every site has one colour.
+    """
     photos, gains = smooth_photos(1, 4, 6), np.array([0.8, 1.0, 1.6])
     raw = camera(white_balance=(0.8, 1.0, 1.6)).expose(photos)
-    linear = colorimetry.srgb_decode(photos[0].permute(1, 2, 0).double().numpy())
+    linear = colorimetry.srgb_decode(channels_last(photos[0].double()))
     expected = colorimetry.apply_matrix(linear, np.linalg.inv(CAM2RGB.double().numpy())) / (gains / 0.8)
     mosaic = bayer.unpack(raw)[0, 0].numpy()
     for row in range(4):
@@ -209,7 +226,7 @@ def test_what_a_sensor_cannot_record_or_a_display_show_is_clipped() -> None:
 def test_a_batch_of_different_cameras_is_one_camera_at_a_time() -> None:
     photos, rng = smooth_photos(4, 16, 20), torch.Generator().manual_seed(0)
     mix = torch.rand(4, 1, 1, generator=rng)
-    together = ClassicalCamera(
+    together = SimulatedCameras(
         cam2rgb=mix * CAM2RGB + (1 - mix) * torch.eye(3),
         white_balance=1 + torch.rand(4, 3, generator=rng) * torch.tensor([1.0, 0.0, 1.0]),
         demosaicking=torch.rand(4, generator=rng),
@@ -219,9 +236,27 @@ def test_a_batch_of_different_cameras_is_one_camera_at_a_time() -> None:
     developed = together.develop(raw)
     for index in range(4):
         one = slice(index, index + 1)
-        alone = ClassicalCamera(
+        alone = SimulatedCameras(
             together.cam2rgb[one], together.white_balance[one], together.demosaicking[one], together.contrast[one]
         )
         torch.testing.assert_close(alone.expose(photos[one]), raw[one], atol=1e-6, rtol=0)
         torch.testing.assert_close(alone.develop(raw[one]), developed[one], atol=1e-6, rtol=0)
     assert (raw[0] - raw[1]).abs().max() > 0.01
+
+
+def test_a_batch_of_patches_names_its_cameras_by_their_attributes() -> None:
+    parameters = vars(camera(3, contrast=0.2))
+    cameras = SimulatedCameras.from_batch({**parameters, "photo": smooth_photos(3), "seed": torch.arange(3)})
+    assert all(vars(cameras)[name] is values for name, values in parameters.items())
+
+
+def test_one_camera_sees_as_the_same_camera_of_a_batch() -> None:
+    """Both take the same light to the same sensor.
+
+    They differ only in the display curve, and in highlights.
+    """
+    one = sample_camera(np.random.default_rng(0))
+    photos = smooth_photos(1)
+    batch = camera(1, torch.from_numpy(one.cam2rgb).float(), tuple(one.white_balance))  # type: ignore[arg-type]
+    seen = one.sense(colorimetry.srgb_decode(channels_last(photos[0])))
+    np.testing.assert_allclose(channels_last(batch.camera_rgb(photos)[0]), seen, atol=1e-5)
