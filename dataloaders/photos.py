@@ -1,4 +1,4 @@
-"""Photos as users have them: finding them, and reading them without being fooled."""
+"""Photos as users have them: found, and read exactly or refused with a reason."""
 
 import io
 from collections import OrderedDict
@@ -13,10 +13,11 @@ from numpy.typing import NDArray
 from PIL import ExifTags, Image, ImageOps, UnidentifiedImageError
 
 from cycleisp.utils.errors import UserError
+from cycleisp.utils.images import Space, as_float
 from cycleisp.utils.output.png import PhotoMetadata
 from cycleisp.utils.raw.camera_files import RAW_SUFFIXES
 
-# Tags of a TIFF that describe the picture; the others describe how the file lays it out.
+# The tags of a TIFF that describe the picture. The others describe how the file lays it out.
 ABOUT_THE_PICTURE = frozenset(
     (
         ExifTags.Base.ImageDescription,
@@ -37,27 +38,39 @@ PHOTO_SUFFIXES = frozenset((".jpg", ".jpeg", ".png", ".webp", ".tif", ".tiff"))
 
 
 class PhotoError(UserError):
-    """A photo that cannot be used; the message says which, why, and what to do."""
+    """A photo that cannot be used. The message names the file, the reason, and what to do."""
 
 
 @dataclass(frozen=True)
 class Source:
-    """One input file: where it is, and the `name` (relative path without suffix) that its results bear."""
+    """One input file.
+
+    Attributes:
+        path: the file.
+        name: its relative path without suffix, which its results are named after.
+    """
 
     path: Path
     name: str
 
     @property
-    def is_raw(self) -> bool:
-        return self.path.suffix.lower() in RAW_SUFFIXES
+    def space(self) -> Space:
+        """Returns `raw` for a camera file and `srgb` for a photo, by the suffix."""
+        return "raw" if self.path.suffix.lower() in RAW_SUFFIXES else "srgb"
 
 
 def find_sources(inputs: Iterable[Path | str], raw: bool = True, exclude: Path | None = None) -> list[Source]:
-    """List photos, and camera RAW files if `raw`, among files and, recursively, folders; sorted by name.
+    """Returns the photos and camera files among some files and folders, sorted by name.
 
-    A file inside a folder is named by its path below that folder. Where two would bear one name, the later one gets a
-    number: `a/1.jpg`, `b/1.jpg` given as two folders become `1` and `1-2`. What lies in the folder `exclude` is left
-    out: an output inside the input is no input.
+    A file inside a folder is named by its path below that folder. Where two files would have one
+    name, the later one gets a number: `a/1.jpg` and `b/1.jpg`, given as the two folders `a` and
+    `b`, become `1` and `1-2`.
+
+    Args:
+        inputs: files, and folders that are searched at all depths.
+        raw: whether to look for camera files in the folders, too.
+        exclude: a folder whose files are left out. Results in a folder inside of the inputs are no
+            inputs.
 
     Raises:
         PhotoError: an input does not exist, or a folder holds no photo.
@@ -88,23 +101,33 @@ def find_sources(inputs: Iterable[Path | str], raw: bool = True, exclude: Path |
     return sources
 
 
+def width_x_height(shape: Sequence[int]) -> str:
+    """Returns the size of an image in words, from its shape (H, W, ...): `640x480`."""
+    return f"{shape[1]}x{shape[0]}"
+
+
 def read_photo(path: Path | str) -> NDArray[np.uint8] | NDArray[np.uint16]:
-    """Read an 8 or 16 bit sRGB photo, upright, as (H, W, 3); grey photos get three equal channels.
+    """Reads an 8 or 16 bit sRGB photo.
+
+    Returns:
+        (H, W, 3), standing upright. A grey photo gets three equal channels.
 
     Raises:
-        PhotoError: unreadable, empty, truncated or 1-pixel file; alpha channel, CMYK or another colour space than RGB
-            and grey; floating point.
+        PhotoError: the file is unreadable, empty, truncated or a pixel high or wide; it has an
+            alpha channel, is CMYK or of another colour space than RGB and grey; or it holds
+            floating point values.
     """
-    return decode_photo(_content(Path(path)), Path(path))
+    return decode_photo(read_content(Path(path)), Path(path))
 
 
 def read_photo_and_metadata(path: Path) -> tuple[NDArray[np.uint8] | NDArray[np.uint16], PhotoMetadata]:
-    """As `read_photo`, and what the file says besides the pixels."""
-    content = _content(path)
+    """Reads a photo as `read_photo` does, and what the file says besides the pixels."""
+    content = read_content(path)
     return decode_photo(content, path), photo_metadata(content)
 
 
-def _content(path: Path) -> bytes:
+def read_content(path: Path) -> bytes:
+    """Reads the bytes of a file. Raises PhotoError if it cannot be read."""
     try:
         return path.read_bytes()
     except OSError as error:
@@ -112,7 +135,7 @@ def _content(path: Path) -> bytes:
 
 
 def decode_photo(content: bytes, path: Path) -> NDArray[np.uint8] | NDArray[np.uint16]:
-    """As `read_photo`, from bytes already read; `path` is for messages."""
+    """Decodes the bytes of a photo as `read_photo` does; messages name `path`."""
     if not content:
         raise PhotoError(f"{path}: the file is empty; get it again or remove it")
     try:
@@ -132,9 +155,7 @@ def decode_photo(content: bytes, path: Path) -> NDArray[np.uint8] | NDArray[np.u
     if photo is None:
         photo = _decode_deep(content, path)
     if min(photo.shape[:2]) < 2:
-        raise PhotoError(
-            f"{path}: {photo.shape[1]}x{photo.shape[0]} pixels; a Bayer tile needs at least 2x2; remove it"
-        )
+        raise PhotoError(f"{path}: {width_x_height(photo.shape)} pixels; a Bayer tile needs at least 2x2; remove it")
     return photo
 
 
@@ -150,18 +171,18 @@ def _check_mode(image: Image.Image, path: Path) -> None:
 
 
 def _is_deep(image: Image.Image, content: bytes) -> bool:
-    """Whether the file holds 16 bits a channel; Pillow would decode 16 bit RGB to 8."""
+    """Tells whether the file holds 16 bits a channel, which Pillow would reduce to 8."""
     if image.mode.startswith("I"):
         return True
     if image.format == "TIFF":
         return max(image.tag_v2.get(258, (8,))) == 16  # type: ignore[attr-defined]  # BitsPerSample
     if image.format == "PNG":
-        return content[24] == 16  # after signature, IHDR's length and type, width and height
+        return content[24] == 16  # after the signature and IHDR's length, type, width and height
     return False
 
 
 def _is_float_tiff(content: bytes) -> bool:
-    """Whether this is a TIFF of floating point colours, which Pillow does not know."""
+    """Tells whether this is a TIFF of floating point colours, which Pillow does not know."""
     try:
         with tifffile.TiffFile(io.BytesIO(content)) as tiff:
             return tiff.pages[0].dtype is not None and tiff.pages[0].dtype.kind == "f"
@@ -175,9 +196,9 @@ def _decode_deep(content: bytes, path: Path) -> NDArray[np.uint16]:
         if content[:4] in (b"II*\0", b"MM\0*"):
             with tifffile.TiffFile(io.BytesIO(content)) as tiff:
                 page = tiff.pages[0]
-                separate_planes = page.tags.get("PlanarConfiguration", None)  # type: ignore[union-attr]
+                planes = page.tags.get("PlanarConfiguration", None)  # type: ignore[union-attr]
                 white_is_zero = page.photometric == 0  # type: ignore[union-attr]
-                if separate_planes is not None and separate_planes.value == 2:  # OpenCV mixes such planes up
+                if planes is not None and planes.value == 2:  # stored apart: OpenCV mixes them up
                     turn = page.tags.get("Orientation", None)  # type: ignore[union-attr]
                     return _upright(np.moveaxis(page.asarray(), 0, -1).astype(np.uint16), turn.value if turn else 1)
         decoded = cv2.imdecode(np.frombuffer(content, np.uint8), cv2.IMREAD_ANYDEPTH | cv2.IMREAD_COLOR)
@@ -190,22 +211,23 @@ def _decode_deep(content: bytes, path: Path) -> NDArray[np.uint16]:
 
 
 def _upright(stored: NDArray[np.uint16], orientation: int) -> NDArray[np.uint16]:
-    """Undo an EXIF orientation, 1 to 8, of (H, W, 3), as OpenCV and Pillow do by themselves."""
+    """Undoes an EXIF orientation, 1 to 8, of (H, W, 3), as OpenCV and Pillow do by themselves."""
     photo = stored.swapaxes(0, 1) if orientation >= 5 else stored
     rows, columns = {2: (1, -1), 3: (-1, -1), 4: (-1, 1), 6: (1, -1), 7: (-1, -1), 8: (-1, 1)}.get(orientation, (1, 1))
     return np.ascontiguousarray(photo[::rows, ::columns])
 
 
 def photo_metadata(content: bytes) -> PhotoMetadata:
-    """EXIF, with the orientation set upright as `decode_photo` turns the pixels, and colour profile of a photo's bytes.
+    """Returns the EXIF data and the colour profile in a photo's bytes.
 
-    Damaged metadata count as none: they are no reason to refuse the picture.
+    The orientation is left out, since `decode_photo` turns the pixels upright. Damaged metadata
+    count as none: they are no reason to refuse the picture.
     """
     try:
         with Image.open(io.BytesIO(content)) as image:
             profile = image.info.get("icc_profile")
-            if profile is not None and profile[16:20] != b"RGB ":  # of grey, for one, whose pixels become RGB
-                profile = None
+            if profile is not None and profile[16:20] != b"RGB ":
+                profile = None  # a profile of grey, for one, does not fit pixels that become RGB
             exif = image.getexif()
             for tag in list(exif):
                 if tag == ExifTags.Base.Orientation or (image.format == "TIFF" and tag not in ABOUT_THE_PICTURE):
@@ -215,20 +237,15 @@ def photo_metadata(content: bytes) -> PhotoMetadata:
         return PhotoMetadata()
 
 
-def as_float(photo: NDArray) -> NDArray[np.float32]:
-    """uint8 or uint16 photo -> float32 in [0, 1]."""
-    return photo.astype(np.float32) / np.float32(np.iinfo(photo.dtype).max)
-
-
 class PhotoStore:
-    """Photos of a training set, read when needed and kept in memory up to a limit.
+    """The photos of a training set, which are read when needed and kept in memory up to a limit.
 
     Args:
         inputs: files and folders, as `find_sources` takes them.
-        cache_bytes: decoded photos to keep, in bytes, in each process.
+        cache_bytes: how much memory decoded photos may take in each process.
 
     Raises:
-        PhotoError: as `find_sources`; on `draw`, as `read_photo`.
+        PhotoError: as `find_sources`; while drawing, as `read_photo`.
     """
 
     def __init__(self, inputs: Sequence[Path | str], cache_bytes: int = 512 << 20) -> None:
@@ -250,7 +267,10 @@ class PhotoStore:
         return photo
 
     def draw(self, rng: np.random.Generator, size: int) -> NDArray[np.float32]:
-        """A random square of a random photo, (size, size, 3) in [0, 1]; photos too small for it are enlarged."""
+        """Returns a random square of a random photo, (size, size, 3) in [0, 1].
+
+        A photo that is too small for the square is enlarged.
+        """
         photo = self[int(rng.integers(len(self)))]
         height, width = photo.shape[:2]
         if min(height, width) < size:

@@ -1,7 +1,8 @@
-"""What each benchmark scores: the one place where results are clipped and rounded, and how they are measured.
+"""What each benchmark scores: the one place where results are clipped, rounded and measured.
 
-Facts: SIDD's blocks of sRGB are rounded to 8 bits before they are scored, RAW is not; a score is the mean over blocks,
-each measured alone. DND's server takes float32 in [0, 1] for both spaces.
+SIDD rounds blocks of sRGB to 8 bits before it scores them, and leaves RAW as it is. A score is the
+mean over all blocks, and each block is measured alone. DND's server takes float32 in [0, 1] for
+both spaces.
 """
 
 from collections.abc import Callable, Mapping
@@ -11,9 +12,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from cycleisp.utils import metrics
-from cycleisp.utils.images import Space
+from cycleisp.utils.images import Space, to_integers
 
-SIDD_GRID = (40, 32)  # scenes, blocks of each
+SIDD_GRID = (40, 32)  # scenes, and blocks of each scene
 SIDD_SIDE = 256  # of a block, in pixels
 Measure = Callable[[NDArray, NDArray], float]  # result and clean image, both finished
 
@@ -23,9 +24,9 @@ class Protocol:
     """How a benchmark takes and measures results.
 
     Attributes:
-        finish: denoised values, any range -> what is submitted and scored.
-        measures: name -> measure; `psnr` is among them.
-        definitions: of the measures, in words, to be printed beside the numbers.
+        finish: turns denoised values of any range into what is submitted and scored.
+        measures: the measures by name; `psnr` is one of them.
+        definitions: the measures in words, to be printed beside the numbers.
     """
 
     finish: Callable[[NDArray], NDArray]
@@ -34,12 +35,12 @@ class Protocol:
 
 
 def as_8bit(denoised: NDArray) -> NDArray[np.uint8]:
-    """Clipped to [0, 1], times 255, rounded to the nearest level."""
-    return np.round(np.clip(denoised.astype(np.float64), 0, 1) * 255).astype(np.uint8)
+    """Clips to [0, 1], multiplies by 255, and rounds to the nearest level."""
+    return to_integers(denoised, np.uint8)
 
 
 def as_unit_float(denoised: NDArray) -> NDArray[np.float32]:
-    """Clipped to [0, 1], float32, not rounded."""
+    """Clips to [0, 1] and converts to float32, without rounding to levels."""
     return np.clip(denoised, 0, 1).astype(np.float32)
 
 

@@ -1,6 +1,8 @@
-"""DND in, a submission out: crops denoised in batches, one file an image, with pictures to look at."""
+"""A folder of denoised DND: the submission, with one file for each image, and pictures."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -10,126 +12,129 @@ from numpy.typing import NDArray
 from torch import Tensor
 from tqdm import tqdm
 
-from cycleisp.dataloaders.dnd.images import DndImage, DndImages
-from cycleisp.dataloaders.dnd.submission import bundle_problems, file_name, read_bundle, write_bundle
+from cycleisp.dataloaders.denoisers import Denoise
+from cycleisp.dataloaders.dnd.files import DndData, file_name
+from cycleisp.dataloaders.dnd.scenes import Scene
+from cycleisp.dataloaders.dnd.submission import bundle_problems, read_bundle, write_bundle
 from cycleisp.dataloaders.protocols import as_8bit, dnd_finish
 from cycleisp.dataloaders.results.summary import Summary
 from cycleisp.utils.errors import UserError
+from cycleisp.utils.images import channels_last
 from cycleisp.utils.output.contact_sheet import contact_sheet
 from cycleisp.utils.output.files import write_bytes
 from cycleisp.utils.output.png import encode_png
 from cycleisp.utils.output.preview import render_preview
 from cycleisp.utils.output.progress import progress_bar
 from cycleisp.utils.output.settings import claim_folder
-from cycleisp.utils.raw import bayer
-from cycleisp.utils.raw.noise import noise_level_function
 
-Denoise = Callable[..., Tensor]  # sRGB (B, 3, H, W), or packed RGGB (B, 4, H/2, W/2) and its variance -> denoised
 PREVIEWED = 3  # crops of each image
 
 
 class DndResults:
-    """Denoises DND into a folder; images that lie there whole are kept, so a stopped run can be started again.
+    """Denoised images in a folder. A run that was stopped can be started again and goes on.
+
+    The folder holds `bundle/NNNN.mat`, which is the submission, settings.json and, if asked for,
+    `previews/NNNN.png`.
 
     Args:
-        folder: gets `bundle/NNNN.mat`, the submission, `previews/NNNN.png` and settings.json.
-        images: of RAW or sRGB.
-        denoise: a batch at a time.
-        settings: whatever the results depend on; the folder never mixes two.
-        batch_size: crops that are denoised at once.
-        previews: whether to picture noisy and denoised crops.
+        folder: the folder, which is made if needed.
+        data: the images to denoise.
+        settings: everything that the results depend on; the folder never mixes two.
+
+    Raises:
+        UserError: the folder cannot be written, or holds results of other settings.
     """
 
-    def __init__(
-        self,
-        folder: Path,
-        images: DndImages,
-        denoise: Denoise,
-        settings: Mapping[str, Any],
-        batch_size: int = 4,
-        previews: bool = False,
-    ) -> None:
-        self.folder, self.images, self.denoise, self.settings = folder, images, denoise, settings
-        self.batch_size, self.previews = batch_size, previews
+    def __init__(self, folder: Path, data: DndData, settings: Mapping[str, Any]) -> None:
+        claim_folder(folder, settings, "DND results")
+        self.folder, self.data = folder, data
         self.bundle = folder / "bundle"
+        self._made: set[int] = set()  # numbers of images that were denoised just now
 
-    def run(self) -> Summary:
-        """Denoise what is not there yet.
+    def denoise(self, denoise: Denoise, batch_size: int = 4) -> Summary:
+        """Denoises every image that does not lie there whole, and returns how many were.
+
+        Args:
+            denoise: a denoiser of the space of the data.
+            batch_size: how many crops to denoise at once.
 
         Raises:
-            UserError: the folder cannot be written or holds results of other settings, data of DND are damaged, the
-                GPU's memory is too small, or the network gives NaN.
+            UserError: the folder cannot be written, an image of DND is damaged, the GPU's memory is
+                too small, or the denoiser returns NaN.
         """
-        claim_folder(self.folder, self.settings, "DND results")
-        space, extent, images = self.images.space, self.images.extent, self.images.images
-        waiting = [image for image in images if bundle_problems(self._file(image), space, extent)]
-        summary = Summary(kept=len(images) - len(waiting))
-        try:
-            with progress_bar(total=len(waiting) * extent.boxes, desc="denoising", unit="crop") as bar:
-                for image in images:
-                    if image in waiting:
-                        write_bundle(self._file(image), self._denoise(image, bar), space, extent)
-                        summary.made += 1
-                    picture = self.folder / "previews" / f"{image.number:04d}.png"
-                    if self.previews and (image in waiting or not picture.is_file()):
-                        write_bytes(picture, encode_png(self._preview(image)))
-        except OSError as error:
-            raise UserError(f"{self.folder}: cannot be written ({error.strerror}); give another --output") from None
+        space, extent, scenes = self.data.space, self.data.extent, self.data.scenes
+        waiting = [scene for scene in scenes if bundle_problems(self._file(scene), space, extent)]
+        summary = Summary(kept=len(scenes) - len(waiting))
+        with (
+            self._writing(),
+            progress_bar(total=len(waiting) * extent.boxes, desc="denoising", unit="crop") as bar,
+        ):
+            for scene in waiting:
+                crops = self._denoised_crops(scene, denoise, batch_size, bar)
+                write_bundle(self._file(scene), crops, space, extent)
+                self._made.add(scene.number)
+                summary.made += 1
         return summary
 
-    def _file(self, image: DndImage) -> Path:
-        return self.bundle / file_name(image.number)
+    def save_pictures(self) -> None:
+        """Writes `previews/NNNN.png`: the first crops of each image, noisy and denoised.
 
-    def _denoise(self, image: DndImage, bar: tqdm) -> list[NDArray[np.float32]]:
-        """The crops of a bundle."""
+        Pictures of images that were denoised before are kept.
+
+        Raises:
+            UserError: the folder cannot be written, or a file of DND is damaged.
+        """
+        with self._writing():
+            for scene in self.data.scenes:
+                path = self.folder / "previews" / f"{scene.number:04d}.png"
+                if scene.number in self._made or not path.is_file():
+                    write_bytes(path, encode_png(self._picture(scene)))
+
+    def _file(self, scene: Scene) -> Path:
+        return self.bundle / file_name(scene.number)
+
+    @contextmanager
+    def _writing(self) -> Iterator[None]:
+        try:
+            yield
+        except OSError as error:
+            raise UserError(f"{self.folder}: cannot be written ({error.strerror}); give another --output") from None
+
+    def _denoised_crops(self, scene: Scene, denoise: Denoise, batch_size: int, bar: tqdm) -> list[NDArray[np.float32]]:
+        """Returns the denoised crops of an image as the submission holds them."""
         crops: list[NDArray[np.float32]] = []
-        for noisy in torch.from_numpy(self.images.crops(image)).clamp(0, 1).split(self.batch_size):
+        for noisy in torch.from_numpy(self.data.crops(scene)).clamp(0, 1).split(batch_size):
             try:
-                denoised = (
-                    self.denoise(noisy) if self.images.space == "srgb" else denoise_raw(noisy, image, self.denoise)
-                )
+                denoised = self.data.denoise(denoise, noisy, scene)
             except torch.OutOfMemoryError:
                 raise UserError(f"too little memory for {len(noisy)} crops at once; lower --batch-size") from None
             if not torch.isfinite(denoised).all():
-                raise UserError(f"image {image.number:04d}: the network gave NaN or infinite values; use other weights")
-            crops += [_picture(crop) for crop in dnd_finish(denoised.cpu().numpy())]
+                raise UserError(f"image {scene.number:04d}: the network gave NaN or infinite values; use other weights")
+            crops += _as_stored(denoised)
             bar.update(len(noisy))
         return crops
 
-    def _preview(self, image: DndImage) -> NDArray[np.uint8]:
-        """Noisy crops beside what the bundle holds of them."""
+    def _picture(self, scene: Scene) -> NDArray[np.uint8]:
+        """Returns noisy crops of an image beside what the bundle holds of them."""
         render: Callable[[NDArray], NDArray[np.uint8]] = as_8bit
-        if self.images.space == "raw":
-            white_balance, cam2rgb = self.images.colors(image)
-            render = lambda mosaic: render_preview(mosaic, image.pattern, white_balance, cam2rgb)  # noqa: E731
-        noisy = [_picture(crop) for crop in np.clip(self.images.crops(image, PREVIEWED), 0, 1)]
-        denoised = read_bundle(self._file(image))[:PREVIEWED]
+        if self.data.space == "raw":
+            white_balance, cam2rgb = self.data.colors(scene)
+            render = partial(render_preview, pattern=scene.pattern, white_balance=white_balance, cam2rgb=cam2rgb)
+        noisy = _as_stored(torch.from_numpy(self.data.crops(scene, PREVIEWED)))
+        denoised = read_bundle(self._file(scene))[:PREVIEWED]
         return contact_sheet(
             [
-                [(f"{image.number:04d}, box {box}, noisy", render(a)), (f"box {box}, denoised", render(b))]
+                [(f"{scene.number:04d}, box {box}, noisy", render(a)), (f"box {box}, denoised", render(b))]
                 for box, (a, b) in enumerate(zip(noisy, denoised, strict=True), start=1)
             ],
-            cell=self.images.extent.side,
+            cell=self.data.extent.side,
         )
 
 
-def denoise_raw(noisy: Tensor, image: DndImage, denoise: Denoise) -> Tensor:
-    """Crops of an image through a denoiser of packed RGGB.
+def _as_stored(crops: Tensor) -> list[NDArray[np.float32]]:
+    """Returns crops as a submission holds them.
 
-    Args:
-        noisy: (B, 1, H, W) mosaics in [0, 1], in the image's Bayer order.
-        image: for the order, and for the noise level that the denoiser is told.
-        denoise: takes the packed crops (B, 4, H/2, W/2) and their variance.
-
-    Returns:
-        (B, 1, H, W) as `noisy`, not clipped.
+    Crops (B, 1, H, W) become mosaics (H, W), and crops (B, 3, H, W) photos (H, W, 3).
     """
-    packed = bayer.pack(bayer.flip_to_rggb(noisy, image.unified_as))
-    shot_noise, read_noise = torch.tensor([image.shot_noise]), torch.tensor([image.read_noise])
-    variance = noise_level_function(packed, shot_noise, read_noise)  # one level for all crops
-    return bayer.flip_to_rggb(bayer.unpack(denoise(packed, variance)), image.unified_as)
-
-
-def _picture(crop: NDArray[np.float32]) -> NDArray[np.float32]:
-    """(1, H, W) -> (H, W), (3, H, W) -> (H, W, 3)."""
-    return np.ascontiguousarray(crop[0] if len(crop) == 1 else crop.transpose(1, 2, 0))
+    photos = dnd_finish(channels_last(crops))
+    return [np.ascontiguousarray(photo[..., 0] if photo.shape[-1] == 1 else photo) for photo in photos]

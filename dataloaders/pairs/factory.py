@@ -1,7 +1,8 @@
-"""From a list of photos to a folder of pairs: reading, computing and writing at the same time, surviving bad files.
+"""From a list of photos to a folder of pairs: reads, computes and writes at the same time.
 
-Reading and writing run in threads beside the networks. Images of one size may share a batch. Whatever the order, batch
-size or number of threads, a pair depends on its photo and the seed alone.
+Threads read and write while the networks compute. Images of one size can share a batch. A pair
+depends on its photo and the seed alone, whatever the order, the batch size and the number of
+threads. Bad files are reported and do not stop the others.
 """
 
 import errno
@@ -19,9 +20,10 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from cycleisp.dataloaders.pairs.store import PairFiles, PairStore, Record
-from cycleisp.dataloaders.photos import PhotoError, Source, as_float, decode_photo
+from cycleisp.dataloaders.photos import Source, decode_photo, read_content, width_x_height
 from cycleisp.dataloaders.results.summary import Summary
 from cycleisp.utils.errors import UserError
+from cycleisp.utils.images import photo_to_tensor, tensor_to_photo, to_integers
 from cycleisp.utils.output.progress import progress_bar
 from cycleisp.utils.pairs import NoisyCleanPair
 from cycleisp.utils.raw import bayer
@@ -29,16 +31,25 @@ from cycleisp.utils.raw.camera_files import read_raw, render_with_libraw
 
 log = logging.getLogger(__name__)
 
-# The output folder is at fault, not the photo: going on would fail again and again.
+# Errors of the output folder, not of the photo: all further pairs would fail, too.
 _FATAL = {errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EACCES, errno.EPERM, errno.EFBIG}
 
-
-Synthesize = Callable[[Tensor, Sequence[int], Tensor | None], Sequence[NoisyCleanPair]]
+# Photos (B, 3, H, W) in [0, 1], their seeds, and their own packed RAW (B, 4, H/2, W/2) where it is
+# known -> the pairs.
+Synthesize = Callable[[Tensor, Sequence[int], Tensor | None], Sequence[NoisyCleanPair[Tensor]]]
 
 
 @dataclass(frozen=True)
 class Input:
-    """One source, read: `photo` (H, W, 3) uint8 or uint16; `packed_raw` (4, H/2, W/2) if it came from a camera file."""
+    """What was read of one source.
+
+    Attributes:
+        source: the file.
+        photo: (H, W, 3) uint8 or uint16; of a camera file, LibRaw's rendering.
+        packed_raw: (4, H/2, W/2) linear in [0, 1] of a camera file; None of a photo.
+        source_bytes: the size of the file.
+        source_sha256: the hash of the file.
+    """
 
     source: Source
     photo: NDArray
@@ -48,22 +59,19 @@ class Input:
 
     @property
     def batch_key(self) -> tuple[object, ...]:
-        """Inputs of one key can share a batch."""
+        """Returns what inputs that share a batch have in common."""
         return (self.photo.shape, self.packed_raw is not None)
 
 
 def read_input(source: Source) -> Input:
-    """Read a photo, or a camera file as RAW and LibRaw's rendering.
+    """Reads a photo, or a camera file as RAW and LibRaw's rendering.
 
     Raises:
-        UserError: the file cannot be used; the message says why and what to do.
+        UserError: the file cannot be used. The message says why and what to do.
     """
-    try:
-        content = source.path.read_bytes()
-    except OSError as error:
-        raise PhotoError(f"{source.path}: cannot be read ({error.strerror})") from None
+    content = read_content(source.path)
     packed_raw = None
-    if source.is_raw:
+    if source.space == "raw":
         image, rendered = read_raw(source.path), render_with_libraw(source.path)
         height, width = image.mosaic.shape
         rows, columns = bayer.rggb_window(height, width, image.pattern)
@@ -75,7 +83,10 @@ def read_input(source: Source) -> Input:
 
 
 def pair_seed(seed: int, source_sha256: str) -> int:
-    """The seed of one pair, 0 <= s < 2**63, from the run's seed and the photo's bytes: no name, no order, no batch."""
+    """Returns the seed of one pair, 0 <= s < 2**63, from the run's seed and the photo's bytes.
+
+    It does not depend on the photo's name, order or batch.
+    """
     digest = hashlib.sha256(f"{seed}:{source_sha256}".encode()).digest()
     return int.from_bytes(digest[:8], "big") >> 1
 
@@ -84,12 +95,12 @@ class PairFactory:
     """Makes the pairs of a list of sources.
 
     Args:
-        store: where they go.
-        synthesize: photos (B, 3, H, W), seeds, known RAW -> pairs.
-        settings: parameters to write into every record; `seed` among them.
+        store: the folder that gets them.
+        synthesize: makes pairs from a batch of photos.
+        settings: values to write into every record; `seed` is one of them.
         keep_raw, keep_srgb, keep_variance: what to store of a pair.
-        batch_size: photos of one size that share a call of `synthesize`.
-        workers: threads for reading, and as many for writing.
+        batch_size: how many photos of one size share a call of `synthesize`.
+        workers: the number of threads that read, and of those that write.
     """
 
     def __init__(
@@ -109,10 +120,18 @@ class PairFactory:
         self.summary = Summary()
 
     def run(self, sources: Sequence[Source], progress: bool = True) -> Summary:
-        """Make what is missing. Bad sources are reported in the summary and left out.
+        """Makes the pairs that are missing.
+
+        Args:
+            sources: photos and camera files. Bad ones are left out.
+            progress: whether to show a bar.
+
+        Returns:
+            How many pairs were made and kept, and which sources were left out.
 
         Raises:
-            UserError: the output folder cannot be written (a full disk, for one); what is finished is kept.
+            UserError: the output folder cannot be written, on a full disk for example. Finished
+                pairs are kept.
         """
         bar = progress_bar(total=len(sources), desc="pairs", unit="image", disable=not progress, smoothing=0.1)
         writers = ThreadPoolExecutor(self.workers, thread_name_prefix="write")
@@ -138,7 +157,7 @@ class PairFactory:
             try:
                 size = source.path.stat().st_size
             except OSError:
-                size = -1  # reading it will say why
+                size = -1  # the error of reading it will say why
             if self.store.is_finished(source.name, size):
                 self.summary.kept += 1
                 self._bar.update()
@@ -146,7 +165,7 @@ class PairFactory:
                 yield source
 
     def _read_ahead(self, sources: Iterator[Source]) -> Iterator[Input]:
-        """Read in threads, a few files ahead, in order; unusable ones are reported and left out."""
+        """Reads in threads, a few files ahead, and yields in order. Bad files are left out."""
         with ThreadPoolExecutor(self.workers, thread_name_prefix="read") as readers:
             ahead: deque[tuple[Source, Future[Input]]] = deque()
             for source in sources:
@@ -163,7 +182,10 @@ class PairFactory:
             self._skip(source, error)
 
     def _batches(self, inputs: Iterator[Input]) -> Iterator[list[Input]]:
-        """Group inputs of one size; a size that stays rare is computed alone, so that little waits in memory."""
+        """Groups inputs of one size.
+
+        Inputs whose size stays rare are computed in a smaller batch, so that few wait in memory.
+        """
         waiting: dict[tuple[object, ...], list[Input]] = {}
         for item in inputs:
             group = waiting.setdefault(item.batch_key, [])
@@ -174,8 +196,8 @@ class PairFactory:
                 yield waiting.pop(next(iter(waiting)))
         yield from waiting.values()
 
-    def _synthesize(self, batch: list[Input]) -> Sequence[NoisyCleanPair]:
-        photos = torch.stack([torch.from_numpy(as_float(item.photo)).permute(2, 0, 1) for item in batch])
+    def _synthesize(self, batch: list[Input]) -> Sequence[NoisyCleanPair[Tensor]]:
+        photos = torch.stack([photo_to_tensor(item.photo) for item in batch])
         known = [item.packed_raw for item in batch if item.packed_raw is not None]
         clean_raw = torch.stack([torch.from_numpy(raw) for raw in known]) if known else None
         seeds = [pair_seed(self.settings["seed"], item.source_sha256) for item in batch]
@@ -184,22 +206,20 @@ class PairFactory:
         except (torch.OutOfMemoryError, MemoryError, RuntimeError) as error:
             if isinstance(error, RuntimeError) and "memory" not in str(error):
                 raise
-            height, width = batch[0].photo.shape[:2]
+            size = width_x_height(batch[0].photo.shape)
             for item in batch:
-                self._skip(
-                    item.source, f"{item.source.path}: {width}x{height} pixels do not fit into memory; make it smaller"
-                )
+                self._skip(item.source, f"{item.source.path}: {size} pixels do not fit into memory; make it smaller")
             return []
 
-    def _write(self, item: Input, pair: NoisyCleanPair) -> None:
+    def _write(self, item: Input, pair: NoisyCleanPair[Tensor]) -> None:
         depth = item.photo.dtype
         variance = None
         if self.keep_variance:
             shot_noise, read_noise = (torch.tensor(x).view(-1, 1, 1) for x in (pair.shot_noise, pair.read_noise))
-            variance = (shot_noise * pair.noisy_raw + read_noise).numpy()  # as the denoiser will see it
+            variance = (shot_noise * pair.noisy_raw + read_noise).numpy()  # from the noisy image
         files = PairFiles(
-            clean_raw=to_integers(pair.clean_raw, np.dtype(np.uint16)) if self.keep_raw else None,
-            noisy_raw=to_integers(pair.noisy_raw, np.dtype(np.uint16)) if self.keep_raw else None,
+            clean_raw=to_integers(pair.clean_raw, np.uint16) if self.keep_raw else None,
+            noisy_raw=to_integers(pair.noisy_raw, np.uint16) if self.keep_raw else None,
             variance=variance if self.keep_raw else None,
             clean_srgb=_as_photo(pair.clean_srgb, depth) if self.keep_srgb else None,
             noisy_srgb=_as_photo(pair.noisy_srgb, depth) if self.keep_srgb else None,
@@ -240,13 +260,5 @@ class PairFactory:
         log.warning("skipped %s", reason)
 
 
-def to_integers(image: Tensor, dtype: np.dtype) -> NDArray:
-    """[0, 1] -> 0 ... largest value of an unsigned integer type, rounded to nearest; the same shape."""
-    values = image.clamp(0, 1).double().numpy()
-    values *= np.iinfo(dtype).max
-    return np.rint(values, out=values).astype(dtype)
-
-
 def _as_photo(image: Tensor | None, dtype: np.dtype) -> NDArray | None:
-    """(3, H, W) in [0, 1] -> (H, W, 3) integers."""
-    return None if image is None else to_integers(image.permute(1, 2, 0), dtype)
+    return None if image is None else tensor_to_photo(image, dtype)

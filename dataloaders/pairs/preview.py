@@ -1,15 +1,15 @@
-"""A look at the pairs of a folder."""
+"""A contact sheet of a pair folder."""
 
 from collections.abc import Sequence
 from pathlib import Path
 
 import cv2
-import numpy as np
 import torch
 from numpy.typing import NDArray
 
 from cycleisp.dataloaders.pairs.store import Record, read_raw_pair
 from cycleisp.utils.errors import UserError
+from cycleisp.utils.images import as_float
 from cycleisp.utils.output.contact_sheet import contact_sheet, difference_picture
 from cycleisp.utils.output.files import write_bytes
 from cycleisp.utils.output.preview import gray_world_gains, packed_preview
@@ -19,9 +19,11 @@ Captioned = tuple[str, NDArray]
 
 
 def write_preview(folder: Path, records: Sequence[Record], count: int = 6) -> Path:
-    """Write `folder/preview.png`: for each of the first `count` pairs clean, noisy, RAW preview and 4x the difference.
+    """Writes `preview.png` into a pair folder, and returns its path.
 
-    RAW is shown with the grey-world white balance of its clean side, since RAW made by RGB2RAW bears none.
+    Each of the first `count` pairs has a row: clean and noisy sRGB, noisy RAW, and 4 times their
+    difference. RAW is shown with the grey-world white balance of its clean side, since RAW made by
+    RGB2RAW has none.
     """
     rows = [_row(folder, record) for record in records[:count]]
     encoded, content = cv2.imencode(".png", cv2.cvtColor(contact_sheet(rows), cv2.COLOR_RGB2BGR))
@@ -33,14 +35,14 @@ def write_preview(folder: Path, records: Sequence[Record], count: int = 6) -> Pa
 
 def _row(folder: Path, record: Record) -> list[Captioned]:
     files, name = record["files"], record["name"]
-    level = _describe_noise(record)
+    level = _noise_in_words(record)
     row: list[Captioned] = []
     if "srgb_clean" in files:
         clean, noisy = (_read_png(folder / files[f"srgb_{kind}"]) for kind in ("clean", "noisy"))
         row += [(f"{name}: clean sRGB", clean), (f"noisy sRGB, {level}", noisy)]
     if "raw" in files:
         clean_raw, noisy_raw = (
-            torch.from_numpy(plane.astype(np.float32) / 65535) for plane in read_raw_pair(folder / files["raw"])[:2]
+            torch.from_numpy(as_float(planes)) for planes in read_raw_pair(folder / files["raw"])[:2]
         )
         gains = gray_world_gains(bayer.unpack(clean_raw)[0].numpy(), "RGGB")
         raw_clean, raw_noisy = packed_preview(clean_raw, gains), packed_preview(noisy_raw, gains)
@@ -52,7 +54,7 @@ def _row(folder: Path, record: Record) -> list[Captioned]:
     return row
 
 
-def _describe_noise(record: Record) -> str:
+def _noise_in_words(record: Record) -> str:
     if "residual" in record:
         return "real noise"
     return f"shot {record['shot_noise']:.1e}, read {record['read_noise']:.1e}"

@@ -1,12 +1,15 @@
 """The folder that generate_data.py fills and that denoisers train on.
 
-    DIR/raw/NAME.h5           clean, noisy: (4, H/2, W/2) uint16, packed RGGB, linear = value / 65535; variance map
-    DIR/srgb/clean/NAME.png   DIR/srgb/noisy/NAME.png
-    DIR/manifest.jsonl        a line a pair, with everything that made it; sorted by name when the run is finished
-    DIR/settings.json         what all pairs have in common
+    DIR/raw/NAME.h5         clean, noisy: (4, H/2, W/2) uint16, packed RGGB, linear = value / 65535;
+                            variance, if asked for: (4, H/2, W/2) float32
+    DIR/srgb/clean/NAME.png, DIR/srgb/noisy/NAME.png
+    DIR/manifest.jsonl      a line for each pair, with everything that made it; sorted by name when
+                            the run is finished
+    DIR/settings.json       what all pairs have in common
 
-A pair exists when its line is in a manifest: files are written aside and renamed, the line comes last. Each process
-appends to a manifest of its own, `manifest.rankN.jsonl`, and merges it at the end, so many can fill one folder.
+A pair exists when its line is in a manifest. Its files are written aside and renamed, and the line
+comes last. Each process appends to a manifest of its own, `manifest.rankN.jsonl`, and merges it at
+the end, so that several processes can fill one folder.
 """
 
 import io
@@ -20,6 +23,7 @@ from typing import Any
 import h5py
 import numpy as np
 from filelock import FileLock
+from h5py._objects import phil  # the lock behind which h5py calls HDF5
 from numpy.typing import NDArray
 
 from cycleisp.utils.errors import UserError
@@ -32,7 +36,13 @@ Record = dict[str, Any]
 
 @dataclass(frozen=True)
 class PairFiles:
-    """One pair as it is stored; RAW (4, H/2, W/2) uint16, sRGB (H, W, 3) uint8 or uint16, None where not asked for."""
+    """One pair as it is stored. What was not asked for is None.
+
+    Attributes:
+        clean_raw, noisy_raw: (4, H/2, W/2) uint16.
+        variance: (4, H/2, W/2) float32, the variance of the noise.
+        clean_srgb, noisy_srgb: (H, W, 3) uint8 or uint16.
+    """
 
     clean_raw: NDArray[np.uint16] | None
     noisy_raw: NDArray[np.uint16] | None
@@ -45,12 +55,12 @@ class PairStore:
     """Writes pairs to a folder and knows which are finished.
 
     Args:
-        folder: created if missing; pairs made before with the same settings are kept.
-        settings: what every pair depends on; a folder never mixes two.
-        rank: number of this process among those that fill the folder.
+        folder: the folder, which is made if needed. Pairs of the same settings are kept.
+        settings: everything that all pairs depend on; the folder never mixes two.
+        rank: the number of this process among those that fill the folder.
 
     Raises:
-        UserError: the folder holds pairs made with other settings, or a file that is none of ours.
+        UserError: the folder holds pairs of other settings, or a settings.json of another program.
     """
 
     def __init__(self, folder: Path, settings: Mapping[str, Any], rank: int = 0) -> None:
@@ -64,7 +74,8 @@ class PairStore:
         with self._lock:
             claim_folder(folder, settings, "pairs")
             self._records = _newest(self._read_manifests())
-            # A kill may have left half a line at the end: later ones must not grow onto it.
+            # A process that was killed may have left half a line at the end. Drop it, so that the
+            # next line does not become a part of it.
             if self._part.is_file():
                 _rewrite(self._part, _read_records(self._part))
 
@@ -73,14 +84,16 @@ class PairStore:
             yield from _read_records(path)
 
     def is_finished(self, name: str, source_bytes: int) -> bool:
-        """Whether the pair is there, made from a file of this size."""
+        """Tells whether a pair is there that was made from a file of this size."""
         record = self._records.get(name)
         if record is None or record["source_bytes"] != source_bytes:
             return False
         return all((self.folder / file).is_file() for file in record["files"].values())
 
     def write(self, name: str, pair: PairFiles, record: Mapping[str, Any]) -> None:
-        """Write one pair's files, then its line; may be called from several threads of one process.
+        """Writes the files of one pair, then its line.
+
+        Several threads of one process may call this at the same time.
 
         Raises:
             OSError: the disk is full or cannot be written.
@@ -94,16 +107,16 @@ class PairStore:
                 files[f"srgb_{kind}"] = f"srgb/{kind}/{name}.png"
                 write_bytes(self.folder / files[f"srgb_{kind}"], encode_png(image))
         full = {"name": name, **record, "files": files}
-        if name in self._records:  # the photo has changed, or a file was missing: this line is newer than the other
+        if name in self._records:  # the photo has changed, or a file was missing
             full["remade"] = self._records[name].get("remade", 0) + 1
         line = json.dumps(full, sort_keys=True) + "\n"
         with self._part.open("a", encoding="utf-8") as manifest:
-            manifest.write(line)  # one write a line, so lines of threads do not mix
+            manifest.write(line)  # at once, so that lines of several threads do not mix
         self._records[name] = full
 
     @staticmethod
     def _write_raw(path: Path, pair: PairFiles, record: Mapping[str, Any]) -> None:
-        content = io.BytesIO()  # HDF5 crashes the process when a disk is full, so the disk is left to write_bytes
+        content = io.BytesIO()  # in memory, since HDF5 crashes the process when a disk is full
         with h5py.File(content, "w") as file:
             planes = {"clean": pair.clean_raw, "noisy": pair.noisy_raw, "variance": pair.variance}
             for key, plane in planes.items():
@@ -116,10 +129,11 @@ class PairStore:
         write_bytes(path, content.getvalue())
 
     def merge(self) -> list[Record]:
-        """Fold this process's lines into manifest.jsonl, sorted by name; returns all records so far.
+        """Merges the lines of this process into manifest.jsonl, and returns all records by name.
 
         Raises:
-            UserError: the folder cannot be written; the lines stay where they are, the next run merges them.
+            UserError: the folder cannot be written. The lines stay where they are, and the next run
+                merges them.
         """
         with self._lock:
             records = _newest(self._read_manifests())
@@ -133,9 +147,9 @@ class PairStore:
 
 
 def _write_planes(file: h5py.File, key: str, planes: NDArray) -> None:
-    """A dataset (C, H, W), compressed a plane at a time, as HDF5's own filters `shuffle` and `gzip` would.
+    """Writes a dataset (C, H, W), compressed plane by plane as HDF5's `shuffle` and `gzip` would.
 
-    HDF5 lets one thread of a process work at a time, zlib all of them.
+    Compressing here is faster with several threads: HDF5 lets one of them work at a time, zlib all.
     """
     dataset = file.create_dataset(
         key, planes.shape, planes.dtype, chunks=(1, *planes.shape[1:]), compression="gzip", shuffle=True
@@ -144,11 +158,13 @@ def _write_planes(file: h5py.File, key: str, planes: NDArray) -> None:
         bytes_of_values = np.ascontiguousarray(plane).view(np.uint8).reshape(-1, plane.itemsize)
         shuffled = np.ascontiguousarray(bytes_of_values.T)
         compressor = zlib.compressobj(1, strategy=zlib.Z_RLE)
-        dataset.id.write_direct_chunk((index, 0, 0), compressor.compress(shuffled.data) + compressor.flush())
+        content = compressor.compress(shuffled.data) + compressor.flush()
+        with phil:  # h5py before 3.16 does not take its lock in this function, and crashes
+            dataset.id.write_direct_chunk((index, 0, 0), content)
 
 
 def _newest(records: Iterable[Record]) -> dict[str, Record]:
-    """The last line of each name, however manifests are ordered: the one that was remade most often."""
+    """Returns the newest record of each name, which is the one that was remade most often."""
     newest: dict[str, Record] = {}
     for record in records:
         known = newest.get(record["name"])
@@ -162,7 +178,10 @@ def _rewrite(path: Path, records: list[Record]) -> None:
 
 
 def _read_records(path: Path) -> list[Record]:
-    """The whole lines of a manifest; a half line that a kill left behind is dropped, its pair is made again."""
+    """Reads the records of a manifest.
+
+    Half a line, which a killed process left behind, is dropped, so that its pair is made again.
+    """
     records = []
     for line in path.read_text(encoding="utf-8").splitlines():
         try:
@@ -173,7 +192,7 @@ def _read_records(path: Path) -> list[Record]:
 
 
 def read_manifest(folder: Path) -> list[Record]:
-    """All pairs of a folder, sorted by name.
+    """Reads the records of all pairs of a folder, sorted by name.
 
     Raises:
         UserError: the folder holds no manifest.
@@ -185,6 +204,6 @@ def read_manifest(folder: Path) -> list[Record]:
 
 
 def read_raw_pair(path: Path) -> tuple[NDArray[np.uint16], NDArray[np.uint16], dict[str, Any]]:
-    """Clean and noisy RAW (4, H/2, W/2) uint16 of a RAW pair's file, and its attributes."""
+    """Reads clean and noisy RAW (4, H/2, W/2) uint16 of a pair, and the attributes of its file."""
     with h5py.File(path) as file:
         return file["clean"][()], file["noisy"][()], dict(file.attrs)

@@ -1,4 +1,7 @@
-"""Real noise on synthetic clean RAW: noisy minus clean RAW of a real scene, as in CycleISP's sRGB pairs for SIDD."""
+"""Real noise on synthetic clean RAW, as in CycleISP's sRGB pairs for SIDD.
+
+The noise is noisy minus clean RAW of a real scene.
+"""
 
 import hashlib
 import itertools
@@ -14,7 +17,8 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from cycleisp.dataloaders.real_noise.sources import ResidualError, ResidualSource, Window, find_residual_sources
+from cycleisp.dataloaders.real_noise.finding import find_residual_sources
+from cycleisp.dataloaders.real_noise.sources import ResidualError, ResidualSource, Window
 from cycleisp.utils.config import GenerationRecipe
 from cycleisp.utils.errors import UserError
 from cycleisp.utils.padding import reflect_pad
@@ -27,14 +31,15 @@ RESIDUAL = "residual"  # the name of this noise
 
 
 def open_noise(recipe: GenerationRecipe, progress: bool = False) -> NoiseModel:
-    """The noise that a recipe asks for.
+    """Returns the noise model that a recipe asks for.
 
     Args:
         recipe: `noise`, `residual_source`, `residual_match` and `variance` are used.
         progress: whether to show a bar while sources of real noise are opened.
 
     Raises:
-        UserError: unknown noise, options that exclude each other, no usable source of real noise.
+        UserError: the noise is unknown, options exclude each other, or there is no usable source of
+            real noise.
     """
     if recipe.noise != RESIDUAL:
         if recipe.residual_source is not None:
@@ -67,7 +72,13 @@ def _check_levels(sources: Sequence[ResidualSource]) -> None:
 
 @dataclass(frozen=True)
 class Crop:
-    """A place to take noise from: `window` of the mosaic of `source` as it is stored, and which of its residuals."""
+    """A place to take noise from.
+
+    Attributes:
+        source: the scene.
+        window: rows and columns of its mosaic as it is stored.
+        choice: which of the residuals there.
+    """
 
     source: ResidualSource
     window: Window
@@ -75,29 +86,37 @@ class Crop:
 
     @property
     def place(self) -> tuple[str, int, int]:
+        """Returns the name of the source, and the first row and column."""
         return (self.source.name, self.window[0].start, self.window[1].start)
 
     def read_signal(self) -> NDArray[np.float64]:
-        """(4,) mean of the clean planes R, G_r, G_b, B. Raises ResidualError if a file is damaged."""
+        """Returns the means (4,) of the clean planes R, G_r, G_b, B.
+
+        Raises:
+            ResidualError: a file is damaged.
+        """
         mosaic = self.source.read_clean(self.window)
         return np.array([mosaic[row::2, column::2].mean(dtype=np.float64) for row in (0, 1) for column in (0, 1)])
 
 
 class ResidualNoise:
-    """Noise taken from real scenes: a noise model as `utils.raw.noise.NoiseModel` says.
+    """Noise taken from real scenes: a noise model as `utils.raw.noise.NoiseModel` describes it.
 
-    For each image, `match` places in the sources are drawn, a source each as likely as the others, at even offsets from
-    its first RGGB tile, of the image's size or as large as the source is. The place whose clean planes are on average
-    closest to the image's wins, since noise grows with the signal: that of a bright wall would be far too strong for a
-    night. Compared are square roots, in which shot noise has the same deviation everywhere.
+    For each image, `match` places are drawn. Every source is equally likely. A place lies at even
+    offsets from the first RGGB tile of its source, and has the size of the image or, if that is
+    smaller, of the source.
 
-    Where the source is smaller than the image its noise is continued by reflection about the last pixel, which keeps
-    the Bayer phase.
+    Noise grows with the signal: that of a bright wall would be far too strong for a night. So the
+    place is taken whose clean planes are on average closest to the image's. Square roots are
+    compared, in which shot noise has the same deviation everywhere.
+
+    Where the source is smaller than the image, its noise is continued by reflection about the last
+    pixel, which keeps the Bayer phase.
 
     Args:
-        folder: that the sources were found in.
-        sources: one at least; only their order decides what a seed draws.
-        match: places to choose from; 1 takes noise as it comes, whatever the signal.
+        folder: the folder that the sources were found in.
+        sources: at least one. Their order decides what a seed draws.
+        match: the number of places to choose from; 1 takes noise whatever the signal.
     """
 
     def __init__(self, folder: Path, sources: Sequence[ResidualSource], match: int) -> None:
@@ -106,7 +125,11 @@ class ResidualNoise:
 
     @property
     def settings(self) -> Mapping[str, Any]:
-        """The folder's name, a digest of names, sizes in bytes, patterns and noise levels of all sources, `match`."""
+        """Returns what the noise depends on, as JSON values.
+
+        That is the folder's name, `match`, and a digest of the names, sizes in bytes, patterns and
+        noise levels of all sources.
+        """
         lines = [
             json.dumps(
                 [
@@ -125,9 +148,13 @@ class ResidualNoise:
         }
 
     def add(self, clean: Tensor, seed: int) -> NoisyRaw:
-        """Put the noise of a real scene on one image (4, H, W), packed RGGB in [0, 1], on the CPU.
+        """Adds the noise of a real scene to one image.
 
         A source that turns out to be damaged is left out for this image, with a warning.
+
+        Args:
+            clean: (4, H, W) packed RGGB in [0, 1], on the CPU.
+            seed: decides which noise it is.
 
         Raises:
             ResidualError: no source can be read any more.
@@ -148,7 +175,7 @@ class ResidualNoise:
             missing = height - residual.shape[0], width - residual.shape[1]
             noise = bayer.pack(reflect_pad(residual, (0, missing[1], 0, missing[0]))[None])
             shot_noise, read_noise = crop.source.noise_levels or (None, None)
-            return NoisyRaw(clean + noise, shot_noise, read_noise, {"residual": self._describe(crop, missing)})
+            return NoisyRaw(clean + noise, shot_noise, read_noise, {"residual": self._record(crop, missing)})
         raise ResidualError(f"{self.folder}: no source of noise can be read any more; see the warnings")
 
     def _draw(self, source: ResidualSource, height: int, width: int, rng: np.random.Generator) -> Crop:
@@ -158,12 +185,13 @@ class ResidualNoise:
         return Crop(source, (rows, columns), int(rng.integers(source.choices)))
 
     def _closest_first(self, crops: Sequence[Crop], clean: Tensor) -> Iterator[Crop]:
-        """Readable crops, the one nearest in signal first."""
+        """Yields the readable crops, the one nearest in signal first."""
         if len(crops) == 1:
             yield from crops
             return
         wanted = np.sqrt(clean.mean(dim=(1, 2), dtype=torch.float64).clamp(min=0).numpy())
-        distances: dict[tuple[str, int, int], float] = {}  # a source no larger than the image has one place
+        # by place, since crops can share one: a source no larger than the image has only one place
+        distances: dict[tuple[str, int, int], float] = {}
         for crop in crops:
             if crop.place in distances:
                 continue
@@ -176,8 +204,8 @@ class ResidualNoise:
         readable = [crop for crop in crops if distances[crop.place] < np.inf]
         yield from sorted(readable, key=lambda crop: distances[crop.place])
 
-    def _describe(self, crop: Crop, missing: tuple[int, int]) -> dict[str, Any]:
-        """What the manifest says: pixels of the mosaic as it is stored."""
+    def _record(self, crop: Crop, missing: tuple[int, int]) -> dict[str, Any]:
+        """Returns what the manifest says of the noise, in pixels of the mosaic as it is stored."""
         rows, columns = crop.window
         return {
             "source": crop.source.name,
@@ -201,7 +229,7 @@ class ResidualNoise:
 
 
 def _random_window(span: slice, size: int, rng: np.random.Generator) -> slice:
-    """`size` pixels, or all where there are fewer, at an even distance from the beginning of `span`."""
+    """Returns a random part of a span, `size` long or all of it, at an even offset."""
     length = min(size, span.stop - span.start)
     start = span.start + 2 * int(rng.integers((span.stop - span.start - length) // 2 + 1))
     return slice(start, start + length)

@@ -1,4 +1,7 @@
-"""Photos in, photos in the colours of others out: single ones, folders, and films without flicker of colours."""
+"""Photos in, photos in the colours of others out: what match_colors.py does.
+
+It takes single photos, folders, and films, whose colours do not flicker.
+"""
 
 import logging
 import math
@@ -14,28 +17,32 @@ from numpy.typing import NDArray
 from cycleisp.dataloaders.photos import (
     PhotoError,
     Source,
-    as_float,
     find_sources,
     read_photo,
     read_photo_and_metadata,
+    width_x_height,
 )
 from cycleisp.dataloaders.results.summary import Summary
 from cycleisp.utils.color.color_lut import ColorLut, average_luts
 from cycleisp.utils.errors import UserError
+from cycleisp.utils.images import as_float
 from cycleisp.utils.output.files import write_bytes
 from cycleisp.utils.output.png import encode_png
 from cycleisp.utils.output.progress import progress_bar
 
 log = logging.getLogger(__name__)
 
-Estimate = Callable[[NDArray, NDArray], ColorLut]  # source and target, (H, W, 3) in [0, 1] -> source's table of colours
-WINDOW = 3  # standard deviations of the Gaussian that smooths over time
-ALIKE = 1.2  # largest ratio of two aspect ratios that passes without a warning
+Estimate = Callable[[NDArray, NDArray], ColorLut]  # from source and target, (H, W, 3) in [0, 1]
+WINDOW = 3  # standard deviations, at which the Gaussian that smooths over time is cut
+ALIKE = 1.2  # the largest ratio of two aspect ratios that passes without a warning
 
 
 @dataclass(frozen=True)
 class ViewPair:
-    """A source photo, the `targets` of its name (it needs exactly one), and the PNG to make of it."""
+    """A source photo, the target photos of its name, and the PNG to make.
+
+    A source is only matched if it has exactly one target.
+    """
 
     source: Path
     targets: tuple[Path, ...]
@@ -43,20 +50,25 @@ class ViewPair:
 
 
 def natural_order(name: str) -> tuple[list[str | int], ...]:
-    """A key that sorts frame2 before frame10, and the files of a folder next to each other."""
+    """Returns a key that sorts frame2 before frame10, and the files of a folder side by side."""
     folder, _, stem = name.rpartition("/")
     parts = (re.split(r"(\d+)", part) for part in (folder, stem))  # every other one is a number
     return (*([int(text) if n % 2 else text for n, text in enumerate(texts)] for texts in parts), [name])
 
 
 def find_view_pairs(source: Path, target: Path, output: Path) -> list[ViewPair]:
-    """Two photos and the PNG to make of them; or a folder of sources, a target or a folder of them, and a folder.
+    """Returns the pairs of source and target photos, in natural order of their names.
 
-    The photos of two folders pair by path below the folder without suffix. The pairs come in natural order.
+    Args:
+        source: a photo, or a folder of photos.
+        target: a photo for all sources; or, for a folder of sources, a folder. The photos of two
+            folders pair by their path below the folder, without suffix.
+        output: a PNG for one source, or a folder for a folder of sources.
 
     Raises:
-        UserError: an input is missing, of the wrong kind, or a folder without photos; the only target is damaged; no
-            two names are equal; the output is of the wrong kind or a result would replace an input.
+        UserError: an input is missing, of the wrong kind or without photos; the only target is
+            damaged; no two names are equal; the output is of the wrong kind, or a result would
+            replace an input.
     """
     sources, targets = _photos_of(source, output), _photos_of(target, output)
     if source.is_dir():
@@ -70,7 +82,7 @@ def find_view_pairs(source: Path, target: Path, output: Path) -> list[ViewPair]:
             raise UserError(f"{output}: expected a file that ends in .png, as {source} is one photo; name one")
         pairs = [ViewPair(source, (target,), output)]
     if not target.is_dir():
-        read_photo(target)  # damaged, it would fail every source
+        read_photo(target)  # if it is damaged, no source can be matched
     replaced = {photo.path.resolve() for photo in (*sources, *targets)} & {pair.output.resolve() for pair in pairs}
     if replaced:
         raise UserError(f"{output}: a result would replace the input {min(replaced)}; give another --output")
@@ -78,11 +90,11 @@ def find_view_pairs(source: Path, target: Path, output: Path) -> list[ViewPair]:
 
 
 def _photos_of(item: Path, output: Path) -> list[Source]:
-    """The photos of a file or folder, without the results of an output inside it."""
+    """Returns the photos of a file or folder, except for results in an output inside of it."""
     if item.is_dir() and item.resolve() == output.resolve():
         raise UserError(f"{output}: results would lie among the inputs, or replace them; give another --output")
     photos = find_sources([item], raw=False, exclude=output if item.resolve() in output.resolve().parents else None)
-    if photos[0].is_raw:  # a file given by name; folders are searched for photos only
+    if photos[0].space == "raw":  # a file given by name; folders are searched for photos only
         raise PhotoError(f"{item}: is a camera RAW file; develop it to a photo first")
     return photos
 
@@ -104,21 +116,24 @@ def _pairs_of_folder(
 
 
 class MatchedFiles:
-    """Writes sources in the colours of their targets; what is there is kept, so a stopped run can be started again.
+    """Writes sources in the colours of their targets. Existing results are kept, to resume a run.
 
     Args:
         estimate: finds the table that gives a source the colours of its target.
-        smooth: for films: the table of each frame is averaged with those of its neighbours in the same folder, by a
-            Gaussian of this standard deviation in frames, cut at three. 0 takes each frame for itself.
-        luts: whether to write beside each `NAME.png` the table that was applied, `NAME.cube`.
-        overwrite: whether to make results again that are there.
+        smooth: for films, the standard deviation in frames of a Gaussian, cut at three of them, by
+            which the table of a frame is averaged with those of its neighbours in the same folder.
+            0 matches each frame alone.
+        luts: whether to write the table that was applied, `NAME.cube`, beside each `NAME.png`.
+        overwrite: whether to overwrite existing results.
     """
 
     def __init__(self, estimate: Estimate, smooth: float = 0.0, luts: bool = False, overwrite: bool = False) -> None:
         self.estimate, self.smooth, self.luts, self.overwrite = estimate, smooth, luts, overwrite
 
     def run(self, pairs: Sequence[ViewPair]) -> Summary:
-        """Match every source; bad ones are reported in the summary and left out, of the averages too.
+        """Matches every source.
+
+        Bad ones are left out, of the averages too, and reported in the summary.
 
         Raises:
             UserError: a result cannot be written.
@@ -152,7 +167,7 @@ class MatchedFiles:
 
 
 class _Film:
-    """The tables of frames, each estimated when it is first needed and kept while the Gaussian reaches it."""
+    """The tables of frames, estimated when needed and kept while the Gaussian reaches them."""
 
     def __init__(self, pairs: Sequence[ViewPair], estimate: Estimate, smooth: float) -> None:
         self.pairs, self.estimate, self.smooth = pairs, estimate, smooth
@@ -161,10 +176,10 @@ class _Film:
         self.read_source, self.read_target = (lru_cache(maxsize=1)(read_photo_and_metadata) for _ in range(2))
 
     def lut(self, number: int) -> ColorLut:
-        """The table to apply to a frame: the mean of its own and those of its neighbours in its folder.
+        """Returns the table to apply to a frame: the mean of its own and its neighbours' tables.
 
         Raises:
-            PhotoError: it has no own one; the message gives the reason.
+            PhotoError: the frame has no table of its own. The message gives the reason.
         """
         own = self.table_or_reason(number)
         if isinstance(own, str):
@@ -178,7 +193,10 @@ class _Film:
         return average_luts(list(there.values()), np.exp(-0.5 * (np.array(list(there)) / self.smooth) ** 2))
 
     def _table_or_reason(self, number: int) -> ColorLut | str:
-        """A frame's own table, or why there is none: a failure too is met once, and remembered without its photos."""
+        """Returns a frame's own table, or the reason why it has none.
+
+        The reason is a text, so that a failure is met once and remembered without its photos.
+        """
         pair = self.pairs[number]
         if len(pair.targets) != 1:
             found = " and ".join(map(str, pair.targets)) or "none"
@@ -194,7 +212,7 @@ class _Film:
             (height, width), (target_height, target_width) = source.shape[:2], target.shape[:2]
             ratio = width * target_height / (height * target_width)
             if max(ratio, 1 / ratio) > ALIKE:
-                sizes = f"{width}x{height} and {target_width}x{target_height} pixels"
+                sizes = f"{width_x_height(source.shape)} and {width_x_height(target.shape)} pixels"
                 log.warning("%s and its target differ in shape, %s: are they views of one scene?", pair.source, sizes)
             return self.estimate(source, target)
         except (UserError, ValueError, MemoryError) as error:

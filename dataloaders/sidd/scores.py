@@ -1,4 +1,4 @@
-"""What SIDD's scores are: means over blocks, by camera and by ISO, printed and kept."""
+"""SIDD's scores: means over blocks, by camera and by ISO, printed and stored."""
 
 import json
 import math
@@ -8,21 +8,30 @@ from pathlib import Path
 
 import numpy as np
 
-from cycleisp.dataloaders.sidd.blocks import Scene, block_name
+from cycleisp.dataloaders.sidd.files import block_name
+from cycleisp.dataloaders.sidd.scenes import Scene
 from cycleisp.utils.metrics import mean_psnr
 from cycleisp.utils.output.files import write_bytes
 
 
 @dataclass(frozen=True)
 class Scores:
-    """Each measure of each block, in the order of the blocks, and what the measures are."""
+    """All measures of all blocks.
+
+    Attributes:
+        values: for each measure, its value for each block in the order of the blocks.
+        definitions: the measures in words.
+    """
 
     values: Mapping[str, Sequence[float]]
     definitions: Sequence[str]
 
     def mean(self, scenes: Sequence[int] | None = None) -> dict[str, float]:
-        """Mean of every measure over the blocks, or over those of some scenes. `infinite` counts equal blocks, whose
-        PSNR has no place in a mean."""
+        """Returns the mean of every measure over all blocks, or over those of some scenes.
+
+        `blocks` counts them, and `infinite` counts those that equal their clean ones. Their PSNR
+        has no place in a mean.
+        """
         chosen = [
             index for index in range(len(self.values["psnr"])) if scenes is None or block_name(index)[0] in scenes
         ]
@@ -35,7 +44,7 @@ class Scores:
         return {"psnr": quality.mean, **means, "infinite": quality.infinite, "blocks": len(chosen)}
 
     def tables(self, scenes: Sequence[Scene]) -> dict[str, dict[str, dict[str, float]]]:
-        """Means by camera and by ISO."""
+        """Returns the means by camera and by ISO."""
         by_camera: dict[str, list[int]] = {}
         by_iso: dict[str, list[int]] = {}
         for index, scene in enumerate(scenes):
@@ -47,7 +56,7 @@ class Scores:
         }
 
     def report(self, scenes: Sequence[Scene], title: str) -> str:
-        """What to print: the means with their definitions, and the tables."""
+        """Returns the text to print: the means with their definitions, and the tables."""
         lines = [title, *self.definitions, "Means over blocks, each block measured alone.", ""]
         tables = {"all": {"": self.mean()}, **self.tables(scenes)}
         names = list(self.values)
@@ -63,7 +72,7 @@ class Scores:
         )
 
     def save(self, path: Path, scenes: Sequence[Scene], settings: Mapping[str, object]) -> None:
-        """metrics.json: settings, definitions, means, tables, and every block's values."""
+        """Writes metrics.json: settings, definitions, means, tables and the scores of blocks."""
         content = {
             **settings,
             "definitions": list(self.definitions),
@@ -75,7 +84,7 @@ class Scores:
 
 
 def _finite(value: object) -> object:
-    """JSON has no infinity: such numbers become text."""
+    """Returns a value without infinity and NaN, which JSON does not have: they become text."""
     if isinstance(value, dict):
         return {key: _finite(item) for key, item in value.items()}
     if isinstance(value, list):

@@ -1,8 +1,11 @@
-"""What SIDD's servers take: a MATLAB cell file, and the CSV that is live today; written, read back and checked.
+"""What SIDD's servers take: a MATLAB file and the CSV that is live today, written and checked.
 
-MATLAB: `DenoisedBlocksRaw` or `DenoisedBlocksSrgb`, a 40 x 32 cell array of blocks, with `TimeMPRaw` or `TimeMPSrgb`,
-seconds a megapixel, and the struct `OptionalData`. CSV: header ID,BLOCK; ID = scene * 32 + block; BLOCK = base64 of the
-block's bytes in C order, uint8 or float32.
+SubmitSrgb.mat    DenoisedBlocksSrgb: a 40 x 32 cell array of blocks; SubmitRaw.mat likewise
+                  TimeMPSrgb: seconds a megapixel
+                  OptionalData: a struct with the names of method and authors
+SubmitSrgb.csv    header ID,BLOCK; SubmitRaw.csv likewise
+                  ID: scene * 32 + block
+                  BLOCK: base64 of the block's bytes in C order, uint8 or float32
 """
 
 import base64
@@ -16,52 +19,45 @@ import numpy as np
 import scipy.io
 from numpy.typing import NDArray
 
-from cycleisp.dataloaders import protocols
+from cycleisp.dataloaders.matlab.v5 import cell_order, write_cells
 from cycleisp.dataloaders.protocols import SIDD_GRID
-from cycleisp.dataloaders.sidd.matlab import cell_order, write_cells
+from cycleisp.dataloaders.sidd.files import IN_NAMES, block_dtype, block_name, block_shape
+from cycleisp.dataloaders.sidd.scenes import BLOCKS, SCENES
 from cycleisp.utils.errors import UserError
 from cycleisp.utils.images import Space
-from cycleisp.utils.output.files import written_aside
+from cycleisp.utils.output.files import atomic_path
 
 OPTIONAL = {"MethodName": "CycleISP", "Authors": "", "PaperTitle": "", "Venue": ""}
 _SHOWN = 10  # problems in a message
-_KIND: dict[Space, str] = {"raw": "Raw", "srgb": "Srgb"}
-_DTYPE: dict[Space, np.dtype] = {"raw": np.dtype(np.float32), "srgb": np.dtype(np.uint8)}
 
-ReadBlock = Callable[[int], NDArray]  # number scene * 32 + block -> block
+ReadBlock = Callable[[int], NDArray]  # a block's number, which is scene * 32 + block -> the block
 
 
 class SubmissionError(UserError):
-    """A submission that the server would not take; the message lists what is wrong."""
+    """A submission that the server would not take. The message lists what is wrong."""
 
 
 def submission_names(space: Space) -> tuple[str, str]:
-    """File names of the MATLAB and the CSV form."""
-    return f"Submit{_KIND[space]}.mat", f"Submit{_KIND[space]}.csv"
-
-
-def block_shape(space: Space) -> tuple[int, ...]:
-    """Of one denoised block: (256, 256, 3), or (256, 256) of RAW."""
-    side = protocols.SIDD_SIDE
-    return (side, side, 3) if space == "srgb" else (side, side)
+    """Returns the file names of the MATLAB and of the CSV form."""
+    return f"Submit{IN_NAMES[space]}.mat", f"Submit{IN_NAMES[space]}.csv"
 
 
 # ---------------------------------------------------------------- writing
 
 
 def write_matlab(path: Path, space: Space, read_block: ReadBlock, seconds_per_megapixel: float) -> None:
-    """Write the MATLAB form, holding one block at a time."""
-    cells = (read_block(scene * SIDD_GRID[1] + block) for scene, block in cell_order(SIDD_GRID))
-    others = {f"TimeMP{_KIND[space]}": float(seconds_per_megapixel), "OptionalData": OPTIONAL}
-    write_cells(path, f"DenoisedBlocks{_KIND[space]}", SIDD_GRID, cells, others)
+    """Writes the MATLAB form, holding one block at a time."""
+    cells = (read_block(scene * BLOCKS + block) for scene, block in cell_order(SIDD_GRID))
+    others = {f"TimeMP{IN_NAMES[space]}": float(seconds_per_megapixel), "OptionalData": OPTIONAL}
+    write_cells(path, f"DenoisedBlocks{IN_NAMES[space]}", SIDD_GRID, cells, others)
 
 
 def write_csv(path: Path, read_block: ReadBlock) -> None:
-    """Write the CSV form, holding one block at a time."""
-    with written_aside(path) as aside, aside.open("w", newline="") as file:
+    """Writes the CSV form, holding one block at a time."""
+    with atomic_path(path) as aside, aside.open("w", newline="") as file:
         writer = csv.writer(file, lineterminator="\n")
         writer.writerow(("ID", "BLOCK"))
-        for index in range(SIDD_GRID[0] * SIDD_GRID[1]):
+        for index in range(SCENES * BLOCKS):
             block = read_block(index)
             content = np.ascontiguousarray(block, block.dtype.newbyteorder("<")).tobytes()
             writer.writerow((index, base64.b64encode(content).decode("ascii")))
@@ -71,19 +67,19 @@ def write_csv(path: Path, read_block: ReadBlock) -> None:
 
 
 def validate_submission(path: Path, expected: ReadBlock | None = None) -> str:
-    """Check a submission file, whoever made it; gives back what was found, in a sentence.
+    """Checks a submission file, whoever made it, and returns a sentence that says what it holds.
 
     Args:
         path: SubmitRaw.mat, SubmitSrgb.mat or a CSV.
         expected: the blocks that it should hold; None checks their form alone.
 
     Raises:
-        SubmissionError: anything the server would refuse, or blocks that are not the expected ones; all problems
-            together.
+        SubmissionError: the server would refuse the file, or it holds other blocks than expected.
+            The message lists all problems.
     """
     if not path.is_file():
         raise SubmissionError(f"{path}: no such file")
-    total = SIDD_GRID[0] * SIDD_GRID[1]
+    total = SCENES * BLOCKS
     problems: list[str] = []
     count = 0
     try:
@@ -95,7 +91,7 @@ def validate_submission(path: Path, expected: ReadBlock | None = None) -> str:
             problem = _problem(block, space) if isinstance(block, np.ndarray) else block
             if problem is None and expected is not None and not np.array_equal(np.asarray(block), expected(index)):
                 problem = "is not the block that was denoised: the order is wrong, or the file is of another run"
-            problems += [f"block {divmod(index, SIDD_GRID[1])}: {problem}"] if problem else []
+            problems += [f"block {block_name(index)}: {problem}"] if problem else []
     except (OSError, csv.Error) as error:
         raise SubmissionError(f"{path}: cannot be read ({error})") from None
     if count != total:
@@ -105,11 +101,11 @@ def validate_submission(path: Path, expected: ReadBlock | None = None) -> str:
         raise SubmissionError(
             f"{path}: would not be taken:" + "".join(f"\n  {line}" for line in problems[:_SHOWN]) + more
         )
-    return f"{path}: {count} blocks of {block_shape(space)} {_DTYPE[space]}, in order"
+    return f"{path}: {count} blocks of {block_shape(space)} {block_dtype(space)}, in order"
 
 
 def _problem(block: NDArray, space: Space) -> str | None:
-    shape, dtype = block_shape(space), _DTYPE[space]
+    shape, dtype = block_shape(space), block_dtype(space)
     if block.shape != shape or block.dtype != dtype:
         return f"expected {shape} {dtype}, got {block.shape} {block.dtype}"
     if space == "raw" and not (block.min() >= 0 and block.max() <= 1):  # NaN is neither
@@ -122,26 +118,26 @@ def _matlab_blocks(path: Path) -> tuple[Space, Iterator[tuple[int, NDArray | str
         content = scipy.io.loadmat(path)
     except Exception as error:  # scipy raises whatever a damaged file leads it to
         raise SubmissionError(f"{path}: not a whole MATLAB file ({error})") from None
-    present = [space for space in _KIND if f"DenoisedBlocks{_KIND[space]}" in content]
+    present = [space for space in IN_NAMES if f"DenoisedBlocks{IN_NAMES[space]}" in content]
     if len(present) != 1:
         raise SubmissionError(f"{path}: expected one of DenoisedBlocksRaw and DenoisedBlocksSrgb, got {len(present)}")
-    space: Space = "raw" if present == ["raw"] else "srgb"
-    cells = content[f"DenoisedBlocks{_KIND[space]}"]
+    (space,) = present
+    kind = IN_NAMES[space]
+    cells = content[f"DenoisedBlocks{kind}"]
     if cells.dtype != object or cells.shape != SIDD_GRID:
         raise SubmissionError(f"{path}: expected a {SIDD_GRID} cell array, got {cells.shape} of {cells.dtype}")
-    time = content.get(f"TimeMP{_KIND[space]}")
+    time = content.get(f"TimeMP{kind}")
     if np.size(time) != 1 or np.asarray(time).dtype.kind not in "fiu" or not 0 <= np.asarray(time).item() < np.inf:
-        raise SubmissionError(f"{path}: TimeMP{_KIND[space]}: expected seconds a megapixel, got {time}")
+        raise SubmissionError(f"{path}: TimeMP{kind}: expected seconds a megapixel, got {time}")
     lacking = sorted(set(OPTIONAL) - set(np.asarray(content.get("OptionalData")).dtype.names or ()))
     if lacking:
         raise SubmissionError(f"{path}: OptionalData: expected a struct, it lacks {', '.join(lacking)}")
-    return space, ((index, cells[divmod(index, SIDD_GRID[1])]) for index in range(cells.size))
+    return space, ((index, cells[block_name(index)]) for index in range(cells.size))
 
 
 def _csv_blocks(path: Path) -> tuple[Space, Iterator[tuple[int, NDArray | str]]]:
     csv.field_size_limit(min(sys.maxsize, 2**31 - 1))
-    spaces: tuple[Space, ...] = ("raw", "srgb")
-    sizes = {int(np.prod(block_shape(space))) * _DTYPE[space].itemsize: space for space in spaces}
+    sizes = {int(np.prod(block_shape(space))) * block_dtype(space).itemsize: space for space in IN_NAMES}
     with path.open(newline="", encoding="utf-8", errors="replace") as file:
         reader = csv.reader(file)
         header, first = next(reader, []), next(reader, [])
@@ -155,7 +151,7 @@ def _csv_blocks(path: Path) -> tuple[Space, Iterator[tuple[int, NDArray | str]]]
 
 
 def _csv_rows(path: Path, space: Space) -> Iterator[tuple[int, NDArray | str]]:
-    dtype, shape = _DTYPE[space].newbyteorder("<"), block_shape(space)
+    dtype, shape = block_dtype(space).newbyteorder("<"), block_shape(space)
     with path.open(newline="", encoding="utf-8", errors="replace") as file:
         reader = csv.reader(file)
         next(reader)
@@ -167,7 +163,7 @@ def _csv_rows(path: Path, space: Space) -> Iterator[tuple[int, NDArray | str]]:
             if content is None or len(content) != int(np.prod(shape)) * dtype.itemsize:
                 yield index, "is no base64 of the right length"
                 continue
-            yield index, np.frombuffer(content, dtype).reshape(shape).astype(_DTYPE[space])
+            yield index, np.frombuffer(content, dtype).reshape(shape).astype(block_dtype(space))
 
 
 def _decoded(text: str) -> bytes | None:

@@ -1,8 +1,8 @@
-"""What a denoiser trains on and is measured on, from the folders of the command line."""
+"""The data that a denoiser trains on and is validated on, from the folders of the command line."""
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 from torch.utils.data import Dataset
 
@@ -11,6 +11,7 @@ from cycleisp.dataloaders.training.denoising_patches import SRGB_MARGIN, Denoisi
 from cycleisp.dataloaders.training.stored_pairs import StoredPairs, ValidationPairs
 from cycleisp.utils.config import DenoiserRecipe
 from cycleisp.utils.errors import UserError
+from cycleisp.utils.images import Space
 from cycleisp.utils.raw.noise import AWGN
 
 VALIDATION_SEED = 2**31 - 1
@@ -18,22 +19,24 @@ VALIDATION_SEED = 2**31 - 1
 
 def open_denoising_data(
     recipe: DenoiserRecipe,
-    space: Literal["raw", "srgb"],
+    space: Space,
     photos: Sequence[str],
     pairs: Path | None,
     validation: Sequence[Path],
 ) -> tuple[Dataset[Any], Dataset[Any]]:
-    """Training stream and validation set of a denoiser.
+    """Returns the training stream and the validation set of a denoiser.
 
     Args:
         recipe: the whole experiment.
-        space: of the pairs.
-        photos: clean photos to make pairs of while training; or
-        pairs: the folder of generate_data.py to take them from.
-        validation: folders of sRGB pairs; none takes the same photos with noise of another seed.
+        space: the space of the pairs.
+        photos: clean photos, from which pairs are made during training; not used with `pairs`.
+        pairs: a folder that generate_data.py wrote, from which pairs are read, or None.
+        validation: folders of sRGB pairs. Without any, validation uses the training data with
+            another seed.
 
     Raises:
-        UserError: neither photos nor pairs, nothing usable in a folder, or choices that exclude each other.
+        UserError: there are neither photos nor pairs, there is nothing usable in a folder, or
+            choices exclude each other.
     """
     if not photos and pairs is None:
         raise UserError("nothing to train on: give --photos, clean photos, or --pairs, a folder of generate_data.py")

@@ -1,7 +1,8 @@
-"""Patches for the denoisers: photos with everything that is drawn about the picture taken of them.
+"""Patches for the denoisers: clean photos, and all draws of how a noisy picture is made of them.
 
-The patch says which camera, how much noise and what the camera did afterwards; networks/synthesis/training_pairs.py
-does it, on the training device. So all choices are here, and patch n is a function of (seed, n) alone.
+A patch says which camera takes the picture, how much noise it adds, and what it does afterwards.
+networks/synthesis/training_pairs.py does all that, on the training device. So all random choices
+are made here, and patch n is a function of (seed, n) alone.
 """
 
 import math
@@ -17,26 +18,31 @@ from cycleisp.dataloaders.photos import PhotoStore
 from cycleisp.utils.color import colorimetry
 from cycleisp.utils.color.simulated_camera import sample_camera
 from cycleisp.utils.config import DenoiserData, Synthesis
+from cycleisp.utils.images import photo_to_tensor
 from cycleisp.utils.raw.noise import AWGN, FixedNoise, NoiseProfile, parse_noise
 
 Patch = dict[str, Tensor]
-SRGB_MARGIN = 8  # pixels, a JPEG block: room to cut a patch that begins anywhere in a Bayer tile and in such a block
+# Pixels, a JPEG block. A finished patch can begin anywhere in such a block, and in a Bayer tile.
+SRGB_MARGIN = 8
 
 
 class DenoisingPatches(Dataset[Patch]):
-    """Endless patches of clean photos, each with the draws of its synthesis; the keys are in dataloaders/README.md.
+    """An endless stream of patches of clean photos, each with the draws of its synthesis.
+
+    The keys are listed in dataloaders/README.md.
 
     Args:
         photos: clean photos.
         data: patch size, scales and brightness of the photos.
-        synthesis: what to draw from.
-        seed: of the whole stream. Two streams of one seed show the same photos whatever their synthesis.
-        length: number of patches.
-        margin: pixels by which photos are larger than patches. The pair is cut out of them at a place below that: a
-            picture of sRGB may begin anywhere in a Bayer tile.
+        synthesis: the ranges to draw from.
+        seed: the seed of the whole stream. Two streams of one seed show the same photos, whatever
+            their synthesis.
+        length: the number of patches.
+        margin: how many pixels photos are larger than patches. The finished pair is cut out at a
+            random place, since a picture of sRGB may begin anywhere in a Bayer tile.
 
     Raises:
-        NoiseError: an unknown noise in the recipe.
+        NoiseError: the recipe names an unknown noise.
     """
 
     def __init__(
@@ -59,7 +65,7 @@ class DenoisingPatches(Dataset[Patch]):
 
     def __getitem__(self, number: int) -> Patch:
         scene, shot = (np.random.default_rng((self._seed, number, part)) for part in range(2))
-        photo = torch.from_numpy(self._photo(scene)).permute(2, 0, 1).contiguous()
+        photo = photo_to_tensor(self._photo(scene)).contiguous()
         patch = {"photo": photo, **self._draws(shot)}
         if self._margin:
             top, left = scene.integers(self._margin, size=2)
@@ -67,7 +73,11 @@ class DenoisingPatches(Dataset[Patch]):
         return patch
 
     def _photo(self, rng: np.random.Generator) -> NDArray[np.float32]:
-        """A clean photo, square, (P + margin) pixels a side, in [0, 1]: another scale, light, mirrored, turned."""
+        """Draws a square of a photo, and changes its scale, brightness and orientation at random.
+
+        Returns:
+            (S, S, 3) in [0, 1], where S is the patch size plus the margin.
+        """
         size = self._data.patch_size + self._margin
         photo = self._photos.draw(rng, max(2, round(size * _log_uniform(rng, self._data.scale))))
         if photo.shape[0] != size:
@@ -80,6 +90,7 @@ class DenoisingPatches(Dataset[Patch]):
         return np.ascontiguousarray(photo.transpose(1, 0, 2) if rng.integers(2) else photo)
 
     def _draws(self, rng: np.random.Generator) -> Patch:
+        """Draws everything about the picture that is taken of a photo."""
         settings = self._synthesis
         seed = int(rng.integers(2**62))
         noise = self._noises[int(rng.integers(len(self._noises)))]
@@ -107,6 +118,7 @@ class DenoisingPatches(Dataset[Patch]):
 
 
 def _log_uniform(rng: np.random.Generator, span: tuple[float, float]) -> float:
+    """Draws a value whose logarithm is uniform."""
     low, high = span
     return low if low == high else math.exp(rng.uniform(math.log(low), math.log(high)))
 

@@ -14,32 +14,29 @@ from cycleisp.dataloaders.training.raw_pairs import RawPairStore, prepare, split
 from cycleisp.utils.color.simulated_camera import sample_camera
 from cycleisp.utils.config import IspRecipe
 from cycleisp.utils.errors import UserError
+from cycleisp.utils.images import channels_first, photo_to_tensor
 from cycleisp.utils.raw import bayer
 
 Patch = dict[str, Tensor]
 log = logging.getLogger(__name__)
 
 
-def _as_patch(mosaic: Tensor, srgb: Tensor) -> Patch:
-    """mosaic (1, H, W) and photo (3, H, W) -> the batch keys of dataloaders/README.md."""
-    return {"srgb": srgb.contiguous(), "raw": bayer.pack(mosaic).contiguous()}
-
-
 class IspPatches(Dataset[Patch]):
-    """Endless patches: number n is a function of (seed, n) alone, so training can go on anywhere with any workers.
+    """An endless stream of patches. Patch n is a function of (seed, n) alone.
 
-    Keys: `srgb` (3, P, P) in [0, 1], `raw` (4, P/2, P/2) packed RGGB, linear, in [0, 1].
+    So training can go on at any patch, with any number of loader processes. The keys of a patch are
+    `srgb` (3, P, P) in [0, 1], and `raw` (4, P/2, P/2) packed RGGB, linear, in [0, 1].
 
     Args:
-        raw_pairs: real pairs, mirrored and transposed with the Bayer phase kept; None for none.
-        photos: clean photos for the simulated cameras, likewise; None for none.
-        simulated_share: of patches that come from simulated cameras, used where both sources are given.
+        raw_pairs: real pairs, which are mirrored and transposed with the Bayer phase kept, or None.
+        photos: clean photos for the simulated cameras, or None.
+        simulated_share: the share of patches that come from simulated cameras.
         patch_size: P, even.
-        seed: of the whole stream.
-        length: number of patches.
+        seed: the seed of the whole stream.
+        length: the number of patches.
 
     Raises:
-        UserError: neither source, or a share that needs a source that is missing.
+        UserError: the share needs a source that is None.
     """
 
     def __init__(
@@ -64,30 +61,28 @@ class IspPatches(Dataset[Patch]):
 
     def __getitem__(self, number: int) -> Patch:
         rng = np.random.default_rng((self._seed, number))
-        size = self._patch_size + 2  # flips cost two pixels
-        simulated = rng.random() < self._simulated_share
-        if simulated:
+        size = self._patch_size + 2  # flips that keep the Bayer phase cost two pixels
+        if rng.random() < self._simulated_share:
             assert self._photos is not None
-            photo = self._photos.draw(rng, size)
-            camera_rgb = torch.from_numpy(sample_camera(rng).unprocess(photo)).permute(2, 0, 1)
-            mosaic = bayer.mosaic(camera_rgb, "RGGB")
+            mosaic, srgb = _draw_simulated(self._photos, rng, size)
         else:
             assert self._raw_pairs is not None
-            plane, photo = self._raw_pairs.draw(rng, size)
-            mosaic = torch.from_numpy(plane)[None]
+            mosaic, srgb = _draw_real(self._raw_pairs, rng, size)
         flip_rows, flip_columns, transpose = (bool(bit) for bit in rng.integers(2, size=3))
-        srgb = torch.from_numpy(photo).permute(2, 0, 1)
         return _as_patch(*bayer.augment(mosaic, srgb, flip_rows, flip_columns, transpose))
 
 
 class ValidationCrops(Dataset[Patch]):
-    """The same squares every time: spread evenly over the held-out files, as they are.
+    """Squares spread evenly over the held-out files, the same ones every time, and not flipped.
 
     Args:
         raw_pairs: held-out pairs; None takes photos through simulated cameras.
-        photos: used where `raw_pairs` is None.
-        size: side of a square in pixels, even; smaller files give smaller squares.
-        count: number of squares.
+        photos: used if `raw_pairs` is None.
+        size: the side of a square in pixels, even. Smaller files give smaller squares.
+        count: the number of squares.
+
+    Raises:
+        UserError: both sources are None.
     """
 
     def __init__(self, raw_pairs: RawPairStore | None, photos: PhotoStore | None, size: int, count: int) -> None:
@@ -100,32 +95,49 @@ class ValidationCrops(Dataset[Patch]):
 
     def __getitem__(self, number: int) -> Patch:
         rng = np.random.default_rng((20, number))
-        if self._raw_pairs is not None:
-            name = self._raw_pairs.names[number % len(self._raw_pairs)]
-            one = RawPairStore(self._raw_pairs.folder, [name])
-            size = min(self._size, *one.pair(name)[0].shape)
-            plane, photo = one.draw(rng, size)
-            mosaic = torch.from_numpy(plane)[None]
-        else:
+        if self._raw_pairs is None:
             assert self._photos is not None
-            photo = self._photos.draw(rng, self._size)
-            camera_rgb = torch.from_numpy(sample_camera(rng).unprocess(photo)).permute(2, 0, 1)
-            mosaic = bayer.mosaic(camera_rgb, "RGGB")
-        return _as_patch(mosaic, torch.from_numpy(photo).permute(2, 0, 1))
+            return _as_patch(*_draw_simulated(self._photos, rng, self._size))
+        name = self._raw_pairs.names[number % len(self._raw_pairs)]
+        one = RawPairStore(self._raw_pairs.folder, [name])
+        return _as_patch(*_draw_real(one, rng, min(self._size, *one.pair(name)[0].shape)))
+
+
+def _draw_simulated(photos: PhotoStore, rng: np.random.Generator, size: int) -> tuple[Tensor, Tensor]:
+    """Draws a square of a photo.
+
+    Returns the mosaic (1, H, W) that a random simulated camera records of it, and itself (3, H, W).
+    """
+    photo = photos.draw(rng, size)
+    camera_rgb = channels_first(sample_camera(rng).unprocess(photo))
+    return bayer.mosaic(camera_rgb, "RGGB"), photo_to_tensor(photo)
+
+
+def _draw_real(raw_pairs: RawPairStore, rng: np.random.Generator, size: int) -> tuple[Tensor, Tensor]:
+    """Draws a square of a camera file, and returns its mosaic (1, H, W) and its photo (3, H, W)."""
+    mosaic, photo = raw_pairs.draw(rng, size)
+    return torch.from_numpy(mosaic)[None], photo_to_tensor(photo)
+
+
+def _as_patch(mosaic: Tensor, srgb: Tensor) -> Patch:
+    """Returns a mosaic (1, H, W) and a photo (3, H, W) by the keys of dataloaders/README.md."""
+    return {"srgb": srgb.contiguous(), "raw": bayer.pack(mosaic).contiguous()}
 
 
 def open_isp_data(
     recipe: IspRecipe, raw: Sequence[str], photos: Sequence[str], prepared: Path
 ) -> tuple[IspPatches, ValidationCrops]:
-    """Training stream and validation crops from the folders of the command line.
+    """Returns the training stream and the validation crops of the ISP networks.
 
     Args:
         recipe: the whole experiment.
-        raw: camera files or folders; they are unpacked into `prepared` unless they are there already.
+        raw: camera files, or folders of them.
         photos: photos for simulated cameras.
+        prepared: the folder that camera files are unpacked into, unless they are there already.
 
     Raises:
-        UserError: nothing usable in a folder, or a folder that the recipe needs is not given.
+        UserError: there is nothing usable in a folder, or the recipe needs a folder that is not
+            given.
     """
     data = recipe.data
     training_pairs = held_out_pairs = None

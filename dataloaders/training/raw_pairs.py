@@ -1,14 +1,14 @@
-"""Pairs {photo, RAW} from any folder of camera RAW files, to train the ISP networks.
+"""Pairs {photo, RAW} from any folder of camera RAW files, prepared for fast random access.
 
-    python -m cycleisp.dataloaders.training.raw_pairs --input RAW_FOLDER... --output STORE
+    STORE/NAME.mosaic.npy    (H, W) uint16, linear RGGB times 65535
+    STORE/NAME.srgb.npy      (H, W, 3) uint8, LibRaw's rendering
+    STORE/NAME.json          what the camera file says; written last, it marks the pair as whole
+    STORE/report.tsv         which files are ready, and which cannot be used for what reason
 
-makes LibRaw's rendering of every file and stores, for fast random access, `NAME.mosaic.npy` (H, W) uint16 (linear RGGB
-times 65535), `NAME.srgb.npy` (H, W, 3) uint8, and last `NAME.json`, which marks the pair as whole. Files that cannot be
-used are listed with the reason in `report.tsv`. Run again, it goes on where it stopped. The clean frames of SIDD-Medium
-serve as well: `<scene>/NNNN_GT_RAW_010.MAT` with `NNNN_GT_SRGB_010.PNG`.
+The clean frames of SIDD-Medium serve as well: <scene>/NNNN_GT_RAW_010.MAT with
+NNNN_GT_SRGB_010.PNG.
 """
 
-import argparse
 import fnmatch
 import hashlib
 import json
@@ -23,37 +23,44 @@ import numpy as np
 from numpy.typing import NDArray
 
 from cycleisp.dataloaders.photos import PhotoError, Source, find_sources
-from cycleisp.dataloaders.sidd.blocks import parse_scene
-from cycleisp.dataloaders.sidd.frames import SiddFrame, find_sidd_frames
+from cycleisp.dataloaders.sidd.medium import SiddFrame, find_sidd_frames
+from cycleisp.dataloaders.sidd.scenes import scene_of
 from cycleisp.utils.errors import UserError
-from cycleisp.utils.output.files import write_bytes, written_aside
+from cycleisp.utils.images import as_float
+from cycleisp.utils.output.files import atomic_path, write_bytes
 from cycleisp.utils.output.progress import progress_bar
 from cycleisp.utils.raw import bayer
 from cycleisp.utils.raw.camera_files import RAW_SUFFIXES, RawFileError, read_raw, render_with_libraw
 
-LAYOUT = 1  # of the store; a pair written in another layout is made anew
+LAYOUT = 1  # of the store; pairs of another layout are made again
 
 
 @dataclass(frozen=True)
 class Report:
-    """What `prepare` did: names of usable pairs, and (file, reason) of the files that it left out."""
+    """What `prepare` did.
+
+    Attributes:
+        ready: the names of the usable pairs.
+        skipped: the files that were left out, each with the reason.
+    """
 
     ready: list[str]
     skipped: list[tuple[Path, str]]
 
 
 def prepare(inputs: Sequence[Path | str], store: Path, workers: int | None = None) -> Report:
-    """Fill `store` with one pair for each camera file, or clean frame of SIDD, in `inputs`.
+    """Fills a folder with one pair for each camera file, and for each clean frame of SIDD-Medium.
 
-    Pairs that are already there and whose file has not changed are kept. Bad files never stop the rest.
+    Pairs that are already there, and whose file has not changed, are kept. Bad files do not stop
+    the others.
 
     Args:
-        inputs: files or folders, searched recursively.
+        inputs: files, and folders that are searched at all depths.
         store: the folder to fill.
-        workers: files read at a time; None takes one a processor.
+        workers: how many files to read at a time; None takes one per processor.
 
     Raises:
-        RawFileError: `inputs` hold no camera file at all.
+        UserError: an input does not exist, or the inputs hold no camera file.
     """
     sources = _find(inputs)
     if not sources:
@@ -84,6 +91,7 @@ def prepare(inputs: Sequence[Path | str], store: Path, workers: int | None = Non
 
 
 def _find(inputs: Sequence[Path | str]) -> list[Source]:
+    """Returns the camera files and the frames of SIDD-Medium among some files and folders."""
     frames: list[Source] = list(find_sidd_frames(inputs))
     try:
         found = find_sources(inputs)
@@ -92,10 +100,11 @@ def _find(inputs: Sequence[Path | str]) -> list[Source]:
         if not frames:
             raise
         found = find_sources(others)  # SIDD's RAW set holds neither photos nor camera files
-    return [*(source for source in found if source.is_raw), *frames]
+    return [*(source for source in found if source.space == "raw"), *frames]
 
 
 def _identity(source: Source) -> dict[str, object]:
+    """Returns what shows whether a file has changed since its pair was made."""
     status = source.path.stat()
     identity = {"layout": LAYOUT, "file": source.path.name, "bytes": status.st_size, "modified_ns": status.st_mtime_ns}
     if isinstance(source, SiddFrame) and source.photo is not None:
@@ -127,7 +136,7 @@ def _prepare_one(source: Source, store: Path) -> None:
 
 
 def _read_camera_file(source: Source) -> tuple[NDArray[np.float32], NDArray[np.uint8], dict[str, Any]]:
-    """Mosaic (H, W), photo (H, W, 3), and what is noted of a camera file."""
+    """Reads the mosaic (H, W), the photo (H, W, 3), and what the camera file says."""
     image = read_raw(source.path)
     record = {
         "pattern_in_file": image.pattern,
@@ -139,23 +148,25 @@ def _read_camera_file(source: Source) -> tuple[NDArray[np.float32], NDArray[np.u
 
 
 def _read_frame(source: SiddFrame) -> tuple[NDArray[np.float32], NDArray[np.uint8], dict[str, Any]]:
-    """The same of a frame of SIDD, which says nothing of its colours."""
+    """Reads the same of a frame of SIDD-Medium, which says nothing of its colours."""
     mosaic, pattern, photo = source.read()
-    iso = parse_scene(source.path.parent.absolute().name).iso
+    iso = scene_of(source.path).iso
     return mosaic, photo, {"pattern_in_file": pattern, "white_balance": None, "cam2rgb": None, "iso": iso}
 
 
 def _save_array(path: Path, array: NDArray) -> None:
-    with written_aside(path) as aside, aside.open("wb") as file:
+    with atomic_path(path) as aside, aside.open("wb") as file:
         np.save(file, array)
 
 
 def split_names(names: Sequence[str], holdout: Sequence[str], holdout_count: int = 0) -> tuple[list[str], list[str]]:
-    """Split pair names into (training, held out).
+    """Splits the names of pairs into those to train on and those to hold out.
 
     Args:
-        holdout: shell patterns of names to hold out, so that a scene shot more than once can be kept together.
-        holdout_count: hold out this many more, chosen by a hash of the name: the same everywhere and in any order.
+        names: the names of all pairs.
+        holdout: shell patterns of names to hold out. One pattern can hold all files of one scene.
+        holdout_count: how many more to hold out. A hash of the name decides which, so that the
+            choice is the same everywhere and in any order.
 
     Raises:
         UserError: a pattern fits no name, or nothing is left to train on.
@@ -173,13 +184,13 @@ def split_names(names: Sequence[str], holdout: Sequence[str], holdout_count: int
 
 
 class RawPairStore:
-    """Prepared pairs, memory-mapped: `draw` random squares of them.
+    """Prepared pairs, which are memory-mapped, and from which random squares are drawn.
 
     Args:
         store: the folder that `prepare` filled.
         names: the pairs to use.
-        scenes: shell patterns of names that show one scene; `draw` takes every scene equally often. A file that fits
-            none is a scene of its own.
+        scenes: shell patterns of names that show one scene. Every scene is drawn equally often. A
+            file that fits no pattern is a scene of its own.
     """
 
     def __init__(self, store: Path, names: Sequence[str], scenes: Sequence[str] = ()) -> None:
@@ -196,7 +207,10 @@ class RawPairStore:
         return len(self.names)
 
     def pair(self, name: str) -> tuple[NDArray[np.uint16], NDArray[np.uint8]]:
-        """The whole pair: RGGB mosaic (H, W) uint16 (linear times 65535) and photo (H, W, 3) uint8."""
+        """Returns a whole pair.
+
+        The RGGB mosaic is (H, W) uint16, linear times 65535. The photo is (H, W, 3) uint8.
+        """
         if name not in self._open:
             self._open[name] = tuple(  # type: ignore[assignment]
                 np.load(self.folder / f"{name}.{kind}.npy", mmap_mode="r") for kind in ("mosaic", "srgb")
@@ -204,7 +218,10 @@ class RawPairStore:
         return self._open[name]
 
     def draw(self, rng: np.random.Generator, size: int) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
-        """A random square of a random file at an even offset: mosaic (size, size) and photo (size, size, 3), [0, 1].
+        """Draws a random square of a random file, at an even offset.
+
+        Returns:
+            Mosaic (size, size) and photo (size, size, 3), both in [0, 1].
 
         Raises:
             UserError: the file is smaller than the square.
@@ -217,20 +234,4 @@ class RawPairStore:
             raise UserError(f"RAW pair {name!r} is {height}x{width}, smaller than a patch of {size}; hold it out")
         top, left = (2 * int(rng.integers((side - size) // 2 + 1)) for side in (height, width))
         window = np.s_[top : top + size, left : left + size]
-        return mosaic[window].astype(np.float32) / np.float32(65535), srgb[window].astype(np.float32) / np.float32(255)
-
-
-def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--input", nargs="+", required=True, help="camera RAW files or folders of them")
-    parser.add_argument("--output", type=Path, required=True, help="the store to fill")
-    parser.add_argument("--workers", type=int, default=None, help="files read at a time (default: one a processor)")
-    args = parser.parse_args()
-    report = prepare(args.input, args.output, args.workers)
-    for path, reason in report.skipped:
-        print(f"skipped {path}: {reason}")
-    print(f"{len(report.ready)} pairs ready in {args.output}, {len(report.skipped)} files skipped (report.tsv)")
-
-
-if __name__ == "__main__":
-    main()
+        return as_float(mosaic[window]), as_float(srgb[window])

@@ -1,102 +1,36 @@
-"""Noisy/clean pairs that lie in folders: any `noisy/NAME` beside `clean/NAME`, and what generate_data.py writes."""
+"""Noisy/clean pairs on disk as data sets: patches to train on, and crops to validate on."""
 
-from collections import Counter
 from collections.abc import Sequence
-from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 import numpy as np
 import torch
-from numpy.typing import NDArray
 from torch import Tensor
 from torch.utils.data import Dataset
 
+from cycleisp.dataloaders.pairs.folders import PairPaths, find_pairs, read_pair
 from cycleisp.dataloaders.pairs.store import read_manifest, read_raw_pair
-from cycleisp.dataloaders.photos import PHOTO_SUFFIXES, PhotoError, as_float, read_photo
+from cycleisp.dataloaders.photos import PhotoError, width_x_height
 from cycleisp.utils.errors import UserError
+from cycleisp.utils.images import Space, as_float, photo_to_tensor
 from cycleisp.utils.raw import bayer
 from cycleisp.utils.raw.noise import PlaneFactors
 
 Pair = dict[str, Tensor]
 
 
-@dataclass(frozen=True)
-class PairPaths:
-    """Two sRGB pictures of one scene; `name` tells the pair from others of its folder."""
-
-    name: str
-    noisy: Path
-    clean: Path
-
-
-def find_pairs(folder: Path) -> list[PairPaths]:
-    """The pairs `noisy/NAME` and `clean/NAME` of a folder, or of its `srgb` folder as generate_data.py writes it.
-
-    Raises:
-        UserError: no such folders, no picture in them, or a picture without its partner.
-    """
-    root = folder if (folder / "noisy").is_dir() else folder / "srgb"
-    if not ((root / "noisy").is_dir() and (root / "clean").is_dir()):
-        raise UserError(f"{folder}: expected two folders, noisy and clean, with equal file names")
-    names = {
-        kind: {
-            path.relative_to(root / kind)
-            for path in (root / kind).rglob("*")
-            if path.suffix.lower() in PHOTO_SUFFIXES and path.is_file()
-        }
-        for kind in ("noisy", "clean")
-    }
-    if not names["noisy"] | names["clean"]:
-        raise UserError(f"{root}: no picture in noisy and clean; looked for {' '.join(sorted(PHOTO_SUFFIXES))}")
-    alone = sorted(names["noisy"] ^ names["clean"])
-    if alone:
-        kind, other = ("noisy", "clean") if alone[0] in names["noisy"] else ("clean", "noisy")
-        raise UserError(f"{root / kind / alone[0]}: has no partner of that name in {root / other}")
-    stems = Counter(name.with_suffix("") for name in names["noisy"])
-    return [
-        PairPaths(
-            (name if stems[name.with_suffix("")] > 1 else name.with_suffix("")).as_posix(),
-            root / "noisy" / name,
-            root / "clean" / name,
-        )
-        for name in sorted(names["noisy"])
-    ]
-
-
-def read_pair(paths: PairPaths) -> tuple[NDArray, NDArray]:
-    """Noisy and clean picture, each (H, W, 3) uint8 or uint16.
-
-    Raises:
-        PhotoError: either cannot be read, or they differ in size or depth.
-    """
-    noisy, clean = read_photo(paths.noisy), read_photo(paths.clean)
-    if noisy.shape != clean.shape or noisy.dtype != clean.dtype:
-        raise PhotoError(
-            f"{paths.noisy}: {_describe(noisy)}, its clean partner {paths.clean} is {_describe(clean)}; "
-            "a pair has one size and depth"
-        )
-    return noisy, clean
-
-
-def _describe(photo: NDArray) -> str:
-    return f"{photo.shape[1]}x{photo.shape[0]} of {8 * photo.dtype.itemsize} bits"
-
-
-def _planes(photo: NDArray) -> Tensor:
-    """(H, W, 3) integers -> (3, H, W) in [0, 1]."""
-    return torch.from_numpy(as_float(photo)).permute(2, 0, 1).contiguous()
-
-
 class ValidationPairs(Dataset[Pair]):
-    """The middle of every pair of some folders, cut to sides of whole multiples of 8: `noisy`, `clean` (3, h, w).
+    """The middle of every pair of some folders, to validate an sRGB denoiser on.
+
+    The keys are `noisy` and `clean`, both (3, H, W) in [0, 1]. The sides are multiples of 8.
 
     Args:
-        folders: as `find_pairs` takes them.
-        size: longest side of a crop in pixels.
+        folders: folders of pairs, as `find_pairs` takes them.
+        size: the longest side of a crop in pixels.
 
     Raises:
-        UserError: as `find_pairs`; on access, as `read_pair`, or a pair with a side below 8 pixels.
+        UserError: as `find_pairs`; on access, as `read_pair`, or if a side has less than 8 pixels.
     """
 
     def __init__(self, folders: Sequence[Path], size: int) -> None:
@@ -109,37 +43,40 @@ class ValidationPairs(Dataset[Pair]):
     def __getitem__(self, number: int) -> Pair:
         noisy, clean = read_pair(self._pairs[number])
         if min(noisy.shape[:2]) < 8:
-            height, width = noisy.shape[:2]
-            raise PhotoError(f"{self._pairs[number].noisy}: {width}x{height} pixels, expected at least 8x8; remove it")
-        rows, columns = (_middle(side, self._size) for side in noisy.shape[:2])
-        return {"noisy": _planes(noisy[rows, columns]), "clean": _planes(clean[rows, columns])}
+            size = width_x_height(noisy.shape)
+            raise PhotoError(f"{self._pairs[number].noisy}: {size} pixels, expected at least 8x8; remove it")
+        rows, columns = (_middle_multiple_of_8(side, self._size) for side in noisy.shape[:2])
+        pictures = {"noisy": noisy, "clean": clean}
+        return {key: photo_to_tensor(photo[rows, columns]).contiguous() for key, photo in pictures.items()}
 
 
-def _middle(side: int, size: int) -> slice:
+def _middle_multiple_of_8(side: int, size: int) -> slice:
+    """Returns the middle of a side: at most `size` pixels, in a whole multiple of 8."""
     length = min(side, size) // 8 * 8
     start = (side - length) // 2
     return slice(start, start + length)
 
 
 class StoredPairs(Dataset[Pair]):
-    """Endless patches of the pairs that generate_data.py wrote; number n is a function of (seed, n) alone.
+    """An endless stream of patches of the pairs that generate_data.py wrote.
 
-    Keys: `noisy`, `clean`, both (3, P, P) sRGB, or (4, P/2, P/2) packed RGGB with `variance`, that of the noise of
-    every value as far as the noisy image tells it.
+    Patch n is a function of (seed, n) alone. Its keys are `noisy` and `clean`, both (3, P, P) sRGB
+    or (4, P/2, P/2) packed RGGB. RAW comes with `variance`, the variance of the noise of each
+    value, computed from the noisy image.
 
     Args:
-        folder: that of the pairs.
+        folder: the pair folder.
         space: which pairs to take.
         patch_size: P in pixels of the photo, even.
-        seed: of the whole stream.
-        length: number of patches.
+        seed: the seed of the whole stream.
+        length: the number of patches.
 
     Raises:
-        UserError: no pairs of this space in the folder, or all of them smaller than a patch; on access, a pair that
-            cannot be read.
+        UserError: the folder has no pairs of this space, or all of them are smaller than a patch;
+            on access, a pair cannot be read.
     """
 
-    def __init__(self, folder: Path, space: Literal["raw", "srgb"], patch_size: int, seed: int, length: int) -> None:
+    def __init__(self, folder: Path, space: Space, patch_size: int, seed: int, length: int) -> None:
         self._folder, self._space = folder, space
         self._seed, self._length = seed, length
         key = "raw" if space == "raw" else "srgb_noisy"
@@ -168,7 +105,7 @@ class StoredPairs(Dataset[Pair]):
         rng = np.random.default_rng((self._seed, number))
         record = self._records[int(rng.integers(len(self._records)))]
         noisy, clean, levels = self._read(record)
-        tile = 2 if self._space == "raw" else 1  # sRGB begins anywhere in a Bayer tile
+        tile = 2 if self._space == "raw" else 1  # RAW begins on whole Bayer tiles, sRGB anywhere
         rows, columns = (tile * int(rng.integers((side - self._size) // tile + 1)) for side in noisy.shape[-2:])
         window = (..., slice(rows, rows + self._size), slice(columns, columns + self._size))
         flip_rows, flip_columns, transpose = (bool(bit) for bit in rng.integers(2, size=3))
@@ -183,13 +120,18 @@ class StoredPairs(Dataset[Pair]):
         return {"noisy": turned[0].contiguous(), "clean": turned[1].contiguous()}
 
     def _read(self, record: dict[str, Any]) -> tuple[Tensor, Tensor, tuple[PlaneFactors, PlaneFactors]]:
-        """Noisy and clean, as mosaics (1, H, W) or photos (3, H, W) in [0, 1], and the noise level of RAW."""
+        """Reads a pair.
+
+        Returns:
+            Noisy and clean, as mosaics (1, H, W) or photos (3, H, W) in [0, 1]; and shot and read
+            noise, which only RAW needs.
+        """
         files = record["files"]
         levels = record["shot_noise"], record["read_noise"]
         if self._space == "srgb":
             paths = PairPaths(record["name"], self._folder / files["srgb_noisy"], self._folder / files["srgb_clean"])
             noisy, clean = read_pair(paths)
-            return _planes(noisy), _planes(clean), levels
+            return photo_to_tensor(noisy), photo_to_tensor(clean), levels
         path = self._folder / files["raw"]
         try:
             clean, noisy, _ = read_raw_pair(path)

@@ -1,11 +1,10 @@
-"""Training patches for colour matching: two renderings of one RAW, seen from places a little apart."""
+"""Training patches for colour matching: two renderings of one scene from places a little apart."""
 
 import math
 from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
-import torch
 from torch import Tensor
 from torch.utils.data import Dataset
 
@@ -13,23 +12,26 @@ from cycleisp.dataloaders.training.denoising_data import VALIDATION_SEED
 from cycleisp.dataloaders.training.isp_patches import open_isp_data
 from cycleisp.utils.color.color_change import ColorChange
 from cycleisp.utils.config import IspRecipe, Views
+from cycleisp.utils.images import channels_last, photo_to_tensor
 
 Patch = dict[str, Tensor]
 
 
 class ViewPatches(Dataset[Patch]):
-    """Turns patches {photo, RAW} into two views: number n is a function of (seed, n) and of patch n.
+    """Two views of each patch {photo, RAW}. View n is a function of (seed, n) and of patch n.
 
-    Keys: `source` (3, P, P), the photo in one rendering; `target_view` (3, P, P), the photo from a place up to
-    `views.shift` * P pixels away, in another rendering; `srgb` (3, P, P), the source in the rendering of the target
-    view: what to produce. All in [0, 1]. `raw` (4, P/2, P/2), the source's packed RGGB RAW, linear.
+    Keys, all in [0, 1]:
+        source (3, P, P): the photo in one rendering.
+        target_view (3, P, P): the photo up to `views.shift` * P pixels away, in another rendering.
+        srgb (3, P, P): the source in the rendering of the target view, which is to be produced.
+        raw (4, P/2, P/2): the packed RGGB RAW of the source, linear.
 
     Args:
-        patches: `srgb` and `raw` of one square, as dataloaders/training/isp_patches.py gives them; P is its side less
-            `room`.
-        views: how the renderings differ and how far apart the views are.
-        room: pixels that the two views have to move in, even.
-        seed: of all draws.
+        patches: `srgb` and `raw` of one square, as isp_patches.py makes them. P is the square's
+            side minus `room`.
+        views: how the renderings differ, and how far apart the views are.
+        room: how many pixels the two views can be apart, even.
+        seed: the seed of all draws.
     """
 
     def __init__(self, patches: Dataset[Patch], views: Views, room: int, seed: int) -> None:
@@ -41,28 +43,25 @@ class ViewPatches(Dataset[Patch]):
     def __getitem__(self, number: int) -> Patch:
         rng = np.random.default_rng((self._seed, number, 1))
         patch = self._patches[number]
-        photo = patch["srgb"].permute(1, 2, 0).numpy()
+        photo = channels_last(patch["srgb"])
         height, width = photo.shape[0] - self._room, photo.shape[1] - self._room
-        top, left = (2 * int(rng.integers(self._room // 2 + 1)) for _ in range(2))  # keeps the Bayer phase
+        # even, to keep the Bayer phase
+        top, left = (2 * int(rng.integers(self._room // 2 + 1)) for _ in range(2))
         target_top, target_left = (int(rng.integers(self._room + 1)) for _ in range(2))
         given, wanted = (sample_color_change(rng, self._views) for _ in range(2))
         here = photo[top : top + height, left : left + width]
         there = photo[target_top : target_top + height, target_left : target_left + width]
         rows, columns = slice(top // 2, (top + height) // 2), slice(left // 2, (left + width) // 2)
         return {
-            "source": _planes(given.apply(here)),
-            "target_view": _planes(wanted.apply(there)),
-            "srgb": _planes(wanted.apply(here)),
+            "source": photo_to_tensor(given.apply(here)).contiguous(),
+            "target_view": photo_to_tensor(wanted.apply(there)).contiguous(),
+            "srgb": photo_to_tensor(wanted.apply(here)).contiguous(),
             "raw": patch["raw"][:, rows, columns].contiguous(),
         }
 
 
-def _planes(photo: np.ndarray) -> Tensor:
-    return torch.from_numpy(photo).permute(2, 0, 1).contiguous()
-
-
 def sample_color_change(rng: np.random.Generator, views: Views) -> ColorChange:
-    """A random rendering; `views.unchanged_share` of them leave the photo as it is."""
+    """Draws a rendering. A share of `views.unchanged_share` of them leaves the photo as it is."""
     red, blue, exposure, gamma = (
         math.exp(rng.uniform(-1, 1) * math.log(span))
         for span in (views.white_balance, views.white_balance, views.exposure, views.gamma)
@@ -77,10 +76,9 @@ def sample_color_change(rng: np.random.Generator, views: Views) -> ColorChange:
 def open_view_data(
     recipe: IspRecipe, raw: Sequence[str], photos: Sequence[str], prepared: Path
 ) -> tuple[ViewPatches, ViewPatches]:
-    """Training stream and validation views from the folders of the command line.
+    """Returns the training stream and the validation views for colour matching.
 
-    Raises:
-        UserError: as `dataloaders.training.isp_patches.open_isp_data`.
+    Args and errors are those of `open_isp_data` in isp_patches.py.
     """
     views, data = recipe.views, recipe.data
     room = 2 * round(views.shift * data.patch_size / 2)

@@ -11,26 +11,35 @@ import numpy as np
 import pytest
 import tifffile
 from numpy.typing import NDArray
-from PIL import ExifTags, Image, ImageCms
+from PIL import ExifTags, Image
 
 from cycleisp.dataloaders import photos
 from cycleisp.dataloaders.photos import (
     PhotoError,
     PhotoStore,
-    as_float,
     decode_photo,
     find_sources,
     photo_metadata,
     read_photo,
 )
 from cycleisp.utils.output.png import PhotoMetadata
-from tests.support.pictures import encode_png, png_chunk, random_picture, write_png
-
-ORIENTATION = 274  # the EXIF and TIFF tag
+from tests.support.pictures import (
+    EXPOSURE_TIME,
+    ISO,
+    MAKER_NOTE,
+    ORIENTATION,
+    PROFILE,
+    camera_exif,
+    encode_png,
+    orientation_exif,
+    png_chunk,
+    random_picture,
+    write_png,
+)
 
 
 def with_pillow(picture: NDArray, kind: str, mode: str | None = None, **options: Any) -> bytes:
-    """`picture` in a format of Pillow's, converted to `mode` first."""
+    """Returns a picture in a format of Pillow's, converted to `mode` first."""
     image = Image.fromarray(picture)
     buffer = io.BytesIO()
     (image if mode is None else image.convert(mode)).save(buffer, kind, **options)
@@ -44,7 +53,7 @@ def as_tiff(picture: NDArray, photometric: str = "rgb", **options: Any) -> bytes
 
 
 def planes_apart(picture: NDArray, turn: int = 1) -> bytes:
-    """A TIFF that stores R, G and B one after the other, as Photoshop's "per channel" option does."""
+    """Returns a TIFF that stores R, G and B one after the other, as Photoshop can."""
     planes = np.ascontiguousarray(picture.transpose(2, 0, 1))
     return as_tiff(planes, planarconfig="separate", extratags=[(ORIENTATION, "H", 1, turn, True)])
 
@@ -85,7 +94,7 @@ def test_all_suffixes_of_photos_are_found_in_any_case_and_nothing_else(tmp_path:
 
 def test_camera_files_are_found_unless_left_out(tmp_path: Path) -> None:
     touch(tmp_path / "a.png", tmp_path / "b.NEF", tmp_path / "c.dng")
-    assert [source.is_raw for source in find_sources([tmp_path])] == [False, True, True]
+    assert [source.space for source in find_sources([tmp_path])] == ["srgb", "raw", "raw"]
     assert names_of(tmp_path, raw=False) == ["a"]
 
 
@@ -171,7 +180,10 @@ def test_grey_photos_get_three_equal_channels(kind: str) -> None:
 
 
 def quadrants(height: int = 32, width: int = 48) -> NDArray[np.uint8]:
-    """Red, green over blue, grey: flat enough for lossy formats, and different in all eight orientations."""
+    """Returns red and green over blue and grey.
+
+    This is flat enough for lossy formats, and differs in all eight orientations.
+    """
     picture = np.empty((height, width, 3), np.uint8)
     picture[: height // 2, : width // 2] = (220, 30, 30)
     picture[: height // 2, width // 2 :] = (30, 220, 30)
@@ -199,12 +211,6 @@ def test_a_palette_is_looked_up() -> None:
     np.testing.assert_array_equal(decode_photo(buffer.getvalue(), Path("palette.png")), quadrants())
 
 
-def exif(orientation: int) -> Image.Exif:
-    tags = Image.Exif()
-    tags[ORIENTATION] = orientation
-    return tags
-
-
 # EXIF orientation: what undoes it, so that the picture stands upright
 UPRIGHT: dict[int, Callable[[NDArray], NDArray]] = {
     1: lambda stored: stored,
@@ -217,9 +223,12 @@ UPRIGHT: dict[int, Callable[[NDArray], NDArray]] = {
     8: lambda stored: np.rot90(stored, 1),
 }
 TURNED: dict[str, Callable[[int], tuple[bytes, NDArray]]] = {
-    "png, 8 bit": lambda turn: (with_pillow(COLOR_8, "PNG", exif=exif(turn)), COLOR_8),
-    "png, 16 bit": lambda turn: (encode_png(COLOR_16, png_chunk(b"eXIf", exif(turn).tobytes()[6:])), COLOR_16),
-    "webp": lambda turn: (with_pillow(COLOR_8, "WEBP", lossless=True, exif=exif(turn)), COLOR_8),
+    "png, 8 bit": lambda turn: (with_pillow(COLOR_8, "PNG", exif=orientation_exif(turn)), COLOR_8),
+    "png, 16 bit": lambda turn: (
+        encode_png(COLOR_16, png_chunk(b"eXIf", orientation_exif(turn).tobytes()[6:])),
+        COLOR_16,
+    ),
+    "webp": lambda turn: (with_pillow(COLOR_8, "WEBP", lossless=True, exif=orientation_exif(turn)), COLOR_8),
     "tiff, 8 bit": lambda turn: (as_tiff(COLOR_8, extratags=[(ORIENTATION, "H", 1, turn, True)]), COLOR_8),
     "tiff, 16 bit": lambda turn: (as_tiff(COLOR_16, extratags=[(ORIENTATION, "H", 1, turn, True)]), COLOR_16),
     "tiff, 8 bit, planes apart": lambda turn: (planes_apart(COLOR_8, turn), COLOR_8),
@@ -240,7 +249,7 @@ def test_photos_stand_upright(kind: str, turn: int) -> None:
 
 @pytest.mark.parametrize("turn", UPRIGHT)
 def test_jpegs_stand_upright(turn: int) -> None:
-    photo = decode_photo(with_pillow(quadrants(), "JPEG", quality=95, exif=exif(turn)), Path("turned.jpg"))
+    photo = decode_photo(with_pillow(quadrants(), "JPEG", quality=95, exif=orientation_exif(turn)), Path("turned.jpg"))
     expected = UPRIGHT[turn](quadrants())
     assert photo.shape == expected.shape
     assert np.abs(photo.astype(int) - expected).mean() < 6
@@ -249,13 +258,6 @@ def test_jpegs_stand_upright(turn: int) -> None:
 @pytest.mark.parametrize("dtype", [np.uint8, np.uint16])
 def test_two_by_two_pixels_are_enough(dtype: type) -> None:
     assert decode_photo(encode_png(np.zeros((2, 2, 3), dtype)), Path("small")).shape == (2, 2, 3)
-
-
-def test_floats_lie_in_zero_to_one() -> None:
-    for dtype in (np.uint8, np.uint16):
-        floats = as_float(np.array([0, np.iinfo(dtype).max], dtype))
-        assert floats.dtype == np.float32
-        assert floats.tolist() == [0.0, 1.0]
 
 
 # ---------------------------------------------------------------- refusing
@@ -307,7 +309,7 @@ ADVICE = r"\b(flatten|convert|save|export|copy|get|download|replace|make|remove|
 
 
 def refusal(folder: Path, name: str) -> str:
-    """What read_photo says about the bad file `name`."""
+    """Returns what read_photo says about the bad file `name`."""
     (folder / name).write_bytes(BAD[name][0])
     with pytest.raises(PhotoError) as refused:
         read_photo(folder / name)
@@ -349,7 +351,7 @@ WHOLE = {
 
 
 def with_flipped_bytes(content: bytes, rng: np.random.Generator, reach: int) -> bytes:
-    """`content` with three of its first `reach` bytes drawn anew."""
+    """Returns `content` with three of its first `reach` bytes drawn anew."""
     flipped = bytearray(content)
     for position in rng.integers(reach, size=3):
         flipped[position] = rng.integers(256)
@@ -360,7 +362,8 @@ def with_flipped_bytes(content: bytes, rng: np.random.Generator, reach: int) -> 
 @pytest.mark.parametrize("kind", WHOLE)
 def test_a_photo_that_lacks_a_part_of_its_picture_is_refused_wherever_it_was_cut(kind: str) -> None:
     content = WHOLE[kind]
-    for length in np.linspace(1, len(content) - 30, 25).astype(int):  # a PNG ends with checksums and an empty chunk
+    # A PNG ends with checksums and an empty chunk, without which the picture is still whole.
+    for length in np.linspace(1, len(content) - 30, 25).astype(int):
         with pytest.raises(PhotoError):
             decode_photo(content[:length], Path("cut"))
 
@@ -381,18 +384,7 @@ def test_flipped_bytes_never_raise_anything_but_a_photo_error(kind: str) -> None
 
 # ---------------------------------------------------------------- metadata
 
-PROFILE = ImageCms.ImageCmsProfile(ImageCms.createProfile("sRGB")).tobytes()
 GREY_PROFILE = PROFILE[:16] + b"GRAY" + PROFILE[20:]
-EXPOSURE_TIME, ISO, MAKER_NOTE = 33434, 34855, 37500  # tags of the Exif sub-IFD
-
-
-def camera_exif(turn: int = 6) -> Image.Exif:
-    """What a camera writes: maker, date, exposure in the Exif sub-IFD, place in the GPS sub-IFD."""
-    tags = exif(turn)
-    tags[ExifTags.Base.Make], tags[ExifTags.Base.DateTime] = "Maker", "2024:01:02 03:04:05"
-    tags.get_ifd(ExifTags.IFD.Exif).update({EXPOSURE_TIME: (1, 250), ISO: 800, MAKER_NOTE: b"secret"})
-    tags.get_ifd(ExifTags.IFD.GPSInfo).update({1: "N", 2: (48.0, 12.0, 3.5)})
-    return tags
 
 
 def loaded(exif_bytes: bytes | None) -> Image.Exif:
@@ -404,7 +396,7 @@ def loaded(exif_bytes: bytes | None) -> Image.Exif:
 
 
 def tiff_with_exif() -> bytes:
-    """A TIFF with Exif and GPS sub-IFDs; Pillow writes those that it has read."""
+    """Returns a TIFF with Exif and GPS sub-IFDs, which Pillow writes if it has read them."""
     tags = Image.Exif()
     tags.load(camera_exif().tobytes())
     return with_pillow(COLOR_8, "TIFF", exif=tags)
@@ -455,7 +447,7 @@ def test_the_exposure_in_a_tiff_is_kept() -> None:
     [
         encode_png(COLOR_8),
         with_pillow(COLOR_8, "JPEG"),
-        with_pillow(COLOR_8, "PNG", exif=exif(6)),  # an orientation alone, undone
+        with_pillow(COLOR_8, "PNG", exif=orientation_exif(6)),  # an orientation alone, undone
         encode_png(COLOR_8, png_chunk(b"eXIf", b"II*\0" + b"\xff" * 20)),
         encode_png(COLOR_16, png_chunk(b"iCCP", b"name\0\0garbage")),
         b"no picture",
@@ -494,7 +486,7 @@ def test_a_profile_of_grey_does_not_go_with_pixels_that_became_rgb() -> None:
 
 
 def numbered_photo(path: Path, height: int, width: int) -> Path:
-    """Red tells the row, blue the column."""
+    """Writes a photo whose red tells the row, and whose blue tells the column."""
     picture = np.zeros((height, width, 3), np.uint8)
     picture[..., 0], picture[..., 2] = np.arange(height)[:, None], np.arange(width)
     return write_png(path, picture)
@@ -543,7 +535,7 @@ def test_photos_too_small_for_a_square_are_enlarged(tmp_path: Path, height: int,
 
 @pytest.fixture
 def reads(monkeypatch: pytest.MonkeyPatch) -> list[str]:
-    """Names of the files that were really read, in order."""
+    """Returns a list that gets the names of the files that are really read."""
     seen: list[str] = []
 
     def read(path: Path) -> NDArray:

@@ -1,4 +1,4 @@
-"""Small DND data sets in the true layout: MATLAB v7.3 files as MATLAB writes them, every array transposed."""
+"""Small DND data sets in the true layout: v7.3 files as MATLAB writes them, arrays transposed."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
@@ -9,7 +9,7 @@ import h5py
 import numpy as np
 from numpy.typing import NDArray
 
-from cycleisp.dataloaders.dnd.submission import Extent
+from cycleisp.dataloaders.dnd.scenes import Extent
 from tests.support.pictures import random_picture
 
 # Tiles as MATLAB holds them, row by row: 1 red, 2 green, 3 blue.
@@ -27,25 +27,32 @@ XYZ2CAM = np.array([[0.9, -0.2, -0.1], [-0.4, 1.2, 0.2], [-0.1, 0.2, 0.6]])
 
 @dataclass
 class FakeImage:
-    """An image and what info.mat says of it, as MATLAB shows them; change any of it before it is written.
+    """An image and what info.mat says of it, as MATLAB shows them. Change it before it is written.
 
-    `boxes` (N, 4) are y1, x1, y2, x2 from 1.
+    Attributes:
+        raw: (H, W)
+        srgb: (H, W, 3)
+        boxes: (N, 4) are y1, x1, y2, x2, counted from 1.
+        camera, nlf: as in info.mat.
     """
 
-    raw: NDArray  # (H, W)
-    srgb: NDArray  # (H, W, 3)
+    raw: NDArray
+    srgb: NDArray
     boxes: NDArray
     camera: dict[str, Any]
     nlf: dict[str, Any] = field(default_factory=dict)
 
     def crop(self, box: int, space: str) -> NDArray[np.float32]:
-        """By hand: box 0, 1, ... of the image, float32."""
+        """Returns box 0, 1, ... of the image, cut out by hand."""
         top, left, bottom, right = (int(edge) for edge in self.boxes[box])
         return (self.raw if space == "raw" else self.srgb)[top - 1 : bottom, left - 1 : right].astype(np.float32)
 
 
 def fake_images(patterns: Sequence[str] = tuple(TILES), extent: Extent = SMALL) -> list[FakeImage]:
-    """One image for each pattern, 1.5 boxes wide and higher than wide, of random smooth colours in [0, 1]."""
+    """Returns an image of random smooth colours in [0, 1] for each pattern.
+
+    The images are 1.5 boxes wide and 2 boxes high.
+    """
     images = []
     for number, pattern in enumerate(patterns):
         height, width = 2 * extent.side, extent.side * 3 // 2
@@ -73,7 +80,7 @@ def fake_images(patterns: Sequence[str] = tuple(TILES), extent: Extent = SMALL) 
 
 
 def write_dnd(folder: Path, images: Sequence[FakeImage], spaces: Sequence[str] = ("raw", "srgb")) -> Path:
-    """Write info.mat, images_raw and images_srgb of a data set."""
+    """Writes info.mat, images_raw and images_srgb of a data set."""
     folder.mkdir(parents=True, exist_ok=True)
     with create_matlab_file(folder / "info.mat") as file:
         _struct(
@@ -92,7 +99,7 @@ def write_dnd(folder: Path, images: Sequence[FakeImage], spaces: Sequence[str] =
 
 
 def write_array(path: Path, name: str, array: NDArray) -> Path:
-    """A v7.3 file with one array, chunked and compressed as MATLAB does it."""
+    """Writes a v7.3 file with one array, chunked and compressed as MATLAB does it."""
     path.parent.mkdir(parents=True, exist_ok=True)
     with create_matlab_file(path) as file:
         stored = file.create_dataset(name, data=array.T, chunks=True, compression="gzip", compression_opts=3)
@@ -101,7 +108,7 @@ def write_array(path: Path, name: str, array: NDArray) -> Path:
 
 
 def create_matlab_file(path: Path) -> h5py.File:
-    """An HDF5 file with room for MATLAB's header of 512 bytes before it."""
+    """Opens an HDF5 file with room for MATLAB's header of 512 bytes before it."""
     return h5py.File(path, "w", userblock_size=512)
 
 
@@ -117,7 +124,7 @@ def _struct(file: h5py.File, name: str, **fields: Any) -> h5py.Group:
 
 
 def _cell(file: h5py.File, name: str, values: list[Any]) -> None:
-    """A cell array of one column: h5py shows one row of references into #refs#."""
+    """Writes a cell array of one column, which h5py shows as one row of references into #refs#."""
     references = np.empty((1, len(values)), dtype=h5py.ref_dtype)
     for index, value in enumerate(values):
         target = f"#refs#/{name.replace('/', '_')}_{index}"

@@ -1,4 +1,4 @@
-"""Small SIDD data in the true layout: 40 x 32 blocks in MATLAB 5 files, and the tables of cameras and noise."""
+"""Small SIDD data in the true layout: blocks in MATLAB 5 files, tables of cameras and noise."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -7,7 +7,8 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.io import savemat
 
-from cycleisp.dataloaders.sidd.blocks import PATTERNS, VALIDATION_SCENES, Space
+from cycleisp.dataloaders.sidd.scenes import PATTERNS, VALIDATION_SCENES
+from cycleisp.utils.images import Space
 
 SIDE = 16  # of a block; SIDD's have 256
 GRID = (40, 32)
@@ -15,7 +16,10 @@ BETAS = ("beta1_r", "beta2_r", "beta1_g", "beta2_g", "beta1_b", "beta2_b")
 
 
 def some_blocks(space: Space, seed: int = 0) -> NDArray:
-    """Smooth blocks, all unlike: (40, 32, 16, 16, 3) uint8, or (40, 32, 16, 16) float32 in [0.1, 0.9]."""
+    """Returns smooth blocks of which no two are equal.
+
+    They are (40, 32, 16, 16, 3) uint8 of sRGB, or (40, 32, 16, 16) float32 in [0.1, 0.9] of RAW.
+    """
     rng = np.random.default_rng(seed)
     shape = (*GRID, SIDE, SIDE, 3) if space == "srgb" else (*GRID, SIDE, SIDE)
     across = np.linspace(-1, 1, SIDE).reshape(1, 1, 1, SIDE, *[1] * (len(shape) - 4))
@@ -26,7 +30,7 @@ def some_blocks(space: Space, seed: int = 0) -> NDArray:
 
 
 def with_noise(blocks: NDArray, seed: int = 1) -> NDArray:
-    """The same with noise, of the same type, in its range."""
+    """Returns blocks with noise, clipped to the range of their type."""
     space: Space = "srgb" if blocks.dtype == np.uint8 else "raw"
     unit = blocks / 255 if space == "srgb" else blocks.astype(np.float64)
     return _stored(unit + 0.05 * np.random.default_rng(seed).standard_normal(blocks.shape), space)
@@ -38,14 +42,14 @@ def _stored(unit: NDArray, space: Space) -> NDArray:
 
 
 def write_blocks(path: Path, blocks: NDArray, compressed: bool = True) -> Path:
-    """One of SIDD's files: the variable is named as the file."""
+    """Writes one of SIDD's files, whose variable is named as the file."""
     path.parent.mkdir(parents=True, exist_ok=True)
     savemat(path, {path.stem: blocks}, do_compression=compressed)
     return path
 
 
 def write_validation(folder: Path, noisy: NDArray, clean: NDArray) -> Path:
-    """The validation set of either space, and what RAW needs beside it."""
+    """Writes the validation set of either space, and the tables that RAW needs."""
     kind = "Srgb" if clean.dtype == np.uint8 else "Raw"
     write_blocks(folder / f"ValidationNoisyBlocks{kind}.mat", noisy)
     write_blocks(folder / f"ValidationGtBlocks{kind}.mat", clean)
@@ -56,12 +60,12 @@ def write_validation(folder: Path, noisy: NDArray, clean: NDArray) -> Path:
 
 
 def noise_levels(number: int) -> dict[str, float]:
-    """The six factors of the scene of that number: all unlike, also between scenes."""
+    """Returns the six factors of a scene, of which no two are equal, even between scenes."""
     return {name: (1 + number) * (place + 1) * 1e-5 for place, name in enumerate(BETAS)}
 
 
 def write_noise_levels(path: Path, scenes: Sequence[str] = VALIDATION_SCENES) -> Path:
-    """noise_level_functions.csv: the first of `scenes` has `noise_levels(0)`."""
+    """Writes noise_level_functions.csv, where the first of `scenes` has `noise_levels(0)`."""
     lines = [",".join(("scene_instance", *BETAS))]
     for number, scene in enumerate(scenes):
         lines.append(",".join((scene, *(repr(value) for value in noise_levels(number).values()))))
@@ -70,7 +74,7 @@ def write_noise_levels(path: Path, scenes: Sequence[str] = VALIDATION_SCENES) ->
 
 
 def write_patterns(path: Path) -> Path:
-    """bayer_patterns.csv."""
+    """Writes bayer_patterns.csv."""
     lines = ["camera_id,bayer_pattern", *(f"{camera},{pattern}" for camera, pattern in PATTERNS.items())]
     path.write_text("\n".join(lines) + "\n")
     return path

@@ -1,9 +1,13 @@
-"""DND through a denoiser: the Bayer order on the way in, the very mosaic on the way out, and runs that are stopped."""
+"""DND through a denoiser: what the denoiser sees, what comes out, and runs that are stopped.
+
+The denoiser must see the true Bayer order, and every pixel must return to its place.
+"""
 
 import os
 import signal
 import subprocess
 import sys
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -12,10 +16,12 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from cycleisp.dataloaders.dnd.images import DndError, DndImages, Orientation
+from cycleisp.dataloaders.dnd.files import DndData, file_name
 from cycleisp.dataloaders.dnd.results import DndResults
-from cycleisp.dataloaders.dnd.submission import file_name, read_bundle, validate_submission
+from cycleisp.dataloaders.dnd.scenes import DndError, Orientation
+from cycleisp.dataloaders.dnd.submission import read_bundle, validate_submission
 from cycleisp.dataloaders.photos import read_photo
+from cycleisp.dataloaders.results.summary import Summary
 from cycleisp.utils.errors import UserError
 from cycleisp.utils.images import Space
 from tests.support.dnd import READ_NOISE, SHOT_NOISE, SMALL, TILES, fake_images, write_dnd
@@ -45,20 +51,32 @@ def data(tmp_path: Path) -> Path:
     return write_dnd(tmp_path / "data", fake_images())
 
 
-def results(data: Path, folder: Path, denoise: object, space: Space = "raw", **options: object) -> DndResults:
-    return DndResults(folder, DndImages(data, space, extent=SMALL), denoise, SETTINGS, **options)  # type: ignore[arg-type]
+def run(
+    data: Path,
+    folder: Path,
+    denoise: Callable[..., Tensor],
+    space: Space = "raw",
+    batch_size: int = 4,
+    pictures: bool = False,
+) -> Summary:
+    """Denoises data into a folder, as test_dnd.py does."""
+    results = DndResults(folder, DndData(data, space, extent=SMALL), SETTINGS)
+    summary = results.denoise(denoise, batch_size)
+    if pictures:
+        results.save_pictures()
+    return summary
 
 
-# ---------------------------------------------------------------- a colour chart in all Bayer orders
+# ---------------------------------------------------------------- a chart in all Bayer orders
 
 
 def chart_cells(seed: int) -> NDArray[np.float32]:
-    """Camera colours (H/2, W/2, 3) of a chart whose fields are as small as a Bayer tile."""
+    """Returns camera colours (H/2, W/2, 3) of a chart whose fields are as small as a Bayer tile."""
     return np.random.default_rng(seed).random((SMALL.side, SMALL.side * 3 // 4, 3), dtype=np.float32)
 
 
 def photographed(cells: NDArray[np.float32], pattern: str) -> NDArray[np.float32]:
-    """The mosaic (H, W) that a camera of that Bayer tile records of the chart, pixel by pixel."""
+    """Returns the mosaic (H, W) that a camera records of the chart, pixel by pixel."""
     mosaic = np.empty((2 * cells.shape[0], 2 * cells.shape[1]), np.float32)
     for row in range(mosaic.shape[0]):
         for column in range(mosaic.shape[1]):
@@ -68,15 +86,19 @@ def photographed(cells: NDArray[np.float32], pattern: str) -> NDArray[np.float32
 
 
 def run_charts(tmp_path: Path, orientation: Orientation) -> list[tuple[NDArray, NDArray, NDArray, NDArray]]:
-    """For each crop of each pattern: the chart's cells in it, the planes that the network got, the crop, the result."""
+    """Denoises a chart in all patterns.
+
+    Returns for each crop: the cells of the chart in it, the planes that the network was given, the
+    crop, and the result.
+    """
     fakes = fake_images(PATTERNS)
     charts = [chart_cells(seed) for seed in range(len(PATTERNS))]
     for fake, cells, pattern in zip(fakes, charts, PATTERNS, strict=True):
         fake.raw = photographed(cells, pattern)
     write_dnd(tmp_path / "data", fakes, spaces=["raw"])
     network = Identity()
-    images = DndImages(tmp_path / "data", "raw", orientation, SMALL)
-    DndResults(tmp_path / "out", images, network, SETTINGS, batch_size=2).run()
+    data = DndData(tmp_path / "data", "raw", orientation, SMALL)
+    DndResults(tmp_path / "out", data, SETTINGS).denoise(network, batch_size=2)
     planes = torch.cat(network.noisy).numpy()
     found = []
     for number, (fake, cells) in enumerate(zip(fakes, charts, strict=True)):
@@ -122,7 +144,7 @@ def test_an_identity_gives_back_every_crop_in_its_place(
     tmp_path: Path, data: Path, space: Space, batch_size: int
 ) -> None:
     network = Identity()
-    summary = results(data, tmp_path / "out", network, space, batch_size=batch_size).run()
+    summary = run(data, tmp_path / "out", network, space, batch_size=batch_size)
     assert (summary.made, summary.kept) == (4, 0)
     assert max(map(len, network.noisy)) == min(batch_size, SMALL.boxes)
     assert sum(map(len, network.noisy)) == SMALL.images * SMALL.boxes
@@ -135,7 +157,7 @@ def test_an_identity_gives_back_every_crop_in_its_place(
 
 def test_the_network_is_told_each_images_noise(tmp_path: Path, data: Path) -> None:
     network = Identity()
-    results(data, tmp_path / "out", network, batch_size=3).run()
+    run(data, tmp_path / "out", network, batch_size=3)
     for number, (noisy, variance) in enumerate(zip(network.noisy, network.variance, strict=True)):
         scale = 1 + number / 100
         torch.testing.assert_close(variance, scale * SHOT_NOISE * noisy + scale * READ_NOISE)
@@ -147,14 +169,14 @@ def test_noise_beyond_black_and_white_is_clipped_before_the_network(tmp_path: Pa
         fake.raw = 1.2 * fake.raw - 0.1
     write_dnd(tmp_path / "data", fakes)
     network = Identity()
-    results(tmp_path / "data", tmp_path / "out", network).run()
+    run(tmp_path / "data", tmp_path / "out", network)
     noisy, variance = torch.cat(network.noisy), torch.cat(network.variance)
     assert noisy.min() == 0 and noisy.max() == 1
     assert variance.min() == pytest.approx(READ_NOISE)
 
 
 def test_results_are_clipped_and_not_rounded(tmp_path: Path, data: Path) -> None:
-    results(data, tmp_path / "out", lambda noisy, variance: 3 * noisy - 1).run()
+    run(data, tmp_path / "out", lambda noisy, variance: 3 * noisy - 1)
     for number, fake in enumerate(fake_images(), start=1):
         denoised = read_bundle(tmp_path / "out" / "bundle" / file_name(number))
         for box in range(SMALL.boxes):
@@ -164,7 +186,7 @@ def test_results_are_clipped_and_not_rounded(tmp_path: Path, data: Path) -> None
 @pytest.mark.parametrize("space", ["raw", "srgb"])
 def test_a_network_that_gives_nan_stops_and_leaves_no_file(tmp_path: Path, data: Path, space: Space) -> None:
     with pytest.raises(UserError, match="image 0001: the network gave NaN"):
-        results(data, tmp_path / "out", lambda noisy, *variance: noisy / 0, space).run()
+        run(data, tmp_path / "out", lambda noisy, *variance: noisy / 0, space)
     assert not (tmp_path / "out" / "bundle").exists()
 
 
@@ -173,14 +195,14 @@ def test_too_little_memory_is_told(tmp_path: Path, data: Path) -> None:
         raise torch.OutOfMemoryError("CUDA out of memory")
 
     with pytest.raises(UserError, match="too little memory for 3 crops at once; lower --batch-size"):
-        results(data, tmp_path / "out", greedy).run()
+        run(data, tmp_path / "out", greedy)
 
 
 def test_a_folder_that_cannot_be_written_is_told(tmp_path: Path, data: Path) -> None:
     (tmp_path / "out").mkdir()
     (tmp_path / "out" / "bundle").write_text("a file in the way")
     with pytest.raises(UserError, match=r"out: cannot be written .*; give another --output"):
-        results(data, tmp_path / "out", Identity()).run()
+        run(data, tmp_path / "out", Identity())
 
 
 # ---------------------------------------------------------------- stopped and started again
@@ -188,27 +210,26 @@ def test_a_folder_that_cannot_be_written_is_told(tmp_path: Path, data: Path) -> 
 
 def test_whole_files_are_kept_and_bad_ones_made_again(tmp_path: Path, data: Path) -> None:
     bundle = tmp_path / "out" / "bundle"
-    results(data, tmp_path / "out", Identity()).run()
+    run(data, tmp_path / "out", Identity())
     content = {path.name: path.read_bytes() for path in bundle.iterdir()}
     times = {path.name: path.stat().st_mtime_ns for path in bundle.iterdir()}
     (bundle / "0001.mat").write_bytes(content["0001.mat"][:-50])
     (bundle / "0003.mat").unlink()
     network = Identity()
-    summary = results(data, tmp_path / "out", network).run()
+    summary = run(data, tmp_path / "out", network)
     assert (summary.made, summary.kept) == (2, 2)
     assert sum(map(len, network.noisy)) == 2 * SMALL.boxes
     assert validate_submission(bundle, "raw", SMALL) == []
     for number in (2, 4):
         assert (bundle / file_name(number)).stat().st_mtime_ns == times[file_name(number)]
-    again = results(data, tmp_path / "out", Identity()).run()
+    again = run(data, tmp_path / "out", Identity())
     assert (again.made, again.kept) == (0, 4)
 
 
 def test_results_of_other_settings_never_mix(tmp_path: Path, data: Path) -> None:
-    results(data, tmp_path / "out", Identity()).run()
-    images = DndImages(data, "raw", extent=SMALL)
+    run(data, tmp_path / "out", Identity())
     with pytest.raises(UserError, match="holds DND results made with weights=identity"):
-        DndResults(tmp_path / "out", images, Identity(), {"weights": "others"}).run()
+        DndResults(tmp_path / "out", DndData(data, "raw", extent=SMALL), {"weights": "others"})
 
 
 def test_a_damaged_image_leaves_those_before_it(tmp_path: Path) -> None:
@@ -216,14 +237,14 @@ def test_a_damaged_image_leaves_those_before_it(tmp_path: Path) -> None:
     fakes[2].raw[:] = np.nan
     data = write_dnd(tmp_path / "data", fakes)
     with pytest.raises(DndError, match=r"images_raw/0003\.mat"):
-        results(data, tmp_path / "out", Identity()).run()
+        run(data, tmp_path / "out", Identity())
     assert sorted(path.name for path in (tmp_path / "out" / "bundle").iterdir()) == ["0001.mat", "0002.mat"]
 
 
 KILLED_AT_WORK = """
 import os, signal, sys
 from pathlib import Path
-from cycleisp.dataloaders.dnd.images import DndImages
+from cycleisp.dataloaders.dnd.files import DndData
 from cycleisp.dataloaders.dnd.results import DndResults
 from tests.support.dnd import SMALL
 
@@ -235,8 +256,8 @@ def denoise(noisy, variance):
         os.kill(os.getpid(), signal.SIGKILL)
     return noisy
 
-images = DndImages(Path(sys.argv[1]), "raw", extent=SMALL)
-DndResults(Path(sys.argv[2]), images, denoise, {"weights": "identity"}, batch_size=1).run()
+data = DndData(Path(sys.argv[1]), "raw", extent=SMALL)
+DndResults(Path(sys.argv[2]), data, {"weights": "identity"}).denoise(denoise, batch_size=1)
 """
 
 
@@ -247,9 +268,9 @@ def test_a_killed_run_goes_on_and_ends_as_one_that_was_not(tmp_path: Path, data:
     process = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=600, env=environment)
     assert process.returncode == -signal.SIGKILL, process.stderr
     assert sorted(path.name for path in (killed / "bundle").iterdir()) == ["0001.mat", "0002.mat"]
-    summary = results(data, killed, Identity()).run()
+    summary = run(data, killed, Identity())
     assert (summary.made, summary.kept) == (2, 2)
-    results(data, whole, Identity()).run()
+    run(data, whole, Identity())
     assert validate_submission(killed / "bundle", "raw", SMALL) == []
     for number in SMALL.numbers:
         pairs = (read_bundle(folder / "bundle" / file_name(number)) for folder in (killed, whole))
@@ -263,16 +284,16 @@ def test_a_killed_run_goes_on_and_ends_as_one_that_was_not(tmp_path: Path, data:
 @pytest.mark.parametrize("space", ["raw", "srgb"])
 def test_previews_show_noisy_and_denoised_and_are_made_up_for(tmp_path: Path, data: Path, space: Space) -> None:
     folder = tmp_path / "out"
-    results(data, folder, Identity(), space).run()
+    run(data, folder, Identity(), space)
     assert not (folder / "previews").exists()
-    summary = results(data, folder, Identity(), space, previews=True).run()
+    summary = run(data, folder, Identity(), space, pictures=True)
     assert summary.kept == 4
     pictures = sorted((folder / "previews").iterdir())
     assert [path.name for path in pictures] == [f"000{number}.png" for number in range(1, 5)]
     first = pictures[0].stat().st_mtime_ns
     (folder / "bundle" / "0002.mat").unlink()
     second = pictures[1].stat().st_mtime_ns
-    results(data, folder, Identity(), space, previews=True).run()
+    run(data, folder, Identity(), space, pictures=True)
     assert pictures[0].stat().st_mtime_ns == first
     assert pictures[1].stat().st_mtime_ns > second  # of new results, a new picture
 
@@ -280,17 +301,20 @@ def test_previews_show_noisy_and_denoised_and_are_made_up_for(tmp_path: Path, da
 @pytest.mark.parametrize("pattern", PATTERNS)
 def test_a_preview_shows_true_colours_whatever_the_orientation(tmp_path: Path, pattern: str) -> None:
     fakes = fake_images([pattern] * 4)
-    cells = np.tile(np.array([0.2, 0.1, 0.05], np.float32), (16, 12, 1))  # red, by camera and by display
+    cells = np.tile(np.array([0.2, 0.1, 0.05], np.float32), (16, 12, 1))  # red, on any device
     for fake in fakes:
         fake.raw = photographed(cells, pattern)
         fake.boxes[:] = [1, 1, 16, 16]
     data = write_dnd(tmp_path / "data", fakes)
     for orientation in ("corrected", "released"):
-        images = DndImages(data, "raw", orientation, SMALL)  # type: ignore[arg-type]
         folder = tmp_path / orientation
-        DndResults(folder, images, lambda noisy, variance: noisy / 2, SETTINGS, previews=True).run()
+        dnd = DndData(data, "raw", orientation, SMALL)  # type: ignore[arg-type]
+        results = DndResults(folder, dnd, SETTINGS)
+        results.denoise(lambda noisy, variance: noisy / 2)
+        results.save_pictures()
         sheet = read_photo(folder / "previews" / "0001.png").astype(int)
-        # Pictures of 16 pixels lie on the sheet at (8, 28) and (32, 28); their middle is far from demosaicked borders.
+        # Pictures of 16 pixels lie on the sheet at (8, 28) and (32, 28). Their middle is far from
+        # demosaicked borders.
         noisy, denoised = sheet[36, 16], sheet[36, 40]
         assert noisy[0] > noisy[1] + 40 and noisy[0] > noisy[2] + 40
         assert denoised[0] < noisy[0] and denoised[0] > denoised[1]

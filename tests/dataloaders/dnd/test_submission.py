@@ -1,4 +1,4 @@
-"""DND submissions: what is written is what the server takes, and the validator finds everything else at once."""
+"""DND submissions: what is written is what the server takes; all problems are found at once."""
 
 from collections.abc import Callable
 from pathlib import Path
@@ -9,14 +9,8 @@ import pytest
 from numpy.typing import NDArray
 from scipy.io import loadmat, savemat, whosmat
 
-from cycleisp.dataloaders.dnd.submission import (
-    bundle_problems,
-    file_name,
-    listed,
-    read_bundle,
-    validate_submission,
-    write_bundle,
-)
+from cycleisp.dataloaders.dnd.files import file_name, listed
+from cycleisp.dataloaders.dnd.submission import bundle_problems, read_bundle, validate_submission, write_bundle
 from cycleisp.utils.errors import UserError
 from cycleisp.utils.images import Space
 from tests.support.dnd import SMALL, write_array
@@ -36,7 +30,7 @@ def write_submission(folder: Path, space: Space) -> Path:
 
 
 def rewrite(path: Path, compression: bool = False, **changes: Any) -> None:
-    """Change variables of a file, as another program would write them; None leaves one out."""
+    """Changes variables of a file, as another program would write them; None leaves one out."""
     content = {name: value for name, value in loadmat(path, mat_dtype=True).items() if not name.startswith("__")}
     content["eval_version"] = "1.0"
     content.update(changes)

@@ -1,4 +1,7 @@
-"""From photos to pairs: nothing lost, nothing mixed up, bad files and full disks survived. The networks are fakes."""
+"""From photos to pairs: nothing is lost or mixed up, and bad files and full disks are survived.
+
+The networks are fakes.
+"""
 
 import errno
 import hashlib
@@ -14,7 +17,7 @@ import pytest
 import torch
 from torch import Tensor
 
-from cycleisp.dataloaders.pairs.factory import Input, PairFactory, Summary, pair_seed, read_input, to_integers
+from cycleisp.dataloaders.pairs.factory import Input, PairFactory, Summary, pair_seed, read_input
 from cycleisp.dataloaders.pairs.store import PairFiles, PairStore, read_manifest, read_raw_pair
 from cycleisp.dataloaders.photos import PhotoError, Source, find_sources, read_photo
 from cycleisp.utils.errors import UserError
@@ -37,7 +40,10 @@ class FakePair:
 
 
 class FakeSynthesizer:
-    """RAW samples the photo; noise is one number that the seed decides. Remembers how it was called."""
+    """Makes RAW by sampling the photo, and noise from one number that the seed decides.
+
+    Remembers how it was called.
+    """
 
     def __init__(self) -> None:
         self.batches: list[tuple[int, ...]] = []
@@ -67,7 +73,7 @@ def factory(folder: Path, synthesize: Synthesize, **options: Any) -> PairFactory
 def run(
     folder: Path, sources: Sequence[Source], synthesize: Synthesize | None = None, **options: Any
 ) -> tuple[Summary, dict[str, bytes]]:
-    """Fill `folder` in one go: the summary, and the bytes of all files of pairs."""
+    """Fills a folder, and returns the summary and the bytes of all files of pairs."""
     maker = factory(folder, synthesize or FakeSynthesizer(), **options)
     summary = maker.run(sources, progress=False)
     maker.store.merge()
@@ -82,14 +88,14 @@ def contents(folder: Path) -> dict[str, bytes]:
 
 @pytest.fixture
 def sources(photo_file: Callable[..., Path]) -> list[Source]:
-    """Seven photos of three sizes, 8 and 16 bit."""
+    """Writes seven photos of three sizes, of 8 and 16 bit."""
     sizes = [(24, 32), (24, 32), (17, 21), (24, 32), (8, 8), (17, 21), (24, 32)]
     for number, (height, width) in enumerate(sizes):
         path = photo_file(f"photos/{number}.png", height, width, (np.uint8, np.uint16)[number % 2], seed=number)
     return find_sources([path.parent])
 
 
-# ---------------------------------------------------------------- seeds and integers
+# ---------------------------------------------------------------- seeds
 
 
 def test_the_seed_of_a_pair_is_a_function_of_run_seed_and_bytes() -> None:
@@ -105,20 +111,6 @@ def test_seeds_of_pairs_suit_a_generator() -> None:
     assert 0 <= min(seeds) <= max(seeds) < 2**63
     assert max(seeds) > 2**60  # all bits are in use
     torch.Generator().manual_seed(max(seeds))
-
-
-@pytest.mark.parametrize("dtype", [np.uint8, np.uint16])
-def test_every_integer_level_survives_float32(dtype: type) -> None:
-    levels = np.arange(np.iinfo(dtype).max + 1, dtype=dtype)
-    floats = torch.from_numpy(levels.astype(np.float32) / np.float32(np.iinfo(dtype).max))
-    np.testing.assert_array_equal(to_integers(floats, np.dtype(dtype)), levels)
-
-
-def test_floats_are_rounded_to_nearest_and_clipped() -> None:
-    floats = torch.tensor([-0.1, 0.0, 0.4 / 255, 0.6 / 255, 254.4 / 255, 1.0, 1.2])
-    result = to_integers(floats, np.dtype(np.uint8))
-    assert result.dtype == np.uint8
-    assert result.tolist() == [0, 0, 0, 1, 254, 255, 255]
 
 
 # ---------------------------------------------------------------- reading

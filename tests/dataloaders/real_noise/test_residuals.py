@@ -1,4 +1,4 @@
-"""Real noise from scenes of SIDD and from frames: what arrives on an image is what was put into the files."""
+"""Real noise from scenes of SIDD and from frames arrives on images as it was put into the files."""
 
 import errno
 import io
@@ -17,9 +17,11 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from cycleisp.dataloaders.real_noise.finding import find_residual_sources
 from cycleisp.dataloaders.real_noise.residuals import ResidualNoise, open_noise
-from cycleisp.dataloaders.real_noise.sources import PairSource, ResidualError, find_residual_sources
-from cycleisp.dataloaders.sidd.blocks import SiddError
+from cycleisp.dataloaders.real_noise.sidd_pairs import PairSource
+from cycleisp.dataloaders.real_noise.sources import ResidualError
+from cycleisp.dataloaders.sidd.scenes import SiddError
 from cycleisp.utils.config import GenerationRecipe
 from cycleisp.utils.errors import UserError
 from cycleisp.utils.raw.noise import FixedNoise, NoisyRaw
@@ -47,7 +49,7 @@ def noise_from(folder: Path, match: int = 1) -> ResidualNoise:
 
 
 def grey(height: int, width: int, level: float = 0.5) -> Tensor:
-    """A flat image (4, height, width) of packed RAW."""
+    """Returns a flat image (4, height, width) of packed RAW."""
     return torch.full((4, height, width), level)
 
 
@@ -58,12 +60,12 @@ def place_of(noisy: NoisyRaw) -> dict[str, Any]:
 
 
 def packed(mosaic: NDArray) -> NDArray:
-    """An RGGB mosaic as planes (4, H/2, W/2)."""
+    """Returns an RGGB mosaic as planes (4, H/2, W/2)."""
     return np.stack(planes_of(mosaic, "RGGB"))
 
 
 def one_scene(folder: Path, pattern: str, height: int, width: int, **noise: Any) -> tuple[NDArray, NDArray]:
-    """A folder with one scene of known noise; gives back noisy and clean (H, W) as they are stored."""
+    """Writes a scene of known noise, and returns noisy and clean (H, W) as they are stored."""
     write_known_cameras(folder)
     even = clean_mosaic(height + height % 2, width + width % 2)
     noisy = add_noise(even, pattern, **noise)[:height, :width]
@@ -188,7 +190,10 @@ def test_the_noise_of_each_plane_arrives_in_its_plane(tmp_path: Path, pattern: s
 
 
 def box_filtered(rng: np.random.Generator, height: int, width: int) -> NDArray:
-    """Noise of variance 1 that is correlated 3 values down and 5 across: covariances 2/3, 1/3 and 4/5, 3/5."""
+    """Draws noise of variance 1 that is correlated 3 values down and 5 across.
+
+    The covariances are 2/3, 1/3 downwards, and 4/5, 3/5, ... across.
+    """
     fine = rng.standard_normal((height + 2, width + 4))
     shifted = [fine[r : r + height, c : c + width] for r in range(3) for c in range(5)]
     return np.sum(shifted, axis=0) / math.sqrt(15)
@@ -295,7 +300,8 @@ def test_frames_with_row_noise_are_not_taken_for_moved_ones(tmp_path: Path) -> N
     clean = clean_mosaic(256, 256)
     for number in range(3):
         noisy = add_noise(clean, seed=number, shot=0, read=1e-4)
-        noisy += 0.01 * np.random.default_rng(50 + number).standard_normal((256, 1))  # as strong as the other
+        # noise of whole rows, as strong as the other noise
+        noisy += 0.01 * np.random.default_rng(50 + number).standard_normal((256, 1))
         write_frame(tmp_path / f"{number}.dng", noisy)
     assert len(find_residual_sources(tmp_path)[0]) == 1
 
@@ -304,7 +310,7 @@ def test_frames_with_row_noise_are_not_taken_for_moved_ones(tmp_path: Path) -> N
 
 
 def flat_scenes(folder: Path, levels: Mapping[str, float]) -> None:
-    """Scenes of one level each; the noise of red and blue differs from that of green."""
+    """Writes scenes of one level each."""
     write_known_cameras(folder)
     for number, (scene, level) in enumerate(levels.items()):
         clean = np.full((64, 64), level)
@@ -475,7 +481,7 @@ def test_a_damaged_table_of_patterns_is_refused(tmp_path: Path) -> None:
 
 
 def spoil_pixels(path: Path) -> None:
-    """Damage the packed values of the whole array but its middle chunk, so that it opens well and reads badly."""
+    """Damages all of an array but its middle chunk, so that the file opens well and reads badly."""
     with h5py.File(path) as file:
         stored = file["x"]
         chunks = [stored.id.get_chunk_info(number) for number in range(stored.id.get_num_chunks())]
@@ -489,13 +495,13 @@ def spoil_pixels(path: Path) -> None:
 
 
 def large_scene(folder: Path, scene: str) -> Path:
-    """Of many chunks, the middle one of which holds all that opening it looks at."""
+    """Writes a scene of many chunks, the middle one of which is all that is read on opening it."""
     place = folder / scene
     clean = np.full((384, 384), 0.5, np.float32)
     for kind, mosaic in (("NOISY", add_noise(clean)), ("GT", clean)):
         path = place / f"{scene[:4]}_{kind}_RAW_010.MAT"
         place.mkdir(parents=True, exist_ok=True)
-        with h5py.File(path, "w") as file:  # without MATLAB's header, so that offsets in the file are plain
+        with h5py.File(path, "w") as file:  # without MATLAB's header, which would shift offsets
             file.create_dataset("x", data=mosaic.T.astype(np.float32), chunks=(128, 128), compression="gzip")
     return place
 

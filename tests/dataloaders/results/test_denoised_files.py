@@ -1,4 +1,4 @@
-"""Files in, denoised files out: pixels, depth and metadata kept; RAW comes back as the mosaic that it was."""
+"""Files in, denoised files out: pixels, depth, metadata and mosaics are kept."""
 
 import io
 from collections.abc import Callable, Sequence
@@ -8,7 +8,6 @@ import cv2
 import numpy as np
 import pytest
 import torch
-from numpy.typing import NDArray
 from PIL import ExifTags, Image
 from torch import Tensor
 
@@ -18,11 +17,19 @@ from cycleisp.utils.errors import UserError
 from cycleisp.utils.raw import bayer
 from cycleisp.utils.raw.camera_files import read_raw
 from cycleisp.utils.raw.noise import FixedNoise
-from tests.dataloaders.test_photos import PROFILE, camera_exif
-from tests.support.pictures import encode_png, random_picture, write_dng, write_png
+from tests.support.paths import files_of
+from tests.support.pictures import (
+    HALF_A_LEVEL,
+    PROFILE,
+    camera_exif,
+    encode_png,
+    random_mosaic,
+    random_picture,
+    write_dng,
+    write_png,
+)
 
 NOISE = FixedNoise(0.01, 0.0005)
-HALF_A_LEVEL = 0.51 / 65535  # of a DNG's 16 bits
 
 
 class Raw:
@@ -45,18 +52,6 @@ def identity(photo: Tensor) -> Tensor:
 def denoise(output: Path, *inputs: Path, raw: Raw | None = None, noise: FixedNoise | None = None) -> Summary:
     files = DenoisedFiles(output, identity, raw or Raw(), noise)
     return files.run(find_sources(inputs, exclude=output))
-
-
-def files_of(folder: Path) -> set[str]:
-    return {path.relative_to(folder).as_posix() for path in folder.rglob("*") if path.is_file()}
-
-
-def random_mosaic(height: int, width: int, seed: int = 0) -> NDArray[np.uint16]:
-    """A smooth scene between black 64 and white 1023 with noise of 1 % variance per signal."""
-    rng = np.random.default_rng(seed)
-    signal = np.linspace(0.1, 0.7, width) * np.linspace(0.5, 1, height)[:, None]
-    noisy = signal + np.sqrt(0.001 * signal + 1e-5) * rng.standard_normal((height, width))
-    return (64 + np.clip(noisy, 0.001, 0.999) * 959).round().astype(np.uint16)
 
 
 # ---------------------------------------------------------------- photos
@@ -137,7 +132,8 @@ def test_a_mosaic_comes_back_as_it_was_in_every_pattern_and_size(
     np.testing.assert_array_equal(planes[-red.shape[0] :, -red.shape[1] :][:4, :4], red[-planes.shape[0] :][:4, :4])
 
 
-PROFILES: dict[str, tuple[list[float], list[float], list[float]]] = {  # tag, then shot and read of R, G_r, G_b, B
+# The tag, then shot and read noise of R, G_r, G_b, B.
+PROFILES: dict[str, tuple[list[float], list[float], list[float]]] = {
     "one pair": ([0.01, 0.0005], [0.01] * 4, [0.0005] * 4),
     "three pairs": ([0.01, 1e-4, 0.02, 2e-4, 0.03, 3e-4], [0.01, 0.02, 0.02, 0.03], [1e-4, 2e-4, 2e-4, 3e-4]),
     "four pairs": (
@@ -226,7 +222,7 @@ def test_what_is_there_is_kept_and_what_is_missing_made(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("overwrite", [False, True])
 def test_an_input_is_never_replaced_by_its_result(tmp_path: Path, overwrite: bool) -> None:
-    """A camera file with its own folder as output would be lost, since a.dng is the name of its result."""
+    """Without this, a camera file whose output is its own folder would be lost."""
     raw = write_dng(tmp_path / "a.dng", random_mosaic(32, 32), noise_profile=[0.01, 1e-4])
     photo = write_png(tmp_path / "b.png", random_picture(8, 8))
     before = {path: path.read_bytes() for path in (raw, photo)}
@@ -296,7 +292,7 @@ def test_an_output_that_cannot_be_written_is_one_clear_error(tmp_path: Path, kin
 
 
 def test_nothing_half_written_is_left(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Memory that runs out, for one, is told and costs one file."""
+    """Memory that runs out, for example, is told and costs one file."""
     write_png(tmp_path / "in" / "a.png", random_picture(8, 8))
     write_png(tmp_path / "in" / "b.png", random_picture(8, 8))
     calls: list[Sequence[int]] = []

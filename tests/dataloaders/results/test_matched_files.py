@@ -1,4 +1,4 @@
-"""Views in, views in the colours of others out: pairing, what is kept, and films whose colours do not flicker."""
+"""Views in, views in the colours of others out: pairs, what is kept, and films without flicker."""
 
 import io
 import math
@@ -14,21 +14,21 @@ from PIL import ExifTags, Image
 from cycleisp.dataloaders.photos import read_photo
 from cycleisp.dataloaders.results.matched_files import MatchedFiles, find_view_pairs, natural_order
 from cycleisp.dataloaders.results.summary import Summary
-from cycleisp.utils.color.color_lut import ColorLut, read_cube
+from cycleisp.utils.color.color_lut import ColorLut
 from cycleisp.utils.errors import UserError
-from tests.dataloaders.results.test_denoised_files import files_of
-from tests.dataloaders.test_photos import PROFILE, camera_exif
-from tests.support.pictures import encode_png, random_picture, write_dng, write_png
+from tests.support.color_luts import identity_lut, read_cube
+from tests.support.paths import files_of
+from tests.support.pictures import PROFILE, camera_exif, encode_png, random_picture, write_dng, write_png
 
 Paint = Callable[[str, float], Path]
 
 
 class MeanShift:
-    """Shifts all colours by the difference of the views' means; remembers the means of the sources that it was given.
+    """Shifts all colours by the difference of the views' means, and remembers the sources' means.
 
     Args:
-        fail: means of sources that have no table.
-        stop: mean of a source at which the process is stopped.
+        fail: the means of sources that have no table.
+        stop: the mean of a source at which the process is stopped.
     """
 
     def __init__(self, fail: tuple[float, ...] = (), stop: float = -1) -> None:
@@ -46,7 +46,7 @@ class MeanShift:
         self.means.append(mean)
         if mean in self.fail:
             raise ValueError("too few colours")
-        lut = ColorLut(ColorLut.identity(5).nodes + (target.mean((0, 1)) - source.mean((0, 1))))
+        lut = ColorLut(identity_lut(5).nodes + (target.mean((0, 1)) - source.mean((0, 1))))
         self.alive.add(lut)
         self.most_alive = max(self.most_alive, len(self.alive))
         return lut
@@ -67,7 +67,7 @@ def match(
 
 @pytest.fixture
 def paint(tmp_path: Path) -> Paint:
-    """`paint("source/a.png", 0.25)` writes a photo of one 16 bit grey below tmp_path."""
+    """Returns a function: `paint("source/a.png", 0.25)` writes a photo of one 16 bit grey."""
 
     def write(name: str, level: float) -> Path:
         return write_png(tmp_path / name, np.full((6, 8, 3), round(level * 65535), np.uint16))
@@ -123,7 +123,8 @@ def test_the_table_written_is_the_table_applied(tmp_path: Path, smooth: float) -
     for n in range(3):
         table = read_cube(tmp_path / "out" / f"{n}.v2.cube")
         applied = table.apply(read_photo(tmp_path / "s" / f"{n}.v2.png")).astype(int)
-        assert np.abs(applied - read_photo(tmp_path / "out" / f"{n}.v2.png")).max() <= 1  # the text is rounded
+        # one level apart, since the numbers in the text are rounded
+        assert np.abs(applied - read_photo(tmp_path / "out" / f"{n}.v2.png")).max() <= 1
 
 
 def test_views_of_other_shapes_are_matched_with_a_warning(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
@@ -299,14 +300,14 @@ def test_an_output_that_cannot_be_written_is_one_clear_error(tmp_path: Path, pai
 
 
 def film(paint: Paint, sources: list[float], targets: list[float], folder: str = "") -> None:
-    """Frames of one grey each: frame1 ... frameN, so that their order is not that of their letters."""
+    """Writes frames of one grey each, frame1 ... frameN, whose letters are in another order."""
     for n, (source, target) in enumerate(zip(sources, targets, strict=True), start=1):
         paint(f"s/{folder}frame{n}.png", source)
         paint(f"t/{folder}frame{n}.png", target)
 
 
 def shifts(tmp_path: Path, sources: list[float], folder: str = "") -> dict[int, float]:
-    """By how much the frames that were made became brighter."""
+    """Returns by how much the frames that were made became brighter."""
     paths = {n: tmp_path / "out" / folder / f"frame{n}.png" for n in range(1, len(sources) + 1)}
     return {n: level_of(path) - sources[n - 1] for n, path in paths.items() if path.is_file()}
 
@@ -317,7 +318,7 @@ TARGETS = [source + shift for source, shift in zip(SOURCES, SHIFTS, strict=True)
 
 
 def gaussian_mean(number: int, sigma: float, bad: tuple[int, ...] = ()) -> float:
-    """The shift of frame `number`, from 1, written out."""
+    """Returns the shift of frame `number`, counted from 1, by the formula."""
     total = weights = 0.0
     for other in range(1, len(SHIFTS) + 1):
         if abs(other - number) <= 3 * sigma and other not in bad:

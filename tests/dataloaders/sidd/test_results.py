@@ -1,22 +1,24 @@
-"""Denoised blocks in a folder: what is marked as done is there, and whole; means of scores by hand."""
+"""Denoised blocks in a folder: what counts as done is there and whole; means of scores by hand."""
 
 import json
 import math
 from collections.abc import Iterator, Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 from numpy.typing import NDArray
 
 from cycleisp.dataloaders import protocols
-from cycleisp.dataloaders.sidd.blocks import VALIDATION_SCENES, parse_scene
 from cycleisp.dataloaders.sidd.results import SiddResults
+from cycleisp.dataloaders.sidd.scenes import VALIDATION_SCENES, parse_scene
 from cycleisp.dataloaders.sidd.scores import Scores
 from cycleisp.utils.errors import UserError
 from tests.support.sidd import SIDE, some_blocks
 
 SCENES = [parse_scene(name) for name in VALIDATION_SCENES]
+SETTINGS = {"weights": "identity"}
 
 
 @pytest.fixture(autouse=True)
@@ -29,13 +31,21 @@ def some_list() -> list[NDArray]:
 
 
 class Identity:
-    """Denoises nothing; `seen` are the numbers of all blocks it was given. Interrupted within the batch `stop_at`."""
+    """Data whose blocks come out of any denoiser as they are.
+
+    `seen` are the numbers of all blocks that were denoised. The batch `stop_at` is interrupted.
+    """
+
+    space = "srgb"
 
     def __init__(self, stop_at: int | None = None) -> None:
         self.seen: list[int] = []
         self._left = stop_at
 
-    def __call__(self, blocks: Sequence[NDArray], indices: Sequence[int]) -> Iterator[NDArray]:
+    def open_blocks(self, unpacked: Path) -> dict[str, list[NDArray]]:
+        return {"noisy": some_list()}
+
+    def denoise(self, denoise: object, blocks: Sequence[NDArray], indices: Sequence[int]) -> Iterator[NDArray]:
         for number, (block, index) in enumerate(zip(blocks, indices, strict=True)):
             if self._left == 0 and number == 2:
                 raise KeyboardInterrupt
@@ -44,8 +54,16 @@ class Identity:
         self._left = None if self._left is None else self._left - 1
 
 
-def denoise(results: SiddResults, denoiser: Identity, batch_size: int = 32) -> None:
-    results.denoise(some_list(), denoiser, batch_size)  # type: ignore[arg-type]
+def opened(folder: Path, data: Identity | None = None, settings: dict[str, Any] = SETTINGS) -> SiddResults:
+    return SiddResults(folder, data or Identity(), settings)  # type: ignore[arg-type]
+
+
+def denoise(folder: Path, data: Identity, batch_size: int = 32) -> SiddResults:
+    """Opens a folder of results and denoises what is missing."""
+    results = opened(folder, data)
+    summary = results.denoise(lambda noisy: noisy, batch_size)
+    assert (summary.made, summary.kept) == (len(data.seen), 1280 - len(data.seen))
+    return results
 
 
 def check_all(results: SiddResults) -> None:
@@ -59,69 +77,80 @@ def check_all(results: SiddResults) -> None:
 def test_an_interruption_within_a_batch_leaves_that_batch_to_be_done(tmp_path: Path) -> None:
     first = Identity(stop_at=3)
     with pytest.raises(KeyboardInterrupt):
-        denoise(SiddResults(tmp_path, "srgb"), first)
+        denoise(tmp_path, first)
     assert first.seen == list(range(3 * 32 + 2))
-    again, results = Identity(), SiddResults(tmp_path, "srgb")
-    denoise(results, again)
+    again = Identity()
+    results = denoise(tmp_path, again)
     assert again.seen == list(range(3 * 32, 1280))
     check_all(results)
-    denoise(results, done := Identity())
+    denoise(tmp_path, done := Identity())
     assert done.seen == []
 
 
 def test_a_last_batch_may_be_smaller(tmp_path: Path) -> None:
-    results = SiddResults(tmp_path, "srgb")
-    denoise(results, Identity(), 999)
-    check_all(results)
-    (tmp_path / "other").mkdir()
-    denoise(SiddResults(tmp_path / "other", "srgb"), whole := Identity(), 5000)
+    check_all(denoise(tmp_path, Identity(), 999))
+    denoise(tmp_path / "other", whole := Identity(), 5000)
     assert whole.seen == list(range(1280))
 
 
 @pytest.mark.parametrize("lost", ["blocks.npy", "seconds.npy"])
 def test_when_a_file_is_lost_its_blocks_are_made_again(tmp_path: Path, lost: str) -> None:
     """Without this, empty blocks would count as done."""
-    denoise(SiddResults(tmp_path, "srgb"), Identity())
+    denoise(tmp_path, Identity())
     (tmp_path / lost).unlink()
-    results, again = SiddResults(tmp_path, "srgb"), Identity()
-    denoise(results, again)
+    again = Identity()
+    results = denoise(tmp_path, again)
     assert again.seen == list(range(1280))
     check_all(results)
 
 
 def test_a_half_made_file_is_no_file(tmp_path: Path) -> None:
     (tmp_path / ".blocks.npy.part").write_bytes(b"left by a process that was killed")
-    denoise(results := SiddResults(tmp_path, "srgb"), Identity())
-    check_all(results)
+    check_all(denoise(tmp_path, Identity()))
     assert not list(tmp_path.glob(".*"))
 
 
 @pytest.mark.parametrize("name", ["blocks.npy", "seconds.npy"])
 def test_files_of_something_else_are_named(tmp_path: Path, name: str) -> None:
-    SiddResults(tmp_path, "srgb")
+    opened(tmp_path)
     content = (tmp_path / name).read_bytes()
     for wrong in (b"", b"no array", content[:-100], content[:50]):
         (tmp_path / name).write_bytes(wrong)
         with pytest.raises(UserError, match=rf"{name}: cannot be opened .*; delete it, and its blocks are made again"):
-            SiddResults(tmp_path, "srgb")
+            opened(tmp_path)
     np.save(tmp_path / name, np.zeros((1280, 8, 8, 3), np.uint8))
     with pytest.raises(UserError, match=rf"{name}: expected \(1280,.*, got \(1280, 8, 8, 3\) uint8"):
-        SiddResults(tmp_path, "srgb")
+        opened(tmp_path)
 
 
 def test_seconds_per_megapixel(tmp_path: Path) -> None:
-    results = SiddResults(tmp_path, "srgb")
+    opened(tmp_path)
     np.save(tmp_path / "seconds.npy", np.linspace(0.1, 0.3, 1280))
-    assert SiddResults(tmp_path, "srgb").seconds_per_megapixel == pytest.approx(0.2 / (SIDE * SIDE / 1e6))
-    denoise(results, Identity())
-    assert results.seconds_per_megapixel > 0
+    assert opened(tmp_path).seconds_per_megapixel == pytest.approx(0.2 / (SIDE * SIDE / 1e6))
+    assert denoise(tmp_path / "other", Identity()).seconds_per_megapixel > 0
+
+
+def test_results_of_other_settings_never_mix(tmp_path: Path) -> None:
+    opened(tmp_path)
+    with pytest.raises(UserError, match="holds blocks made with weights=identity"):
+        opened(tmp_path, settings={"weights": "others"})
+
+
+def test_a_split_without_clean_blocks_has_no_scores(tmp_path: Path) -> None:
+    data = Identity()
+    data.split = "benchmark"  # type: ignore[attr-defined]
+    with pytest.raises(ValueError, match="SIDD's benchmark set has no clean blocks"):
+        opened(tmp_path, data).score()
 
 
 # ---------------------------------------------------------------- scores
 
 
 def scores() -> Scores:
-    """PSNR is 20 + scene + block / 100, SSIM a tenth of a percent of it; one block is equal."""
+    """Returns scores of known values.
+
+    PSNR is 20 + scene + block / 100, but infinite for one block, and SSIM is a thousandth of that.
+    """
     values = [20 + scene + block / 100 for scene in range(40) for block in range(32)]
     quality = list(values)
     quality[33] = math.inf
@@ -131,8 +160,8 @@ def scores() -> Scores:
 def test_means_over_all_blocks_and_over_scenes() -> None:
     mean = scores().mean()
     whole = 20 + 19.5 + 0.155
-    assert mean["psnr"] == pytest.approx((1280 * whole - 21.01) / 1279)  # the equal block has no place in it
-    assert mean["ssim"] == pytest.approx(whole / 1000)  # but in this one
+    assert mean["psnr"] == pytest.approx((1280 * whole - 21.01) / 1279)  # without the equal block
+    assert mean["ssim"] == pytest.approx(whole / 1000)  # with it
     assert (mean["infinite"], mean["blocks"]) == (1, 1280)
     some = scores().mean([0, 39])
     assert some == pytest.approx({"psnr": 39.655, "ssim": 0.039655, "infinite": 0, "blocks": 64})

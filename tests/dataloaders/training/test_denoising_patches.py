@@ -1,7 +1,7 @@
-"""Patches for the denoisers: number n is a function of (seed, n), within the spans of the recipe; data that fit."""
+"""Patches for the denoisers: patch n is a function of (seed, n), within the spans of the recipe."""
 
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 import cv2
 import numpy as np
@@ -16,8 +16,9 @@ from cycleisp.dataloaders.training.stored_pairs import StoredPairs, ValidationPa
 from cycleisp.utils.color import colorimetry
 from cycleisp.utils.config import DenoiserData, DenoiserRecipe, Synthesis
 from cycleisp.utils.errors import UserError
+from cycleisp.utils.images import Space
 from cycleisp.utils.raw.noise import PROFILES, NoiseError
-from tests.dataloaders.training.test_stored_pairs import store_srgb, write_pair
+from tests.support.pairs import store_srgb, write_pair
 from tests.support.pictures import random_picture, write_png
 
 EVERYTHING = Synthesis(
@@ -138,7 +139,7 @@ def test_photos_have_the_documented_shape_type_and_range_at_all_scales(
 
 @pytest.mark.parametrize(("scale", "expected"), [(0.5, 8 / 32), (1.0, 16 / 32), (2.0, 32 / 32)])
 def test_a_scale_above_one_shows_more_of_the_photo(tmp_path: Path, scale: float, expected: float) -> None:
-    """Red rises from 0 to 255 over 32 columns, so the range in a patch tells how much of the photo it shows."""
+    """The photo is a ramp, so the range of a patch tells how much of the photo it shows."""
     ramp = np.broadcast_to(np.linspace(0, 255, 32).round().astype(np.uint8)[None, :, None], (32, 32, 3)).copy()
     photos = PhotoStore([write_png(tmp_path / "ramp.png", ramp)])
     for number in range(5):
@@ -251,7 +252,8 @@ def test_read_noise_is_multiplied_and_nothing_else_changes(photos: PhotoStore) -
         assert torch.equal(halved[number]["shot_noise"], plain[number]["shot_noise"])
         factors.append(float(spread[number]["read_noise"] / plain[number]["read_noise"]))
     assert 0.0099 < min(factors) < 0.02 and 0.5 < max(factors) < 1.01
-    assert abs(np.mean(np.log10(factors)) + 1) < 4 * (2 / 12**0.5) / 10  # uniform in logarithms: 4 standard errors
+    # uniform in logarithms, within 4 standard errors
+    assert abs(np.mean(np.log10(factors)) + 1) < 4 * (2 / 12**0.5) / 10
 
 
 def test_explicit_noise_is_taken_as_it_is(photos: PhotoStore) -> None:
@@ -284,8 +286,6 @@ def test_an_unknown_noise_is_refused_at_once(photos: PhotoStore, name: str) -> N
 
 # ---------------------------------------------------------------- the data of a run
 
-Space = Literal["raw", "srgb"]
-
 
 def recipe(**synthesis: Any) -> DenoiserRecipe:
     data = {"patch_size": 16, "validation_size": 24, "validation_patches": 3}
@@ -295,7 +295,7 @@ def recipe(**synthesis: Any) -> DenoiserRecipe:
 
 @pytest.fixture
 def folders(tmp_path: Path) -> dict[str, Path]:
-    """Clean photos, stored pairs and pairs for validation."""
+    """Writes clean photos, stored pairs and pairs for validation."""
     write_png(tmp_path / "photos" / "a.png", random_picture(40, 52))
     store_srgb(tmp_path / "pairs", "a", random_picture(40, 52, seed=1), random_picture(40, 52, seed=2))
     write_pair(tmp_path / "real", "a", random_picture(40, 52, seed=3), random_picture(40, 52, seed=4))

@@ -1,8 +1,7 @@
-"""Pairs in folders: found whole or refused, read as they are, and cut into patches that keep what belongs together."""
+"""Pairs on disk as data sets: cut into patches that keep together what belongs together."""
 
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any, Literal
 
 import numpy as np
 import pytest
@@ -12,160 +11,18 @@ from torch import Tensor
 from torch.utils.data import DataLoader, default_collate
 
 from cycleisp.dataloaders.pairs.factory import PairFactory
+from cycleisp.dataloaders.pairs.folders import find_pairs, read_pair
 from cycleisp.dataloaders.pairs.store import PairFiles, PairStore, read_manifest
 from cycleisp.dataloaders.photos import PhotoError, find_sources
-from cycleisp.dataloaders.training.stored_pairs import PairPaths, StoredPairs, ValidationPairs, find_pairs, read_pair
+from cycleisp.dataloaders.training.stored_pairs import StoredPairs, ValidationPairs
 from cycleisp.networks.cycleisp import CycleISP
 from cycleisp.networks.synthesis.learned_camera import LearnedCamera
 from cycleisp.networks.synthesis.photo_pairs import PairSynthesizer
 from cycleisp.utils.errors import UserError
+from cycleisp.utils.images import Space
 from cycleisp.utils.raw.noise import PROFILES
+from tests.support.pairs import READ, SETTINGS, numbered, store_pair, store_raw, store_srgb, write_pair
 from tests.support.pictures import random_picture, write_png
-
-SHOT, READ = 0.01, 0.0005
-SETTINGS = {"seed": 0, "noise": "dnd", "weights_sha256": "abc"}
-
-
-def write_pair(folder: Path, name: str, noisy: NDArray, clean: NDArray) -> None:
-    write_png(folder / "noisy" / f"{name}.png", noisy)
-    write_png(folder / "clean" / f"{name}.png", clean)
-
-
-def numbered(height: int, width: int, blue: int) -> NDArray[np.uint8]:
-    """Red tells the row, green the column."""
-    picture = np.full((height, width, 3), blue, np.uint8)
-    picture[..., 0], picture[..., 1] = np.arange(height)[:, None], np.arange(width)
-    return picture
-
-
-def store(folder: Path, name: str, pair: PairFiles, height: int, width: int, shot: float = SHOT) -> None:
-    """A pair as generate_data.py writes it."""
-    record = {**SETTINGS, "version": "1", "source_bytes": 100, "height": height, "width": width}
-    PairStore(folder, SETTINGS).write(name, pair, {**record, "shot_noise": shot, "read_noise": READ})
-
-
-def store_raw(folder: Path, name: str, noisy: NDArray[np.uint16], clean: NDArray[np.uint16], **more: Any) -> None:
-    height, width = (2 * side for side in noisy.shape[1:])
-    store(folder, name, PairFiles(clean, noisy, None, None, None), height, width, **more)
-
-
-def store_srgb(folder: Path, name: str, noisy: NDArray, clean: NDArray) -> None:
-    store(folder, name, PairFiles(None, None, None, clean, noisy), *noisy.shape[:2])
-
-
-# ---------------------------------------------------------------- finding
-
-
-def test_pairs_are_found_below_noisy_and_clean_and_sorted(tmp_path: Path) -> None:
-    picture = random_picture(8, 8)
-    for name in ("b", "deep/er/a.1", "a"):
-        write_pair(tmp_path, name, picture, picture)
-    (tmp_path / "noisy" / "notes.txt").write_text("no picture")
-    pairs = find_pairs(tmp_path)
-    assert [pair.name for pair in pairs] == ["a", "b", "deep/er/a.1"]
-    assert pairs[2] == PairPaths(
-        "deep/er/a.1", tmp_path / "noisy" / "deep" / "er" / "a.1.png", tmp_path / "clean" / "deep" / "er" / "a.1.png"
-    )
-
-
-def test_the_folder_of_generate_data_is_understood(tmp_path: Path, tiny_isp: CycleISP) -> None:
-    for seed, name in enumerate(("a", "deep/b")):
-        write_png(tmp_path / "photos" / f"{name}.png", random_picture(20, 26, seed=seed))
-    out = tmp_path / "pairs"
-    pair_store = PairStore(out, SETTINGS)
-    settings = {**SETTINGS, "version": "1"}
-    synthesize = PairSynthesizer(LearnedCamera(tiny_isp), PROFILES["dnd"])
-    factory = PairFactory(pair_store, synthesize, settings, True, True, False, batch_size=1, workers=1)
-    assert factory.run(find_sources([tmp_path / "photos"]), progress=False).made == 2
-    pair_store.merge()
-    assert [pair.name for pair in find_pairs(out)] == ["a", "deep/b"]
-    noisy, clean = read_pair(find_pairs(out)[0])
-    assert noisy.shape == clean.shape == (20, 26, 3)
-    assert not np.array_equal(noisy, clean)
-    for space, shape in (("srgb", (3, 16, 16)), ("raw", (4, 8, 8))):
-        pairs = StoredPairs(out, space, patch_size=16, seed=0, length=4)  # type: ignore[arg-type]
-        assert pairs[3]["noisy"].shape == pairs[3]["clean"].shape == shape
-
-
-def test_pictures_of_one_name_but_two_suffixes_are_told_apart(tmp_path: Path) -> None:
-    """Results are stored under the pair's name: two pairs of one name would overwrite each other."""
-    picture = random_picture(8, 8)
-    write_pair(tmp_path, "a", picture, picture)
-    for kind in ("noisy", "clean"):
-        (tmp_path / kind / "a.PNG").write_bytes((tmp_path / kind / "a.png").read_bytes())
-    pairs = find_pairs(tmp_path)
-    assert len(pairs) == 2
-    assert len({pair.name for pair in pairs}) == 2
-
-
-@pytest.mark.parametrize("folders", [(), ("noisy",), ("clean",), ("srgb/noisy",), ("srgb/clean",)])
-def test_a_folder_without_both_halves_is_refused(tmp_path: Path, folders: tuple[str, ...]) -> None:
-    for folder in folders:
-        (tmp_path / "pairs" / folder).mkdir(parents=True)
-    with pytest.raises(UserError, match="pairs: expected two folders, noisy and clean"):
-        find_pairs(tmp_path / "pairs")
-
-
-def test_empty_halves_are_refused_with_the_suffixes_looked_for(tmp_path: Path) -> None:
-    for kind in ("noisy", "clean"):
-        (tmp_path / kind).mkdir()
-        (tmp_path / kind / "notes.txt").write_text("no picture")
-    with pytest.raises(UserError, match=r"no picture in noisy and clean; looked for .*\.jpg.*\.png"):
-        find_pairs(tmp_path)
-
-
-@pytest.mark.parametrize(("kind", "other"), [("noisy", "clean"), ("clean", "noisy")])
-def test_a_picture_without_its_partner_is_named(tmp_path: Path, kind: str, other: str) -> None:
-    picture = random_picture(8, 8)
-    write_pair(tmp_path, "a", picture, picture)
-    write_png(tmp_path / kind / "deep" / "b.png", picture)
-    with pytest.raises(UserError) as refused:
-        find_pairs(tmp_path)
-    assert str(refused.value) == (
-        f"{tmp_path / kind / 'deep' / 'b.png'}: has no partner of that name in {tmp_path / other}"
-    )
-
-
-# ---------------------------------------------------------------- reading
-
-
-@pytest.mark.parametrize("dtype", [np.uint8, np.uint16])
-def test_a_pair_is_read_to_the_last_bit(tmp_path: Path, dtype: type) -> None:
-    pictures = random_picture(9, 12, dtype, seed=1), random_picture(9, 12, dtype, seed=2)
-    write_pair(tmp_path, "a", *pictures)
-    for stored, picture in zip(read_pair(find_pairs(tmp_path)[0]), pictures, strict=True):
-        assert stored.dtype == dtype
-        np.testing.assert_array_equal(stored, picture)
-
-
-@pytest.mark.parametrize(
-    ("clean", "described"),
-    [
-        (random_picture(9, 13), "13x9 of 8 bits"),
-        (random_picture(12, 9), "9x12 of 8 bits"),
-        (random_picture(9, 12, np.uint16), "12x9 of 16 bits"),
-    ],
-    ids=["wider", "turned", "deeper"],
-)
-def test_a_pair_of_two_sizes_or_depths_is_refused(tmp_path: Path, clean: NDArray, described: str) -> None:
-    write_pair(tmp_path, "a", random_picture(9, 12), clean)
-    with pytest.raises(PhotoError) as refused:
-        read_pair(find_pairs(tmp_path)[0])
-    for words in (
-        f"{tmp_path / 'noisy' / 'a.png'}: 12x9 of 8 bits",
-        str(tmp_path / "clean" / "a.png"),
-        described,
-        "a pair has one size and depth",
-    ):
-        assert words in str(refused.value)
-
-
-def test_a_damaged_half_is_named(tmp_path: Path) -> None:
-    write_pair(tmp_path, "a", random_picture(9, 12), random_picture(9, 12))
-    (tmp_path / "clean" / "a.png").write_bytes(b"no picture")
-    with pytest.raises(PhotoError, match=r"clean.a\.png"):
-        read_pair(find_pairs(tmp_path)[0])
-
 
 # ---------------------------------------------------------------- validation
 
@@ -218,7 +75,7 @@ def test_a_pair_too_small_for_validation_is_refused_by_name(tmp_path: Path) -> N
 
 @pytest.fixture
 def folder(tmp_path: Path) -> Path:
-    """Three sRGB pairs and two RAW pairs of other sizes, all of random values."""
+    """Stores three sRGB pairs and two RAW pairs of other sizes, all of random values."""
     rng = np.random.default_rng(0)
     for seed, (height, width) in enumerate([(30, 40), (33, 47), (24, 24)]):
         pictures = (random_picture(height, width, np.uint8, seed + extra) for extra in (0, 100))
@@ -229,7 +86,6 @@ def folder(tmp_path: Path) -> Path:
     return tmp_path / "pairs"
 
 
-Space = Literal["raw", "srgb"]
 SPACES: list[Space] = ["raw", "srgb"]
 
 
@@ -265,7 +121,7 @@ def test_a_number_gives_the_same_patch_at_any_time(folder: Path, space: Space) -
 @pytest.mark.parametrize("space", SPACES)
 def test_seed_and_number_matter(folder: Path, space: Space) -> None:
     patches = [StoredPairs(folder, space, 16, seed, 8)[number] for seed in (0, 1) for number in range(8)]
-    assert len({patch["noisy"].numpy().tobytes() for patch in patches}) > 12  # of about 1000 there are
+    assert len({patch["noisy"].numpy().tobytes() for patch in patches}) > 12  # of about 1000
 
 
 @pytest.mark.parametrize("space", SPACES)
@@ -277,7 +133,7 @@ def test_loader_processes_give_the_same_stream(folder: Path, space: Space) -> No
 
 
 def turned(image: NDArray) -> list[NDArray]:
-    """All eight ways to flip and transpose (H, W, ...)."""
+    """Returns an image (H, W, ...) flipped and transposed in all eight ways."""
     flips = [image[::rows, ::columns] for rows in (1, -1) for columns in (1, -1)]
     return [*flips, *(flip.swapaxes(0, 1) for flip in flips)]
 
@@ -300,7 +156,7 @@ def test_noisy_and_clean_show_one_window_turned_alike_in_all_eight_ways(tmp_path
 
 
 def test_planes_keep_their_colors_under_all_flips(tmp_path: Path) -> None:
-    """Red is 0.1, the greens 0.2 and 0.3, blue 0.4: a phase that moves mixes them up."""
+    """Red is 0.1, the greens are 0.2 and 0.3, blue is 0.4. A phase that moves mixes them up."""
     levels = np.round(np.array([0.1, 0.2, 0.3, 0.4]) * 65535).astype(np.uint16)
     noisy = np.broadcast_to(levels[:, None, None], (4, 14, 17)).copy()
     store_raw(tmp_path, "a", noisy, noisy // 2)
@@ -318,7 +174,7 @@ def test_planes_keep_their_colors_under_all_flips(tmp_path: Path) -> None:
 
 
 def test_raw_patches_are_windows_of_the_mosaic_turned_alike(tmp_path: Path) -> None:
-    """Every photosite has a value of its own, so each patch tells where it comes from and how it was turned."""
+    """Every photosite has its own value, so each patch tells its place and how it was turned."""
     height, width = 28, 36
     mosaic = np.arange(height * width).reshape(height, width).astype(np.uint16) * 60
     packed = np.stack([mosaic[row::2, column::2] for row in (0, 1) for column in (0, 1)])
@@ -355,10 +211,30 @@ def test_the_variance_is_that_of_the_noisy_image_with_the_levels_of_its_own_pair
 def test_pairs_of_both_spaces_serve_either(tmp_path: Path) -> None:
     noisy, clean = np.random.default_rng(0).integers(0, 65536, (2, 4, 12, 14)).astype(np.uint16)
     pair = PairFiles(clean, noisy, None, random_picture(25, 28, seed=0), random_picture(25, 28, seed=1))
-    store(tmp_path, "a", pair, 25, 28)  # RAW has the even part of an odd photo
+    store_pair(tmp_path, "a", pair, 25, 28)  # RAW has the even part of an odd photo
     for space in SPACES:
         for number in range(20):
             assert StoredPairs(tmp_path, space, 16, seed=0, length=20)[number]["noisy"].shape[-1] in (8, 16)
+
+
+def test_the_folder_of_generate_data_is_understood(tmp_path: Path, tiny_isp: CycleISP) -> None:
+    for seed, name in enumerate(("a", "deep/b")):
+        write_png(tmp_path / "photos" / f"{name}.png", random_picture(20, 26, seed=seed))
+    out = tmp_path / "pairs"
+    pair_store = PairStore(out, SETTINGS)
+    settings = {**SETTINGS, "version": "1"}
+    synthesize = PairSynthesizer(LearnedCamera(tiny_isp), PROFILES["dnd"])
+    factory = PairFactory(pair_store, synthesize, settings, True, True, False, batch_size=1, workers=1)
+    assert factory.run(find_sources([tmp_path / "photos"]), progress=False).made == 2
+    pair_store.merge()
+    assert [pair.name for pair in find_pairs(out)] == ["a", "deep/b"]
+    noisy, clean = read_pair(find_pairs(out)[0])
+    assert noisy.shape == clean.shape == (20, 26, 3)
+    assert not np.array_equal(noisy, clean)
+    shapes: dict[Space, tuple[int, ...]] = {"srgb": (3, 16, 16), "raw": (4, 8, 8)}
+    for space, shape in shapes.items():
+        pairs = StoredPairs(out, space, patch_size=16, seed=0, length=4)
+        assert pairs[3]["noisy"].shape == pairs[3]["clean"].shape == shape
 
 
 # ---------------------------------------------------------------- stored pairs: what is refused
@@ -374,7 +250,7 @@ def test_pairs_smaller_than_a_patch_are_left_out(tmp_path: Path) -> None:
 @pytest.mark.parametrize(("space", "side"), [("srgb", 15), ("raw", 16)])
 def test_a_folder_of_pairs_all_smaller_than_a_patch_says_what_to_lower(tmp_path: Path, space: Space, side: int) -> None:
     picture, planes = numbered(side, 60, 1), np.zeros((4, side // 2, 30), np.uint16)
-    store(tmp_path, "a", PairFiles(planes, planes, None, picture, picture), side, 60)
+    store_pair(tmp_path, "a", PairFiles(planes, planes, None, picture, picture), side, 60)
     with pytest.raises(UserError, match=r"every pair is smaller than a patch of 1[68] pixels; lower data\.patch_size"):
         StoredPairs(tmp_path, space, patch_size=16, seed=0, length=4)
 
@@ -409,7 +285,7 @@ def test_a_listed_file_that_is_gone_or_damaged_is_named(
     tmp_path: Path, space: Space, damage: Callable[[Path], None]
 ) -> None:
     planes, picture = np.ones((4, 12, 12), np.uint16), numbered(24, 24, 1)
-    store(tmp_path, "a", PairFiles(planes, planes, None, picture, picture), 24, 24)
+    store_pair(tmp_path, "a", PairFiles(planes, planes, None, picture, picture), 24, 24)
     pairs = StoredPairs(tmp_path, space, patch_size=16, seed=0, length=4)
     path = tmp_path / read_manifest(tmp_path)[0]["files"]["raw" if space == "raw" else "srgb_clean"]
     damage(path)

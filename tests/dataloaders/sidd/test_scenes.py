@@ -1,4 +1,4 @@
-"""SIDD's files: names of scenes, tables of cameras and noise, blocks one at a time; and what is amiss, told clearly."""
+"""SIDD's scenes: what their names and the tables tell, and bad tables."""
 
 import re
 from collections import Counter
@@ -6,47 +6,21 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from scipy.io import savemat
 
-from cycleisp.dataloaders import protocols
-from cycleisp.dataloaders.sidd.blocks import (
+from cycleisp.dataloaders.sidd.scenes import (
     VALIDATION_SCENES,
     Scene,
-    SiddBlocks,
     SiddError,
-    Space,
-    Split,
-    block_name,
-    check_files,
-    file_hashes,
-    file_names,
     parse_scene,
     pattern_of,
     read_noise_levels,
     read_patterns,
     read_scenes,
+    scene_of,
 )
-from cycleisp.dataloaders.sidd.matlab import MatlabError
-from tests.support.sidd import (
-    BETAS,
-    SIDE,
-    noise_levels,
-    some_blocks,
-    with_noise,
-    write_blocks,
-    write_noise_levels,
-    write_patterns,
-    write_validation,
-)
+from tests.support.sidd import BETAS, noise_levels, write_noise_levels, write_patterns
 
-SPACES = pytest.mark.parametrize("space", ["raw", "srgb"])
-KIND = {"raw": "Raw", "srgb": "Srgb"}
 FIVE = {"GP": "BGGR", "IP": "RGGB", "S6": "GRBG", "N6": "BGGR", "G4": "BGGR"}
-
-
-@pytest.fixture(autouse=True)
-def small_blocks(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(protocols, "SIDD_SIDE", SIDE)
 
 
 # ---------------------------------------------------------------- scenes
@@ -57,6 +31,13 @@ def test_a_scene_by_hand() -> None:
         "0009_001_S6_00800_00350_3200_L", 9, "S6", 800, 350, 3200, "L"
     )
     assert parse_scene(" 0021_001_GP_10000_05000_5500_N\n").name == "0021_001_GP_10000_05000_5500_N"
+
+
+def test_the_folder_of_a_file_names_its_scene(tmp_path: Path) -> None:
+    folder = tmp_path / "0021_001_GP_10000_05000_5500_N"
+    assert scene_of(folder / "0021_GT_RAW_010.MAT").camera == "GP"
+    with pytest.raises(SiddError, match="is no scene of SIDD"):
+        scene_of(folder / "deeper" / "0021_GT_RAW_010.MAT")
 
 
 @pytest.mark.parametrize(
@@ -84,17 +65,6 @@ def test_the_validation_scenes() -> None:
     assert instances == sorted(instances) and (instances[0], instances[-1]) == (9, 187)
     assert Counter(scene.camera for scene in scenes) == dict.fromkeys(FIVE, 8)
     assert (scenes[19].camera, scenes[19].iso, scenes[19].brightness) == ("IP", 1250, "L")
-
-
-def test_blocks_are_counted_scene_by_scene() -> None:
-    assert [block_name(index) for index in (0, 1, 31, 32, 33, 1279)] == [
-        (0, 0),
-        (0, 1),
-        (0, 31),
-        (1, 0),
-        (1, 1),
-        (39, 31),
-    ]
 
 
 def test_scenes_of_other_blocks_come_from_a_text(tmp_path: Path) -> None:
@@ -209,7 +179,7 @@ def test_a_fitted_line_may_cross_zero_below_black(tmp_path: Path) -> None:
 
 
 def put(path: Path, line: int, column: str, value: str) -> None:
-    """Change one value of a CSV."""
+    """Changes one value of a CSV."""
     lines = [text.split(",") for text in path.read_text().splitlines()]
     lines[line][lines[0].index(column)] = value
     path.write_text("\n".join(map(",".join, lines)))
@@ -235,138 +205,3 @@ def test_missing_scenes_columns_and_names(tmp_path: Path) -> None:
             read_noise_levels(path, scenes)
     with pytest.raises(SiddError, match=r"nowhere\.csv: cannot be read"):
         read_noise_levels(tmp_path / "nowhere.csv", scenes)
-
-
-# ---------------------------------------------------------------- files
-
-
-def test_names_of_the_files() -> None:
-    assert file_names("validation", "raw") == {
-        "noisy": "ValidationNoisyBlocksRaw.mat",
-        "clean": "ValidationGtBlocksRaw.mat",
-    }
-    assert file_names("validation", "srgb") == {
-        "noisy": "ValidationNoisyBlocksSrgb.mat",
-        "clean": "ValidationGtBlocksSrgb.mat",
-    }
-    assert file_names("benchmark", "raw") == {"noisy": "BenchmarkNoisyBlocksRaw.mat"}
-    assert file_names("benchmark", "srgb") == {"noisy": "BenchmarkNoisyBlocksSrgb.mat"}
-
-
-@SPACES
-@pytest.mark.parametrize("split", ["validation", "benchmark"])
-def test_missing_files_are_listed_with_where_to_get_them(tmp_path: Path, split: Split, space: Space) -> None:
-    needed = [*file_names(split, space).values()] + ["noise_level_functions.csv"] * (space == "raw")
-    for have in range(len(needed)):
-        with pytest.raises(SiddError) as refused:
-            check_files(tmp_path, split, space)
-        said = str(refused.value)
-        assert f"SIDD's {split} set ({space}) is not complete in {tmp_path}" in said
-        for number, name in enumerate(needed):
-            assert re.search(rf"{'found' if number < have else 'missing'} +{re.escape(str(tmp_path / name))}\n", said)
-        assert "Get them from https://" in said and "put them there" in said
-        (tmp_path / needed[have]).write_bytes(b"")
-    check_files(tmp_path, split, space)
-
-
-def test_a_folder_that_is_not_there_lacks_everything(tmp_path: Path) -> None:
-    with pytest.raises(SiddError, match="missing"):
-        check_files(tmp_path / "nowhere", "validation", "srgb")
-
-
-def test_hashes_name_every_file_that_results_depend_on(tmp_path: Path) -> None:
-    blocks = some_blocks("raw")
-    write_validation(tmp_path, blocks, blocks)
-    scenes = tmp_path / "scenes.txt"
-    scenes.write_text("\n".join(VALIDATION_SCENES))
-    before = file_hashes(tmp_path, "validation", "raw", None)
-    assert set(before) == {
-        "ValidationNoisyBlocksRaw.mat",
-        "ValidationGtBlocksRaw.mat",
-        "noise_level_functions.csv",
-        "bayer_patterns.csv",
-    }
-    assert all(re.fullmatch("[0-9a-f]{64}", digest) for digest in before.values())
-    with_scenes = file_hashes(tmp_path, "validation", "raw", scenes)
-    assert {**before, "scenes": with_scenes["scenes"]} == with_scenes
-    for name in before:
-        content = (tmp_path / name).read_bytes()
-        (tmp_path / name).write_bytes(content + b" ")
-        after = file_hashes(tmp_path, "validation", "raw", None)
-        assert [key for key in before if before[key] != after[key]] == [name]
-        (tmp_path / name).write_bytes(content)
-    (tmp_path / "bayer_patterns.csv").unlink()
-    assert "bayer_patterns.csv" not in file_hashes(tmp_path, "validation", "raw", None)
-    with pytest.raises(SiddError, match=r"ValidationNoisyBlocksSrgb\.mat: cannot be read"):
-        file_hashes(tmp_path, "validation", "srgb", None)
-
-
-# ---------------------------------------------------------------- blocks
-
-
-@SPACES
-@pytest.mark.parametrize("compressed", [False, True], ids=["plain", "compressed"])
-def test_blocks_one_at_a_time(tmp_path: Path, space: Space, compressed: bool) -> None:
-    values = with_noise(some_blocks(space))
-    path = write_blocks(tmp_path / f"ValidationNoisyBlocks{KIND[space]}.mat", values, compressed)
-    blocks = SiddBlocks(path, space, tmp_path / "unpacked")
-    assert len(blocks) == 1280
-    for index in (0, 1, 31, 32, 700, 1279):
-        block = blocks[index]
-        assert (block.shape, block.dtype) == (block_shape_of(space), values.dtype)
-        assert type(block) is np.ndarray and block.flags.c_contiguous and block.flags.writeable
-        np.testing.assert_array_equal(block, values[index // 32, index % 32])
-    assert (tmp_path / "unpacked" / f"{path.stem}.bin").exists() == compressed
-
-
-def block_shape_of(space: Space) -> tuple[int, ...]:
-    return (SIDE, SIDE, 3) if space == "srgb" else (SIDE, SIDE)
-
-
-@SPACES
-def test_other_shapes_and_types_are_refused(tmp_path: Path, space: Space) -> None:
-    values = some_blocks(space)
-    path = tmp_path / "Blocks.mat"
-    for wrong in (
-        values[:39],
-        values[:, :31],
-        values[:, :, :-2],
-        values[..., None],
-        values.astype(np.float64),
-        values.astype(np.uint16),
-        some_blocks("srgb" if space == "raw" else "raw"),
-        np.swapaxes(values, 0, 1),
-    ):
-        write_blocks(path, wrong, compressed=False)
-        with pytest.raises(SiddError) as refused:
-            SiddBlocks(path, space, tmp_path / "unpacked")
-        assert f"{path}: Blocks is {wrong.shape} of {wrong.dtype}, SIDD's is {values.shape}" in str(refused.value)
-
-
-def test_big_endian_blocks_come_out_as_this_machine_has_them(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    values = some_blocks("raw")
-    monkeypatch.setattr("cycleisp.dataloaders.sidd.blocks.open_array", lambda *_: values.astype(">f4"))
-    block = SiddBlocks(tmp_path / "a.mat", "raw", tmp_path)[33]
-    assert block.dtype == np.float32 and block.dtype.isnative
-    np.testing.assert_array_equal(block, values[1, 1])
-
-
-@pytest.mark.parametrize("value", [-0.01, 1.01, np.nan, np.inf])
-def test_raw_outside_the_unit_interval_is_told_with_its_block(tmp_path: Path, value: float) -> None:
-    values = some_blocks("raw")
-    values[2, 5, 3, 4] = value
-    blocks = SiddBlocks(write_blocks(tmp_path / "Blocks.mat", values), "raw", tmp_path / "unpacked")
-    assert blocks[68].max() <= 1
-    with pytest.raises(SiddError, match=r"Blocks\.mat: block \(2, 5\) leaves \[0, 1\]"):
-        blocks[69]
-
-
-def test_a_variable_of_another_name_and_a_damaged_file(tmp_path: Path) -> None:
-    path = tmp_path / "ValidationNoisyBlocksRaw.mat"
-    savemat(path, {"x": np.ones((3, 4))})
-    with pytest.raises(MatlabError, match="holds no array ValidationNoisyBlocksRaw of real numbers; it has x"):
-        SiddBlocks(path, "raw", tmp_path / "unpacked")
-    write_blocks(path, some_blocks("raw"))
-    path.write_bytes(path.read_bytes()[:-1000])
-    with pytest.raises(MatlabError, match="not a whole MATLAB 5 file"):
-        SiddBlocks(path, "raw", tmp_path / "unpacked")

@@ -1,8 +1,7 @@
-"""MATLAB 5 files larger than memory: arrays mapped from disk, cell arrays written block by block.
+"""MATLAB 5 files larger than memory: arrays mapped from disk, cell arrays written cell by cell.
 
-scipy reads and writes whole variables, of which the benchmarks have some of 250 to 340 MB. Here memory does not grow
-with them.
-Format: MathWorks, "MAT-File Format", level 5.
+scipy reads and writes whole variables, and SIDD has some of 250 to 340 MB. The memory used here
+does not grow with their size. The format is described in MathWorks, "MAT-File Format", level 5.
 """
 
 import io
@@ -18,20 +17,20 @@ from numpy.typing import NDArray
 from scipy.io import savemat
 
 from cycleisp.utils.errors import UserError
-from cycleisp.utils.output.files import written_aside
+from cycleisp.utils.output.files import atomic_path
 
 _INT8, _INT32, _UINT32, _MATRIX, _COMPRESSED = 1, 5, 6, 14, 15
 _STORED = {1: "i1", 2: "u1", 3: "i2", 4: "u2", 5: "i4", 6: "u4", 7: "f4", 9: "f8", 12: "i8", 13: "u8"}
 _NUMERIC_CLASSES = range(6, 16)  # double, single, 8 to 64 bit integers
 _CELL, _SINGLE, _UINT8 = 1, 7, 9
-_WRITTEN = {np.dtype(np.float32): (_SINGLE, 7), np.dtype(np.uint8): (_UINT8, 2)}  # class and type of a value
+_WRITTEN = {np.dtype(np.float32): (_SINGLE, 7), np.dtype(np.uint8): (_UINT8, 2)}  # class, data type
 _HEADER = 128
 _CHUNK = 1 << 20
-_LARGEST = 2**32 - 1  # bytes that an element's length can say
+_LARGEST = 2**32 - 1  # bytes; the length of an element is stored in 32 bits
 
 
 class MatlabError(UserError):
-    """A MATLAB file that cannot be used; the message says which and why."""
+    """A MATLAB file that cannot be used. The message names the file and the reason."""
 
 
 class _Reader(Protocol):
@@ -39,7 +38,7 @@ class _Reader(Protocol):
 
 
 class _Inflated:
-    """The bytes of a compressed element, first to last."""
+    """A reader of the bytes of a compressed element, from the first to the last."""
 
     def __init__(self, file: BinaryIO, length: int) -> None:
         self._file, self._left, self._inflate = file, length, zlib.decompressobj()
@@ -59,7 +58,7 @@ class _Inflated:
         return b"".join(parts)
 
     def check_end(self) -> None:
-        """Read what is left, few bytes of padding, and with it the checksum."""
+        """Reads what is left, a few bytes of padding, and with them the checksum."""
         while self.read(_CHUNK):
             pass
         if not self._inflate.eof:
@@ -68,7 +67,10 @@ class _Inflated:
 
 @dataclass(frozen=True)
 class _Numbers:
-    """A numeric variable, by a reader that stands where its values begin; `small` are values within their own tag."""
+    """The head of a numeric variable, read by a reader that then stands where its values begin.
+
+    `small` holds the values where they are so few that they lie inside of the element's tag.
+    """
 
     name: str
     shape: tuple[int, ...]
@@ -78,18 +80,20 @@ class _Numbers:
 
 
 def open_array(path: Path, name: str, unpacked: Path) -> NDArray:
-    """A numeric variable of a MATLAB 5 file as a read-only array mapped from disk, in MATLAB's (column-major) order.
+    """Returns a numeric variable of a MATLAB 5 file as a read-only array that is mapped from disk.
 
-    The type is that of the stored values; MATLAB stores whole numbers as small integers, whatever their class.
+    The array has MATLAB's (column-major) order. Its type is that of the stored values: MATLAB
+    stores whole numbers as small integers, whatever their class.
 
     Args:
         path: the file.
         name: of the variable.
-        unpacked: where a compressed variable's values go, and stay; a file of their size that is there already is
-            taken for them. An uncompressed variable is mapped where it lies.
+        unpacked: the file that gets the values of a compressed variable, and keeps them. If a file
+            of their size is already there, it is used. An uncompressed variable is mapped in place.
 
     Raises:
-        MatlabError: no such file, not MATLAB 5, damaged, or without a numeric variable of that name.
+        MatlabError: there is no such file, or it is not MATLAB 5, damaged, or has no numeric
+            variable of that name.
     """
     try:
         with path.open("rb") as file:
@@ -136,7 +140,7 @@ def _open_array(file: BinaryIO, path: Path, name: str, unpacked: Path) -> NDArra
 
 
 def _read_numbers(reader: _Reader, order: str) -> _Numbers | None:
-    """The head of a matrix; None if it is not one of real numbers."""
+    """Reads the head of a matrix. Returns None if it does not hold real numbers."""
     flags = struct.unpack(order + "II", _element(reader, order))[0]
     shape = _element(reader, order)
     name = _element(reader, order).decode("ascii")
@@ -154,7 +158,7 @@ def _read_numbers(reader: _Reader, order: str) -> _Numbers | None:
 
 
 def _tag(reader: _Reader, order: str) -> tuple[int, int, bytes | None]:
-    """Type, length, and the data themselves where the element is a small one."""
+    """Reads an element's type and length, and its data if they are small and lie in the tag."""
     head = _exactly(reader, 8)
     kind, length = struct.unpack(order + "II", head)
     if kind >> 16:
@@ -182,7 +186,7 @@ def _unpack(reader: _Inflated, nbytes: int, target: Path) -> None:
     if target.is_file() and target.stat().st_size == nbytes:
         return
     try:
-        with written_aside(target) as aside, aside.open("wb") as file:
+        with atomic_path(target) as aside, aside.open("wb") as file:
             while nbytes:
                 file.write(_exactly(reader, min(_CHUNK, nbytes)))
                 nbytes -= min(_CHUNK, nbytes)
@@ -197,7 +201,9 @@ def _unpack(reader: _Inflated, nbytes: int, target: Path) -> None:
 def write_cells(
     path: Path, name: str, shape: tuple[int, int], cells: Iterable[NDArray], others: Mapping[str, object]
 ) -> None:
-    """Write a cell array of equally large arrays as an uncompressed MATLAB 5 file, aside first, holding one at a time.
+    """Writes a cell array of equally large arrays as an uncompressed MATLAB 5 file.
+
+    Holds one cell in memory at a time. An error leaves the file that was there before.
 
     Args:
         path: the file.
@@ -207,9 +213,9 @@ def write_cells(
         others: small variables that go into the same file, as scipy writes them.
 
     Raises:
-        ValueError: cells of different shapes or types, too few or too many, or more than 4 GB.
+        ValueError: the cells differ in shape or type, are too few or too many, or exceed 4 GB.
     """
-    with written_aside(path) as aside, aside.open("wb") as file:
+    with atomic_path(path) as aside, aside.open("wb") as file:
         file.write(b"MATLAB 5.0 MAT-file".ljust(116) + b" " * 8 + struct.pack("<H", 0x0100) + b"IM")
         head = _matrix_head(_CELL, shape, name)
         count = 0
@@ -254,5 +260,5 @@ def _padded(element: bytes) -> bytes:
 
 
 def cell_order(shape: tuple[int, int]) -> Iterator[tuple[int, int]]:
-    """All index pairs (row, column) of a cell array in MATLAB's order: the row runs fastest."""
+    """Returns all places (row, column) of a cell array in MATLAB's order: rows change fastest."""
     return ((row, column) for column in range(shape[1]) for row in range(shape[0]))

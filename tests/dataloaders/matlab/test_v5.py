@@ -1,4 +1,4 @@
-"""MATLAB 5 files: read without loading them, written cell by cell; scipy is the other side of every test."""
+"""MATLAB 5 files, mapped from disk and written cell by cell; scipy is the other side of tests."""
 
 import struct
 from collections.abc import Iterator
@@ -12,7 +12,7 @@ import scipy.io
 import scipy.sparse
 from numpy.typing import NDArray
 
-from cycleisp.dataloaders.sidd.matlab import MatlabError, cell_order, open_array, write_cells
+from cycleisp.dataloaders.matlab.v5 import MatlabError, cell_order, open_array, write_cells
 
 TYPES = ["i1", "u1", "i2", "u2", "i4", "u4", "i8", "u8", "f4", "f8"]
 CLASSES = {"f8": 6, "f4": 7, "i1": 8, "u1": 9, "i2": 10, "u2": 11, "i4": 12, "u4": 13, "i8": 14, "u8": 15}
@@ -116,7 +116,7 @@ def test_what_is_larger_than_the_reading_buffer(tmp_path: Path) -> None:
 
 
 def big_endian(name: str, values: NDArray) -> bytes:
-    """A whole file as a machine with the other order of bytes writes it, by the letter of the format."""
+    """Returns a file as a machine of the other byte order writes it, by the format's letter."""
     kind = values.dtype.str[1:]
 
     def element(stored: int, content: bytes) -> bytes:
@@ -138,7 +138,7 @@ def test_files_in_the_other_order_of_bytes(tmp_path: Path, kind: str, shape: tup
     values = some_values(shape, kind)
     path = tmp_path / "a.mat"
     path.write_bytes(big_endian("values", values))
-    np.testing.assert_array_equal(scipy.io.loadmat(path)["values"], values)  # scipy agrees with the hand
+    np.testing.assert_array_equal(scipy.io.loadmat(path)["values"], values)
     np.testing.assert_array_equal(opened(path, "values"), values)
 
 
@@ -157,7 +157,7 @@ def test_whole_numbers_stored_as_small_integers_keep_their_values(tmp_path: Path
 
 
 def refusal(path: Path, name: str = "values") -> str:
-    """The message; nothing is left behind by the attempt."""
+    """Returns the message of a refusal, which must leave nothing behind."""
     with pytest.raises(MatlabError) as refused:
         opened(path, name)
     assert str(refused.value).startswith(f"{path}: ")
@@ -179,7 +179,8 @@ def test_a_file_that_ends_early_is_refused_wherever_it_ends(tmp_path: Path, comp
 def test_damage_inside_compressed_values_is_noticed(tmp_path: Path) -> None:
     """Padding follows these values, so the checksum lies beyond what is needed of the file."""
     content = write(tmp_path / "whole.mat", True, values=some_values((31, 41))).read_bytes()
-    for place in (len(content) // 2, len(content) * 3 // 4, len(content) - 1):  # the last byte is of the checksum
+    # The last byte belongs to the checksum.
+    for place in (len(content) // 2, len(content) * 3 // 4, len(content) - 1):
         path = tmp_path / "damaged.mat"
         path.write_bytes(content[:place] + bytes([content[place] ^ 0x10]) + content[place + 1 :])
         assert "not a whole MATLAB 5 file" in refusal(path)

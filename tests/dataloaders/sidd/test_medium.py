@@ -1,4 +1,4 @@
-"""SIDD-Medium's clean frames as training pairs: the right picture beside the right RAW, lying the same way."""
+"""SIDD-Medium's clean frames as training pairs: the right picture, turned as its RAW."""
 
 from pathlib import Path
 
@@ -8,8 +8,8 @@ import pytest
 from numpy.typing import NDArray
 
 import train_raw2rgb
-from cycleisp.dataloaders.sidd.blocks import SiddError
-from cycleisp.dataloaders.sidd.frames import align, find_sidd_frames
+from cycleisp.dataloaders.sidd.medium import find_sidd_frames, orient_to_raw
+from cycleisp.dataloaders.sidd.scenes import SiddError
 from cycleisp.dataloaders.training.raw_pairs import RawPairStore, prepare
 from cycleisp.networks.cycleisp import CycleISP
 from cycleisp.networks.pretrained import load_network
@@ -22,7 +22,7 @@ HEIGHT, WIDTH = 70, 94
 
 
 def frame(seed: int, pattern: str) -> tuple[NDArray[np.float64], NDArray[np.uint8]]:
-    """A clean mosaic and the picture that a display shows of it: grey, so that any pattern gives the same."""
+    """Returns a clean mosaic and its picture, which is grey, so that any pattern has the same."""
     light = random_picture(HEIGHT, WIDTH, np.uint16, seed)[..., 1].astype(np.float64) / 65535
     picture = np.round(255 * light ** (1 / 2.2)).astype(np.uint8)
     return light, np.repeat(picture[..., None], 3, axis=2)
@@ -90,9 +90,9 @@ def test_a_damaged_raw_is_reported(tmp_path: Path) -> None:
 def test_mirrored_pictures_are_told_from_turned_ones() -> None:
     mosaic, picture = frame(5, "RGGB")
     for flipped in (picture[::-1], picture[:, ::-1], picture.transpose(1, 0, 2)):
-        np.testing.assert_array_equal(align(flipped, mosaic.astype(np.float32), Path("a.png")), picture)
+        np.testing.assert_array_equal(orient_to_raw(flipped, mosaic.astype(np.float32), Path("a.png")), picture)
     with pytest.raises(SiddError, match="does not show"):
-        align(np.zeros_like(picture), mosaic.astype(np.float32), Path("a.png"))
+        orient_to_raw(np.zeros_like(picture), mosaic.astype(np.float32), Path("a.png"))
 
 
 def test_folders_without_frames_hold_none(tmp_path: Path) -> None:

@@ -1,28 +1,23 @@
-"""SIDD's blocks: the validation and the benchmark set as the authors hand them out, and what is known of each scene."""
+"""What is known of SIDD's scenes: camera, Bayer pattern and noise level."""
 
 import csv
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal
 
 import numpy as np
 from numpy.typing import NDArray
 
 from cycleisp.dataloaders.protocols import SIDD_GRID
-from cycleisp.dataloaders.sidd.matlab import open_array
-from cycleisp.dataloaders.sidd.submission import block_shape
 from cycleisp.utils.errors import UserError
-from cycleisp.utils.images import Space
 from cycleisp.utils.raw import bayer
-from cycleisp.utils.weights.files import file_sha256
 
-Split = Literal["validation", "benchmark"]
-SCENES, BLOCKS = SIDD_GRID  # the first two axes of every file
-HOME = "https://www.eecs.yorku.ca/~kamel/sidd/"
+SCENES, BLOCKS = SIDD_GRID  # the first two axes of the validation and benchmark sets
+NOISE_LEVELS_FILE = "noise_level_functions.csv"
+PATTERNS_FILE = "bayer_patterns.csv"
 
-# Bayer patterns of SIDD's five phones (bayer_patterns.csv).
+# The Bayer patterns of SIDD's five phones, as bayer_patterns.csv has them.
 PATTERNS = {"GP": "BGGR", "IP": "RGGB", "S6": "GRBG", "N6": "BGGR", "G4": "BGGR"}
 
 # fmt: off
@@ -45,19 +40,29 @@ VALIDATION_SCENES = (
 # fmt: on
 
 _NAME = re.compile(
-    r"(?P<instance>\d{4})_(?P<scene>\d{3})_(?P<camera>[A-Z0-9]{2})_(?P<iso>\d{5})_(?P<shutter>\d{5})_(?P<illuminant>\d{4})_"
-    r"(?P<brightness>[LNH])"
+    r"(?P<instance>\d{4})_(?P<scene>\d{3})_(?P<camera>[A-Z0-9]{2})_(?P<iso>\d{5})_"
+    r"(?P<shutter>\d{5})_(?P<illuminant>\d{4})_(?P<brightness>[LNH])"
 )
 _BETAS = tuple(f"beta{part}_{color}" for part in (1, 2) for color in "rgb")
 
 
 class SiddError(UserError):
-    """SIDD data that are missing or not as SIDD has them; the message says what to get and where to put it."""
+    """SIDD data that are missing or not as SIDD has them. The message says what to get or mend."""
 
 
 @dataclass(frozen=True)
 class Scene:
-    """What a scene's name tells, e.g. 0009_001_S6_00800_00350_3200_L; `brightness` is L(ow), N(ormal) or H(igh)."""
+    """What the name of a scene says, such as 0009_001_S6_00800_00350_3200_L.
+
+    Attributes:
+        name: as above.
+        instance: the first number, which no other scene has.
+        camera: one of five phones, a key of `PATTERNS`.
+        iso: the sensitivity.
+        shutter: the shutter speed, as in the name.
+        illuminant: the colour temperature of the light in kelvin.
+        brightness: of the light, L(ow), N(ormal) or H(igh).
+    """
 
     name: str
     instance: int
@@ -69,10 +74,10 @@ class Scene:
 
 
 def parse_scene(name: str) -> Scene:
-    """A scene from its name.
+    """Returns what the name of a scene says.
 
     Raises:
-        SiddError: no name of SIDD.
+        SiddError: it is not a name of SIDD.
     """
     match = _NAME.fullmatch(name.strip())
     if match is None:
@@ -81,105 +86,23 @@ def parse_scene(name: str) -> Scene:
     return Scene(name=match[0], camera=match["camera"], brightness=match["brightness"], **numbers)
 
 
-def block_name(index: int) -> tuple[int, int]:
-    """Scene and block of the index-th of all blocks, counted scene by scene: index = scene * 32 + block."""
-    return divmod(index, BLOCKS)
-
-
-# ---------------------------------------------------------------- files
-
-
-def file_names(split: Split, space: Space) -> dict[str, str]:
-    """The .mat files of a split: `noisy` and, for validation, `clean`. Variables are named as the files."""
-    kind = {"raw": "Raw", "srgb": "Srgb"}[space]
-    if split == "benchmark":
-        return {"noisy": f"BenchmarkNoisyBlocks{kind}.mat"}
-    return {"noisy": f"ValidationNoisyBlocks{kind}.mat", "clean": f"ValidationGtBlocks{kind}.mat"}
-
-
-def check_files(data: Path, split: Split, space: Space) -> None:
-    """Make sure that everything a run needs is there.
+def scene_of(path: Path) -> Scene:
+    """Returns the scene of a file of SIDD-Medium, whose folder has the scene's name.
 
     Raises:
-        SiddError: files are missing; the message lists all of them and says where to get them.
+        SiddError: the folder has no name of SIDD.
     """
-    needed = [*file_names(split, space).values()] + ["noise_level_functions.csv"] * (space == "raw")
-    missing = [name for name in needed if not (data / name).is_file()]
-    if not missing:
-        return
-    lines = [f"  {'missing' if name in missing else 'found  '}  {data / name}" for name in needed]
-    raise SiddError(
-        f"SIDD's {split} set ({space}) is not complete in {data}. Needed:\n"
-        + "\n".join(lines)
-        + f"\nGet them from {HOME} (validation and benchmark blocks, noise level functions) and put them there."
-    )
-
-
-def file_hashes(data: Path, split: Split, space: Space, scenes: Path | None) -> dict[str, str]:
-    """SHA-256 of every file that the results depend on, by file name; that of the scenes as `scenes`.
-
-    Raises:
-        SiddError: a file cannot be read.
-    """
-    files = {name: data / name for name in file_names(split, space).values()}
-    if space == "raw":
-        known = {name: data / name for name in ("noise_level_functions.csv", "bayer_patterns.csv")}
-        files |= {name: path for name, path in known.items() if path.is_file()}
-        files |= {"scenes": scenes} if scenes is not None else {}
-    try:
-        return {name: file_sha256(path) for name, path in files.items()}
-    except OSError as error:
-        raise SiddError(f"{error.filename}: cannot be read ({error.strerror})") from None
-
-
-class SiddBlocks:
-    """The 40 x 32 blocks of one file, read one at a time.
-
-    Args:
-        path: a file of `file_names`.
-        space: of its blocks.
-        unpacked: folder for the values of a compressed file, 250 to 340 MB.
-
-    Raises:
-        SiddError: another shape or type than SIDD's.
-        MatlabError: no MATLAB 5 file, damaged, or without the variable.
-    """
-
-    def __init__(self, path: Path, space: Space, unpacked: Path) -> None:
-        self.path, self._space = path, space
-        self._values = open_array(path, path.stem, unpacked / f"{path.stem}.bin")
-        shape = (SCENES, BLOCKS, *block_shape(space))
-        kind = np.dtype(np.uint8 if space == "srgb" else np.float32)
-        if self._values.shape != shape or self._values.dtype.newbyteorder("=") != kind:
-            raise SiddError(
-                f"{path}: {path.stem} is {self._values.shape} of {self._values.dtype}, SIDD's is {shape} of {kind}"
-            )
-
-    def __len__(self) -> int:
-        return SCENES * BLOCKS
-
-    def __getitem__(self, index: int) -> NDArray:
-        """Block number scene * 32 + block: (256, 256, 3) uint8, or (256, 256) float32 in [0, 1].
-
-        Raises:
-            SiddError: RAW that leaves [0, 1].
-        """
-        block = np.ascontiguousarray(self._values[block_name(index)])
-        if self._space == "srgb":
-            return block
-        if not (block.min() >= 0 and block.max() <= 1):
-            raise SiddError(f"{self.path}: block {block_name(index)} leaves [0, 1]: {block.min():g}..{block.max():g}")
-        return block.astype(np.float32)
-
-
-# ---------------------------------------------------------------- scenes
+    return parse_scene(path.parent.absolute().name)
 
 
 def read_scenes(path: Path | None) -> list[Scene]:
-    """The scenes in the order of the blocks' first axis: those of a text file with 40 names, or the validation set's.
+    """Returns the scenes in the order of the blocks' first axis.
+
+    Args:
+        path: a text file with 40 names; None takes the scenes of the validation set.
 
     Raises:
-        SiddError: unreadable, not 40, or no names of SIDD.
+        SiddError: the file cannot be read, or does not hold 40 names of SIDD.
     """
     if path is None:
         return [parse_scene(name) for name in VALIDATION_SCENES]
@@ -193,10 +116,12 @@ def read_scenes(path: Path | None) -> list[Scene]:
 
 
 def read_patterns(path: Path) -> dict[str, str]:
-    """Bayer pattern of each camera from bayer_patterns.csv; SIDD's five where the file is absent.
+    """Returns the Bayer pattern of each camera from bayer_patterns.csv, which may be absent.
+
+    Without the file the patterns are those of SIDD's five phones.
 
     Raises:
-        SiddError: no such columns, or an unknown pattern.
+        SiddError: a column is missing, or a pattern is unknown.
     """
     if not path.is_file():
         return dict(PATTERNS)
@@ -210,22 +135,28 @@ def read_patterns(path: Path) -> dict[str, str]:
 
 
 def pattern_of(scene: Scene, patterns: Mapping[str, str]) -> str:
-    """The pattern of a scene's camera. Raises SiddError for an unknown camera: a guess would spoil the score."""
+    """Returns the Bayer pattern of a scene's camera.
+
+    Raises:
+        SiddError: the camera is unknown. A guess would spoil the score.
+    """
     if scene.camera not in patterns:
         raise SiddError(f"{scene.name}: camera {scene.camera} has no known Bayer pattern; add it to bayer_patterns.csv")
     return patterns[scene.camera]
 
 
 def read_noise_levels(path: Path, scenes: Sequence[Scene]) -> NDArray[np.float32]:
-    """Shot and read noise of each scene's planes R, G_r, G_b, B from noise_level_functions.csv.
+    """Reads the noise levels of some scenes from noise_level_functions.csv.
 
-    A straight line that was fitted to measurements can cross 0 below black: a negative read noise counts as 0.
+    The levels were fitted to measurements as straight lines, which can cross 0 below black. A
+    negative read noise therefore counts as 0.
 
     Returns:
-        (scenes, 2, 4): variance = [:, 0] * x + [:, 1].
+        (scenes, 2, 4), the shot noise [:, 0] and read noise [:, 1] of the planes R, G_r, G_b, B:
+        variance = shot_noise * x + read_noise.
 
     Raises:
-        SiddError: columns or scenes are missing, or a value is no variance.
+        SiddError: columns or scenes are missing, or a value is not a variance.
     """
     known: dict[str, NDArray[np.float32]] = {}
     for row in _rows(path, _BETAS):
@@ -246,7 +177,7 @@ def read_noise_levels(path: Path, scenes: Sequence[Scene]) -> NDArray[np.float32
 
 
 def _rows(path: Path, columns: Sequence[str]) -> list[dict[str, str]]:
-    """The rows of a CSV; column names in lower case, without blanks."""
+    """Reads the rows of a CSV. Column names are in lower case, without blanks around them."""
     try:
         with path.open(newline="", encoding="utf-8-sig") as file:
             reader = csv.reader(file)

@@ -1,0 +1,49 @@
+"""MATLAB v7.3 files: what is wrong with one is its own fault, and other scales are found."""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from cycleisp.dataloaders.matlab.v73 import open_v73, wrong_scale
+from cycleisp.utils.errors import UserError
+from tests.support.dnd import write_array
+
+
+def complaint(reason: str) -> UserError:
+    return UserError(f"bad file ({reason})")
+
+
+def test_arrays_appear_transposed(tmp_path: Path) -> None:
+    values = np.arange(24, dtype=np.float32).reshape(2, 4, 3)
+    with open_v73(write_array(tmp_path / "a.mat", "x", values), complaint) as file:
+        np.testing.assert_array_equal(file["x"][()], values.T)
+
+
+def test_whatever_goes_wrong_is_the_fault_of_the_file(tmp_path: Path) -> None:
+    path = write_array(tmp_path / "a.mat", "x", np.zeros((2, 2)))
+    with pytest.raises(UserError, match=r"bad file .*'y' doesn't exist"), open_v73(path, complaint) as file:
+        file["y"]
+    with pytest.raises(UserError, match=r"bad file .another shape."), open_v73(path, complaint):
+        raise ValueError("another shape")
+    path.write_bytes(path.read_bytes()[:-100])
+    with pytest.raises(UserError, match="bad file"), open_v73(path, complaint):
+        pass
+    with pytest.raises(UserError, match="bad file"), open_v73(tmp_path / "nowhere.mat", complaint):
+        pass
+
+
+def test_other_errors_pass_through(tmp_path: Path) -> None:
+    path = write_array(tmp_path / "a.mat", "x", np.zeros((2, 2)))
+    with pytest.raises(KeyboardInterrupt), open_v73(path, complaint):
+        raise KeyboardInterrupt
+
+
+@pytest.mark.parametrize("values", [[0, 1], [-0.5, 1.5], [-1, 2]])
+def test_values_around_the_unit_interval_are_on_its_scale(values: list[float]) -> None:
+    assert wrong_scale(np.array(values)) is None
+
+
+@pytest.mark.parametrize("values", [[0, 255], [-2, 0], [0, np.nan], [0, np.inf]])
+def test_values_far_from_it_are_not(values: list[float]) -> None:
+    assert str(wrong_scale(np.array(values))).startswith("expected values in [0, 1], got ")
