@@ -1,27 +1,31 @@
-"""Going on from a smaller network: what it knows is kept, groups that are new begin as the identity."""
+"""Starting the training of a denoiser from a smaller one.
+
+The weights of the smaller network are kept, and groups that it lacks begin as the identity.
+"""
 
 from torch import nn
 
 from cycleisp.networks.blocks import RRG
 from cycleisp.networks.denoiser import RawDenoiser, SrgbDenoiser
 from cycleisp.networks.pretrained import find_weights, load_network
-from cycleisp.utils.weights.files import WeightsError
+from cycleisp.utils.weights.errors import WeightsError
 
-SETTINGS = ("stabilized", "multiple")  # of a denoiser that its parameters do not tell
+SETTINGS = ("stabilized", "multiple")  # of a denoiser, which its parameters do not show
 
 
 def go_on_from(network: SrgbDenoiser | RawDenoiser, name_or_path: str) -> None:
-    """Fill a denoiser from weights of the same sizes, or of fewer groups.
+    """Fills a denoiser with weights of a network of the same sizes, or of fewer groups.
 
-    Groups that the weights lack come last and give out what they are given, until they are trained: the network begins
-    with the very results of the smaller one.
+    Groups that the weights lack come last, and return their input until they are trained. So the
+    network begins with exactly the results of the smaller one.
 
     Args:
         network: freshly built; changed in place.
         name_or_path: as `networks.pretrained.load_network` takes it.
 
     Raises:
-        WeightsError: as `load_network`; or sizes that differ in more than the number of groups, or more groups.
+        WeightsError: as `load_network`; or sizes that differ in more than the number of groups, or
+            more groups.
     """
     smaller = load_network(name_or_path, type(network))
     known, wanted = smaller.state_dict(), network.state_dict()

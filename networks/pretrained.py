@@ -1,46 +1,29 @@
-"""Networks from weight files: of a registered name, fetched where they are missing, or of a path."""
+"""Networks from weight files: by a name of the registry, fetched if missing, or by a path."""
 
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
-from typing import Any, Literal, TypeVar
+from typing import Any, TypeVar, cast
 
 from torch import nn
 
+from cycleisp import networks
 from cycleisp.networks import blocks
-from cycleisp.networks.cycleisp import CycleISP, GuidedRaw2Rgb
+from cycleisp.networks.cycleisp import CycleISP
 from cycleisp.networks.denoiser import RawDenoiser, SrgbDenoiser
-from cycleisp.networks.raw2rgb import ColorCorrection, Raw2Rgb
-from cycleisp.networks.rgb2raw import Rgb2Raw
+from cycleisp.utils.images import Space
 from cycleisp.utils.weights import registry
 from cycleisp.utils.weights.download import fetch
-from cycleisp.utils.weights.files import (
-    RELEASED_SUFFIXES,
-    WeightsError,
-    file_sha256,
-    load_weights,
-    read_metadata,
-    read_released,
-)
-from cycleisp.utils.weights.released_layout import BRANCHES
+from cycleisp.utils.weights.errors import WeightsError
+from cycleisp.utils.weights.files import file_sha256, load_weights, read_metadata
+from cycleisp.utils.weights.kinds import KINDS, default_sizes, denoisers_of
+from cycleisp.utils.weights.released_files import RELEASED_SUFFIXES, read_released
+from cycleisp.utils.weights.released_layout import BRANCHES, LayoutError, denoised_space, describe
 
-SHIPPED_DENOISERS = {False: "compact_srgb", True: "compact_raw"}  # whether for RAW -> name
+SHIPPED_DENOISERS: Mapping[Space, str] = {"srgb": "compact_srgb", "raw": "compact_raw"}
+CLASSES: dict[str, type[nn.Module]] = {kind: getattr(networks, kind) for kind in KINDS}
 Sizes = Mapping[str, Any]
+Denoiser = SrgbDenoiser | RawDenoiser
 Network = TypeVar("Network", bound=nn.Module)
-
-
-def _guided_raw2rgb(sizes: Sizes) -> GuidedRaw2Rgb:
-    return GuidedRaw2Rgb(Raw2Rgb(**sizes["raw2rgb"]), ColorCorrection(**sizes["color_correction"]))
-
-
-BUILDERS: dict[str, Callable[[Sizes], nn.Module]] = {
-    "Rgb2Raw": lambda sizes: Rgb2Raw(**sizes["rgb2raw"]),
-    "Raw2Rgb": lambda sizes: Raw2Rgb(**sizes["raw2rgb"]),
-    "ColorCorrection": lambda sizes: ColorCorrection(**sizes["color_correction"]),
-    "GuidedRaw2Rgb": _guided_raw2rgb,
-    "CycleISP": lambda sizes: CycleISP(Rgb2Raw(**sizes["rgb2raw"]), _guided_raw2rgb(sizes)),
-    "RawDenoiser": lambda sizes: RawDenoiser(**sizes["denoiser"], stabilized=sizes.get("stabilized", False)),
-    "SrgbDenoiser": lambda sizes: SrgbDenoiser(**sizes["denoiser"]),
-}
 
 # Files of a folder of released CycleISP weights -> the part of CycleISP that each fills.
 RELEASED_ISP = {
@@ -50,157 +33,212 @@ RELEASED_ISP = {
 }
 
 
+# ---------------------------------------------------------------- networks with random weights
+
+
 def build(kind: str, sizes: Sizes, save_memory: bool = False) -> nn.Module:
-    """A network with random weights.
+    """Builds a network with random weights.
 
     Args:
-        kind: a key of BUILDERS.
-        sizes: one mapping of arguments a branch.
+        kind: one of `utils.weights.kinds.KINDS`.
+        sizes: for each part of that kind the arguments, as the header of a weight file states them.
         save_memory: train it with less memory, see `networks.blocks.save_memory`.
     """
-    network = BUILDERS[kind](sizes)
+    network = _build(kind, sizes)
     if save_memory:
         blocks.save_memory(network)
     return network
 
 
+def _build(kind: str, sizes: Sizes) -> nn.Module:
+    entry = KINDS[kind]
+    if entry.branches:
+        return CLASSES[kind](*(_build(branch, sizes) for branch in entry.branches))
+    options = {option: sizes[option] for option in entry.options if option in sizes}
+    return CLASSES[kind](**sizes[entry.part], **options)
+
+
+# ---------------------------------------------------------------- networks with weights
+
+
 def find_weights(name_or_path: str | Path) -> Path:
-    """The file or folder meant by a name of the registry, as `compact_isp`, or by a path. What is missing is fetched.
+    """Returns the file or folder of a name of the registry, such as `compact_isp`, or of a path.
+
+    A registered file that is missing is fetched.
 
     Raises:
-        WeightsError: neither; the message lists the names.
+        WeightsError: neither a file nor a name; the message lists the names.
         DownloadError: a missing file that no source gives.
     """
     if Path(name_or_path).exists():
         return Path(name_or_path)
-    known = registry.read_registry(registry.FOLDER)
+    known = registry.read_registry()
     entry = known.find(str(name_or_path))
     if entry is None:
         raise WeightsError(f"{name_or_path}: neither a file nor shipped weights; {known.names()}")
-    paths = [fetch(weights, registry.FOLDER) for weights in known.members(entry)]
+    paths = [fetch(weights, registry.folder_of(weights)) for weights in known.members(entry)]
     return paths[0] if isinstance(entry, registry.Weights) else paths[0].parent
 
 
-def _registered(name_or_path: str | Path) -> registry.Weights | registry.Bundle | None:
-    """The registry's entry, unless a path is meant."""
-    if Path(name_or_path).exists():
-        return None
-    return registry.read_registry(registry.FOLDER).find(str(name_or_path))
+def weights_sha256(name_or_path: str | Path) -> str:
+    """Returns the SHA-256 of a weight file; of a folder of released files all three, joined by `+`.
+
+    Raises:
+        WeightsError, DownloadError: as `find_weights`.
+    """
+    path = find_weights(name_or_path)
+    files = [path / name for name in RELEASED_ISP] if path.is_dir() else [path]
+    return "+".join(file_sha256(file) for file in files)
 
 
 def load_network(name_or_path: str | Path, expected: type[Network]) -> Network:
-    """Build and fill a network; ready for inference.
+    """Builds a network and fills it with weights, ready for inference.
 
     Args:
-        name_or_path: name of the registry or path. Of a safetensors file the header says what it holds; a `.pth` in the
-            released layout has the sizes of the registry, by path those of the paper. A CycleISP may also come from a
-            folder that holds the three released files rgb2raw_joint.pth, raw2rgb_joint.pth and ccm_joint.pth.
+        name_or_path: name of the registry or path. The header of a safetensors file says what it
+            holds. A `.pth` in the released layout has the sizes of the registry, by path those of
+            the paper. A CycleISP may also come from a folder that holds the three released files
+            rgb2raw_joint.pth, raw2rgb_joint.pth and ccm_joint.pth.
         expected: the class of networks/ that the caller can use.
 
     Raises:
         WeightsError: no such weights, damaged, of another network, or without its sizes.
         DownloadError: a missing file that no source gives.
     """
-    entry = _registered(name_or_path)
-    if entry is not None and entry.network != expected.__name__:  # before anything is fetched
-        raise WeightsError(f"{name_or_path}: is a {entry.network}, a {expected.__name__} is needed here")
-    path = find_weights(name_or_path)
-    network: nn.Module
-    if path.is_dir():
-        network = _load_released_isp(path, expected)
+    network = _load(name_or_path, [expected.__name__])
+    assert isinstance(network, expected)
+    return network
+
+
+def load_any(name_or_path: str | Path) -> nn.Module:
+    """Builds the network that some weights hold, whatever its kind, ready for inference.
+
+    Args:
+        name_or_path: as `load_network` takes it. A `.pth` in the released layout, given by path, is
+            recognised by its shapes.
+
+    Raises:
+        WeightsError, DownloadError: as `load_network`; or a released file that two networks fit.
+    """
+    wanted = list(KINDS)
+    if _registered(name_or_path) is None:
+        path = find_weights(name_or_path)
+        if path.is_file() and path.suffix in RELEASED_SUFFIXES and "network" not in read_metadata(path):
+            try:
+                wanted = [describe(read_released(path))[0]]
+            except LayoutError as error:
+                raise WeightsError(f"{path}: {error}") from None
+    return _load(name_or_path, wanted)
+
+
+def load_cycleisp(name_or_path: str | Path) -> tuple[CycleISP, str]:
+    """Returns a CycleISP ready for inference, and its hash as `weights_sha256` returns it.
+
+    Raises:
+        WeightsError, DownloadError: as `load_network`.
+    """
+    return load_network(name_or_path, CycleISP), weights_sha256(name_or_path)
+
+
+def load_denoiser(name_or_path: str | Path, space: Space) -> tuple[Denoiser, str]:
+    """Returns a denoiser for images of a space, ready for inference, and the SHA-256 of its file.
+
+    Raises:
+        WeightsError, DownloadError: as `load_network`.
+    """
+    return cast(Denoiser, _load(name_or_path, denoisers_of(space))), weights_sha256(name_or_path)
+
+
+def load_denoisers(
+    name_or_path: str | Path | None, spaces: Collection[Space]
+) -> tuple[SrgbDenoiser | None, RawDenoiser | None]:
+    """Returns the denoisers for photos and for RAW, ready for inference.
+
+    Args:
+        name_or_path: one denoiser, of either space, as `load_network` takes it; the other one is
+            then None. None loads the shipped ones.
+        spaces: which of the shipped ones to load; the others are None.
+
+    Raises:
+        WeightsError, DownloadError: as `load_network`; or the file holds no denoiser.
+    """
+    if name_or_path is None:
+        chosen: dict[Space, str | Path] = {space: SHIPPED_DENOISERS[space] for space in spaces}
     else:
-        kind, sizes = _contents(path, entry, expected)
-        if kind not in BUILDERS or not isinstance(sizes, dict):
+        chosen = {_space_of(name_or_path): name_or_path}
+    loaded = {space: _load(weights, denoisers_of(space)) for space, weights in chosen.items()}
+    return cast(SrgbDenoiser | None, loaded.get("srgb")), cast(RawDenoiser | None, loaded.get("raw"))
+
+
+def _load(name_or_path: str | Path, wanted: Sequence[str]) -> nn.Module:
+    """Builds and fills a network, which must be of a wanted kind."""
+    needed = f"a {' or '.join(wanted)} is needed here"
+    entry = _registered(name_or_path)
+    if entry is not None and entry.network not in wanted:  # before anything is fetched
+        raise WeightsError(f"{name_or_path}: is a {entry.network}, {needed}")
+    path = find_weights(name_or_path)
+    if path.is_dir():
+        if "CycleISP" not in wanted:
+            raise WeightsError(f"{path}: a folder serves as CycleISP; {needed}")
+        network = _load_released_isp(path)
+    else:
+        kind, sizes = _contents(path, entry, wanted)
+        if kind not in KINDS or not isinstance(sizes, dict):
             raise WeightsError(f"{path}: its header does not say which network it holds; load it with load_weights")
-        if kind != expected.__name__:
-            raise WeightsError(f"{path}: holds a {kind}, a {expected.__name__} is needed here")
+        if kind not in wanted:
+            raise WeightsError(f"{path}: holds a {kind}, {needed}")
         try:
             network = build(str(kind), sizes)
         except (KeyError, TypeError, ValueError) as error:
             raise WeightsError(f"{path}: its sizes are none of a {kind} of this version ({error})") from None
         load_weights(network, path)
-    assert isinstance(network, expected)
     return network.eval().requires_grad_(False)
 
 
+def _registered(name_or_path: str | Path) -> registry.Weights | registry.Bundle | None:
+    """Returns the registry's entry, or None where a path is meant."""
+    if Path(name_or_path).exists():
+        return None
+    return registry.read_registry().find(str(name_or_path))
+
+
 def _contents(
-    path: Path, entry: registry.Weights | registry.Bundle | None, expected: type[nn.Module]
+    path: Path, entry: registry.Weights | registry.Bundle | None, wanted: Sequence[str]
 ) -> tuple[object, object]:
-    """Network and sizes by the file's own word. The authors' files say nothing: by the registry's, or the paper's."""
+    """Returns the kind of network and the sizes that a file states.
+
+    The authors' files state nothing. For them the registry's are returned, or by path the first
+    wanted kind that such files can hold, with the paper's sizes.
+    """
     said = read_metadata(path)
     if "network" in said or path.suffix not in RELEASED_SUFFIXES:
         return said.get("network"), said.get("sizes")
     if isinstance(entry, registry.Weights):
-        return entry.network, entry.sizes.arguments()
-    if expected.__name__ not in BRANCHES:
-        raise WeightsError(f"{path}: released files hold one branch each; {expected.__name__} is none")
-    return expected.__name__, {BRANCHES[expected.__name__][0]: {}}
+        return entry.network, entry.sizes.model_dump(exclude_none=True)
+    possible = [kind for kind in wanted if kind in BRANCHES]
+    if not possible:
+        raise WeightsError(f"{path}: released files hold one branch each; {' or '.join(wanted)} is none")
+    return possible[0], default_sizes(possible[0])
 
 
-def load_cycleisp(name_or_path: str | Path) -> tuple[CycleISP, str]:
-    """A CycleISP ready for inference, and the SHA-256 of its weights (of all three files of a released folder).
-
-    Raises:
-        WeightsError: as `load_network`.
-    """
-    network = load_network(name_or_path, CycleISP)
-    path = find_weights(name_or_path)
-    files = [path / name for name in RELEASED_ISP] if path.is_dir() else [path]
-    return network, "+".join(file_sha256(file) for file in files)
-
-
-def load_denoisers(
-    name_or_path: str | None, spaces: Collection[bool]
-) -> tuple[SrgbDenoiser | None, RawDenoiser | None]:
-    """The denoisers for photos and for RAW, ready for inference.
-
-    Args:
-        name_or_path: one denoiser, of either kind, as `load_network` takes it; the other is then None. None takes the
-            shipped ones.
-        spaces: what is needed of the shipped ones: False for photos, True for RAW.
-
-    Raises:
-        WeightsError: as `load_network`; or the file holds no denoiser.
-    """
-    if name_or_path is None:
-        srgb = load_network(SHIPPED_DENOISERS[False], SrgbDenoiser) if False in spaces else None
-        raw = load_network(SHIPPED_DENOISERS[True], RawDenoiser) if True in spaces else None
-    elif _holds_raw_denoiser(name_or_path):
-        srgb, raw = None, load_network(name_or_path, RawDenoiser)
-    else:
-        srgb, raw = load_network(name_or_path, SrgbDenoiser), None
-    return srgb, raw
-
-
-def load_denoiser(name_or_path: str | Path, space: Literal["raw", "srgb"]) -> tuple[SrgbDenoiser | RawDenoiser, str]:
-    """The denoiser of a space, ready for inference, and the SHA-256 of its file.
-
-    Raises:
-        WeightsError: as `load_network`.
-    """
-    kinds: dict[str, type[SrgbDenoiser | RawDenoiser]] = {"raw": RawDenoiser, "srgb": SrgbDenoiser}
-    return load_network(name_or_path, kinds[space]), file_sha256(find_weights(name_or_path))
-
-
-def _holds_raw_denoiser(name_or_path: str) -> bool:
+def _space_of(name_or_path: str | Path) -> Space:
+    """Returns the space of the images that a denoiser is for; `srgb` for other networks."""
     entry = _registered(name_or_path)
     if entry is not None:
-        return entry.network == "RawDenoiser"
+        return KINDS[entry.network].denoises or "srgb"
     path = find_weights(name_or_path)
     said = {} if path.is_dir() else read_metadata(path)
-    if "network" in said or path.suffix not in RELEASED_SUFFIXES:
-        return said.get("network") == "RawDenoiser"
-    first = read_released(path).get("head.0.weight")
-    return first is not None and first.shape[1:2] == (8,)  # RAW and its variance; photos have 3
+    if "network" in said or path.is_dir() or path.suffix not in RELEASED_SUFFIXES:
+        kind = KINDS.get(str(said.get("network")))
+        return (kind and kind.denoises) or "srgb"
+    return denoised_space(read_released(path)) or "srgb"
 
 
-def _load_released_isp(folder: Path, expected: type[nn.Module]) -> nn.Module:
-    if expected is not CycleISP:
-        raise WeightsError(f"{folder}: a folder serves as CycleISP; a {expected.__name__} is needed here")
+def _load_released_isp(folder: Path) -> nn.Module:
     missing = [name for name in RELEASED_ISP if not (folder / name).is_file()]
     if missing:
         raise WeightsError(f"{folder}: a folder serves as released CycleISP weights, it lacks {', '.join(missing)}")
-    network = CycleISP(Rgb2Raw(), GuidedRaw2Rgb(Raw2Rgb(), ColorCorrection()))
+    network = build("CycleISP", default_sizes("CycleISP"))
     for name, part in RELEASED_ISP.items():
         load_weights(network.get_submodule(part), folder / name)
     return network

@@ -1,8 +1,7 @@
-"""What several test files share: a tiny CycleISP, test pictures, and both as files."""
+"""Fixtures that many tests share: tiny networks and their files, photos, a folder of weights."""
 
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pytest
@@ -11,23 +10,18 @@ from numpy.typing import NDArray
 
 from cycleisp.networks import pretrained
 from cycleisp.networks.cycleisp import CycleISP
-from cycleisp.utils.weights import registry
+from cycleisp.utils.weights import folders
 from cycleisp.utils.weights.files import save_weights
 from tests.support.pictures import random_picture, write_png
-
-_BRANCH = {"width": 8, "num_groups": 1, "num_blocks": 1, "reduction": 8}
-TINY_SIZES: dict[str, dict[str, Any]] = {
-    "rgb2raw": {**_BRANCH, "unshuffle": 2},
-    "raw2rgb": _BRANCH,
-    "color_correction": {**_BRANCH, "unshuffle": 2},
-}
-
-DENOISER_SIZES = {"denoiser": {"width": 8, "num_groups": 1, "num_blocks": 1, "reduction": 4, "unshuffle": 2}}
+from tests.support.weights import DENOISER_SIZES, TINY_SIZES
 
 
 @pytest.fixture(scope="session")
 def tiny_isp() -> CycleISP:
-    """Random weights that never change; RAW and sRGB come out around middle grey, so that little of it is clipped."""
+    """A CycleISP with random weights that never change.
+
+    RAW and sRGB come out around middle grey, so that little of them is clipped.
+    """
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(20)
         network = pretrained.build("CycleISP", TINY_SIZES)
@@ -48,7 +42,7 @@ def tiny_weights(tiny_isp: CycleISP, tmp_path_factory: pytest.TempPathFactory) -
 
 @pytest.fixture(scope="session")
 def weights(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
-    """Random and identity denoisers of either space, by name: srgb, raw, srgb-identity, raw-identity."""
+    """Files of denoisers, random and identity, by name: srgb, raw, srgb-identity, raw-identity."""
     folder = tmp_path_factory.mktemp("weights")
     paths = {}
     with torch.random.fork_rng(devices=[]):
@@ -65,16 +59,22 @@ def weights(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
 
 @pytest.fixture
 def models(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """A folder of weights in place of pretrained_models, its registry not yet written."""
-    folder = tmp_path / "models"
-    folder.mkdir()
-    monkeypatch.setattr(registry, "FOLDER", folder)
+    """The folder of weights of a checkout, in place of the real one; it has no registry yet.
+
+    Fetched files come to lie there, too, and never in a real folder.
+    """
+    folder = tmp_path / "checkout" / "pretrained_models"
+    folder.mkdir(parents=True)
+    (folder.parent / "setup.py").touch()  # which makes it a checkout
+    monkeypatch.setattr(folders, "SHIPPED", folder)
+    monkeypatch.delenv(folders.VARIABLE, raising=False)
+    monkeypatch.setenv("TORCH_HOME", str(tmp_path / "torch"))
     return folder
 
 
 @pytest.fixture
 def photo_file(tmp_path: Path) -> Callable[..., Path]:
-    """`photo_file("photos/a.png", 24, 32, np.uint16)` writes a random photo below tmp_path."""
+    """A function: `photo_file("photos/a.png", 24, 32, np.uint16)` writes a photo below tmp_path."""
 
     def write(name: str, height: int = 24, width: int = 32, dtype: type = np.uint8, seed: int = 0) -> Path:
         picture: NDArray = random_picture(height, width, dtype, seed)

@@ -1,4 +1,4 @@
-"""A larger network goes on from a smaller one: with its results, and with everything to learn."""
+"""A larger network starts from a smaller one: with its results, and all new parameters learn."""
 
 from pathlib import Path
 from typing import Any
@@ -9,7 +9,8 @@ from torch import Tensor
 
 from cycleisp.networks import RawDenoiser, SrgbDenoiser
 from cycleisp.networks.growth import go_on_from
-from cycleisp.utils.weights.files import WeightsError, save_weights
+from cycleisp.utils.weights.errors import WeightsError
+from cycleisp.utils.weights.files import save_weights
 
 SIZES: dict[str, Any] = {"width": 8, "num_groups": 2, "num_blocks": 2, "reduction": 2}
 
@@ -19,7 +20,7 @@ def image(channels: int) -> Tensor:
 
 
 def stored(path: Path, seed: int = 3) -> SrgbDenoiser:
-    """A small denoiser with a strong correction, and its file."""
+    """Makes a small denoiser with a strong correction, and its file."""
     torch.manual_seed(seed)
     network = SrgbDenoiser(**SIZES)
     network.tail.weight.data *= 20
@@ -38,7 +39,7 @@ def test_a_network_with_more_groups_begins_with_the_smaller_ones_results(groups:
 
 
 def test_new_groups_learn(tmp_path: Path) -> None:
-    """Their closing convolution at the first step, all that lies before it from the second on."""
+    """A new group's last convolution learns at the first step, the others from the second on."""
     stored(tmp_path / "small.safetensors")
     large = SrgbDenoiser(**SIZES | {"num_groups": 3})
     go_on_from(large, str(tmp_path / "small.safetensors"))
@@ -73,7 +74,7 @@ def test_what_is_no_larger_network_is_refused(change: dict[str, int], tmp_path: 
 
 
 def test_a_network_that_sees_raw_otherwise_is_refused(tmp_path: Path) -> None:
-    """Its parameters would fit."""
+    """The parameters alone would fit."""
     small = RawDenoiser(**SIZES)
     save_weights(tmp_path / "small.safetensors", small, {"network": "RawDenoiser", "sizes": {"denoiser": SIZES}})
     with pytest.raises(WeightsError, match="must have its sizes"):

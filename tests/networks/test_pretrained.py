@@ -1,4 +1,4 @@
-"""Weights by name: from a registry of the test's own, fetched from a folder."""
+"""Weights by name and by path, with registries of the tests' own that fetch from a folder."""
 
 import hashlib
 from collections.abc import Callable
@@ -10,23 +10,29 @@ import torch
 from torch import nn
 
 from cycleisp.networks import CycleISP, Raw2Rgb, RawDenoiser, Rgb2Raw, SrgbDenoiser
-from cycleisp.networks.pretrained import build, find_weights, load_cycleisp, load_denoisers, load_network
-from cycleisp.utils.config import ColorCorrectionSizes, DenoiserSizes, Raw2RgbSizes, Rgb2RawSizes
-from cycleisp.utils.weights.download import DownloadError
-from cycleisp.utils.weights.files import WeightsError, save_weights, write_released
+from cycleisp.networks.pretrained import (
+    build,
+    find_weights,
+    load_any,
+    load_cycleisp,
+    load_denoiser,
+    load_denoisers,
+    load_network,
+    weights_sha256,
+)
+from cycleisp.utils.weights.errors import DownloadError, WeightsError
+from cycleisp.utils.weights.files import save_weights
+from cycleisp.utils.weights.kinds import KINDS
+from cycleisp.utils.weights.released_files import write_released
 from cycleisp.utils.weights.released_layout import BRANCHES, to_released
 from denoise import main as denoise
 from tests.support.pictures import random_picture, write_png
 from tests.support.scripts import call_script
-from tests.utils.weights.test_registry import ENTRY, write_registry
+from tests.support.weights import ENTRY, write_registry
 
 TINY = {"denoiser": {"width": 8, "num_groups": 1, "num_blocks": 2, "reduction": 4, "unshuffle": 1}}
 PAPER: dict[str, dict[str, Any]] = {
-    "Rgb2Raw": {"rgb2raw": Rgb2RawSizes().model_dump()},
-    "Raw2Rgb": {"raw2rgb": Raw2RgbSizes().model_dump()},
-    "ColorCorrection": {"color_correction": ColorCorrectionSizes().model_dump()},
-    "RawDenoiser": {"denoiser": DenoiserSizes().model_dump()},
-    "SrgbDenoiser": {"denoiser": DenoiserSizes().model_dump()},
+    name: {part: sizes().model_dump() for part, sizes in kind.parts.items()} for name, kind in KINDS.items()
 }
 
 
@@ -37,7 +43,7 @@ def network_of(kind: str, sizes: dict[str, Any], seed: int = 5) -> nn.Module:
 
 
 def write_silent(path: Path, network: nn.Module, sizes: dict[str, Any]) -> Path:
-    """A file in the released layout that does not say what it holds, as the authors' ones."""
+    """Writes a file in the released layout that does not say what it holds, like the authors'."""
     path.parent.mkdir(parents=True, exist_ok=True)
     write_released(path, to_released(network.state_dict(), type(network).__name__, sizes), {})
     return path
@@ -52,7 +58,10 @@ def same(one: nn.Module, other: nn.Module) -> bool:
 
 @pytest.fixture
 def offered(tmp_path: Path) -> Callable[..., tuple[nn.Module, dict[str, Any]]]:
-    """`offered("name", "SrgbDenoiser", sizes)`: a network, and a registry entry that fetches it as a silent .pth."""
+    """A function: `offered("name", "SrgbDenoiser", sizes)` returns a network and a registry entry.
+
+    The entry fetches the network as a .pth that does not say what it holds.
+    """
 
     def offer(name: str, kind: str, sizes: dict[str, Any], **changes: Any) -> tuple[nn.Module, dict[str, Any]]:
         network = network_of(kind, sizes)
@@ -82,13 +91,13 @@ def test_denoisers_by_name_and_by_path(models: Path, offered: Offer, tmp_path: P
     srgb, srgb_entry = offered("b", "SrgbDenoiser", TINY)
     write_registry(models, raw_entry, srgb_entry)
     for name, expected in (("a", (None, raw)), ("b", (srgb, None))):
-        for found, wanted in zip(load_denoisers(name, {True, False}), expected, strict=True):
+        for found, wanted in zip(load_denoisers(name, ("srgb", "raw")), expected, strict=True):
             assert (found is None) == (wanted is None)
             assert found is None or (wanted is not None and same(found, wanted))
     for kind in ("RawDenoiser", "SrgbDenoiser"):
         network = network_of(kind, PAPER[kind])
         path = write_silent(tmp_path / f"{kind}.pth", network, PAPER[kind])
-        found_srgb, found_raw = load_denoisers(str(path), {True, False})
+        found_srgb, found_raw = load_denoisers(str(path), ("srgb", "raw"))
         found = found_raw if kind == "RawDenoiser" else found_srgb
         assert found is not None
         assert same(found, network)
@@ -137,7 +146,7 @@ def test_what_cannot_be_found_is_told(models: Path, offered: Offer) -> None:
     with pytest.raises(DownloadError, match="no source gives"):
         load_network("gone", SrgbDenoiser)
     with pytest.raises(DownloadError, match=r"git checkout -- .*shipped\.pth"):
-        load_denoisers("shipped", {False})
+        load_denoisers("shipped", ("srgb",))
 
 
 def test_by_path_a_silent_file_has_the_sizes_of_the_paper(tmp_path: Path) -> None:
@@ -159,7 +168,7 @@ def test_a_file_that_says_what_it_is_needs_no_registry(tmp_path: Path) -> None:
     state = to_released(network.state_dict(), "SrgbDenoiser", TINY)
     write_released(tmp_path / "tiny.pth", state, {"network": "SrgbDenoiser", "sizes": TINY})
     assert same(load_network(tmp_path / "tiny.pth", SrgbDenoiser), network)
-    assert load_denoisers(str(tmp_path / "tiny.pth"), {False})[0] is not None
+    assert load_denoisers(str(tmp_path / "tiny.pth"), ("srgb",))[0] is not None
     with pytest.raises(WeightsError, match="holds a SrgbDenoiser, a RawDenoiser is needed here"):
         load_network(tmp_path / "tiny.pth", RawDenoiser)
 
@@ -173,5 +182,33 @@ def test_sizes_that_fit_no_network_are_told(tmp_path: Path, sizes: dict[str, Any
 
 
 def test_every_branch_can_be_built() -> None:
-    for kind, (key, sizes) in BRANCHES.items():
-        assert type(build(kind, {key: sizes(width=8, reduction=4).model_dump()})).__name__ == kind
+    for name, kind in BRANCHES.items():
+        sizes = {kind.part: kind.sizes.model_validate({"width": 8, "reduction": 4}).model_dump()}
+        assert type(build(name, sizes)).__name__ == name
+
+
+def test_any_network_is_recognised(models: Path, offered: Offer, tmp_path: Path) -> None:
+    network, entry = offered("tiny", "SrgbDenoiser", TINY)
+    write_registry(models, entry)
+    assert same(load_any("tiny"), network)
+    paper = network_of("RawDenoiser", PAPER["RawDenoiser"])
+    assert same(load_any(write_silent(tmp_path / "raw.pth", paper, PAPER["RawDenoiser"])), paper)
+    silent = write_silent(tmp_path / "tiny.pth", network, TINY)
+    with pytest.raises(WeightsError, match=r"tiny\.pth: Rgb2Raw and SrgbDenoiser of these sizes look the same"):
+        load_any(silent)
+
+
+def test_shipped_denoisers_are_loaded_for_the_spaces_asked_for() -> None:
+    for spaces, expected in (((), (None, None)), (("raw",), (None, RawDenoiser)), (("srgb",), (SrgbDenoiser, None))):
+        found = load_denoisers(None, spaces)
+        assert [network and type(network) for network in found] == list(expected)
+
+
+def test_a_denoiser_of_a_space_and_its_hash(tmp_path: Path) -> None:
+    path = tmp_path / "tiny.safetensors"
+    save_weights(path, network_of("RawDenoiser", TINY), {"network": "RawDenoiser", "sizes": TINY})
+    network, sha256 = load_denoiser(path, "raw")
+    assert isinstance(network, RawDenoiser)
+    assert sha256 == hashlib.sha256(path.read_bytes()).hexdigest() == weights_sha256(path)
+    with pytest.raises(WeightsError, match="holds a RawDenoiser, a SrgbDenoiser is needed here"):
+        load_denoiser(path, "srgb")

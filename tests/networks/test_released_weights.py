@@ -1,6 +1,6 @@
-"""The released function: golden outputs of the authors' networks, through files in the layout of their weights.
+"""Files in the layout of the released weights.
 
-And the conversion of such files into ours and back.
+They give the golden outputs of the authors' networks, and convert to our files and back.
 """
 
 import json
@@ -18,19 +18,15 @@ from torch import Tensor, nn
 
 from cycleisp.networks import ColorCorrection, CycleISP, Raw2Rgb, RawDenoiser, Rgb2Raw, SrgbDenoiser
 from cycleisp.networks.pretrained import build, load_cycleisp, load_network
-from cycleisp.utils.weights.conversion import convert, main
-from cycleisp.utils.weights.files import (
-    WeightsError,
-    file_sha256,
-    load_weights,
-    read_metadata,
-    read_released,
-    save_weights,
-)
+from cycleisp.utils.weights.__main__ import main
+from cycleisp.utils.weights.conversion import convert
+from cycleisp.utils.weights.errors import WeightsError
+from cycleisp.utils.weights.files import file_sha256, load_weights, read_metadata, save_weights
+from cycleisp.utils.weights.released_files import read_released
 from cycleisp.utils.weights.released_layout import BRANCHES
-from tests.conftest import TINY_SIZES
 from tests.support.paths import ROOT, shared
 from tests.support.scripts import Outcome, call_script
+from tests.support.weights import TINY_SIZES
 
 NETWORKS: dict[str, type[nn.Module]] = {
     "rgb2raw": Rgb2Raw,
@@ -42,7 +38,7 @@ NETWORKS: dict[str, type[nn.Module]] = {
 
 
 def released_state(name: str) -> dict[str, Tensor]:
-    """The weights that the golden outputs were made with, in the order and by the rule of the parity notes."""
+    """Returns the weights behind the golden outputs, by the rule of the parity notes."""
     keys = json.loads((shared("parity") / "checkpoint_keys.json").read_text())[name]
     rng = np.random.default_rng(7)
     state = {}
@@ -121,12 +117,12 @@ def test_a_blur_of_another_width_is_refused(tmp_path: Path) -> None:
 
 TINY = {"width": 8, "num_groups": 2, "num_blocks": 3, "reduction": 4}
 PLAIN_SIZES: dict[str, dict[str, Any]] = {
-    kind: {key: sizes(**TINY).model_dump()} for kind, (key, sizes) in BRANCHES.items()
+    name: {kind.part: kind.sizes.model_validate(TINY).model_dump()} for name, kind in BRANCHES.items()
 }
 
 
 def inputs(kind: str, width: int, seed: int = 1) -> list[Tensor]:
-    """Something to give to a network of this kind."""
+    """Returns an input for a network of this kind."""
     generator = torch.Generator().manual_seed(seed)
     photo, raw = torch.rand(1, 3, 16, 24, generator=generator), torch.rand(1, 4, 8, 12, generator=generator)
     if kind == "Raw2Rgb":
@@ -140,7 +136,10 @@ def output(network: nn.Module, width: int) -> Tensor:
 
 
 def in_force(state: dict[str, Tensor]) -> dict[str, Tensor]:
-    """A released state as a network takes it: the last copy of the PReLU everywhere, nothing in the unused layer."""
+    """Returns a released state as a network uses it.
+
+    The last copy of the PReLU stands everywhere, and the unused layer is zero.
+    """
     slopes = [tensor for name, tensor in state.items() if tensor.ndim == 1 and name.endswith("weight")]
     expected = {}
     for name, tensor in state.items():
@@ -227,7 +226,7 @@ def convert_by_script(*options: object) -> Outcome:
     ],
 )
 def test_what_the_layout_cannot_express_is_refused(tmp_path: Path, kind: str, option: dict[str, Any]) -> None:
-    key, source = BRANCHES[kind][0], tmp_path / "ours.safetensors"
+    key, source = BRANCHES[kind].part, tmp_path / "ours.safetensors"
     branch = PLAIN_SIZES[kind][key]
     sizes = {key: branch, **option} if "stabilized" in option else {key: {**branch, **option}}
     write_ours(source, kind, sizes)
@@ -313,7 +312,7 @@ def test_nothing_is_overwritten_and_suffixes_must_differ(tmp_path: Path) -> None
 
 def test_the_command_of_the_documentation(tmp_path: Path) -> None:
     write_ours(tmp_path / "ours.safetensors", "RawDenoiser", PLAIN_SIZES["RawDenoiser"])
-    command = [sys.executable, "-m", "cycleisp.utils.weights.files", "convert", "ours.safetensors", "released.pth"]
+    command = [sys.executable, "-m", "cycleisp.utils.weights", "convert", "ours.safetensors", "released.pth"]
     environment = {**os.environ, "OMP_NUM_THREADS": "1", "PYTHONPATH": str(ROOT)}
     result = subprocess.run(command, capture_output=True, text=True, cwd=tmp_path, env=environment, check=False)
     assert result.returncode == 0, result.stderr

@@ -11,12 +11,12 @@ import torch
 
 from download_models import main
 from tests.support.scripts import Outcome, call_script
-from tests.utils.weights.test_registry import ENTRY, write_registry
+from tests.support.weights import ENTRY, write_registry
 
 
 @pytest.fixture
 def offered(tmp_path: Path) -> Callable[..., dict[str, Any]]:
-    """`offered("a")` makes a weight file elsewhere, and gives a registry entry with it as source."""
+    """A function: `offered("a")` makes a weight file and returns an entry that fetches it."""
 
     def offer(name: str, **changes: Any) -> dict[str, Any]:
         path = tmp_path / "elsewhere" / f"{name}.pth"

@@ -1,4 +1,4 @@
-"""Recipes: what is read, what is refused, and that the ones of this repository load."""
+"""Recipes: what is read, what is refused, and the recipes of this repository."""
 
 from pathlib import Path
 
@@ -18,8 +18,10 @@ from cycleisp.utils.config import (
     Synthesis,
     check_recipe,
     dump_recipe,
+    find_recipe,
     load_recipe,
     read_yaml,
+    shipped_recipes,
 )
 from cycleisp.utils.errors import UserError
 from tests.support.paths import ROOT
@@ -249,7 +251,7 @@ def test_what_is_no_yaml_is_refused_with_the_file(recipe_file: Path, content: st
     "content", [b"\x80\x02}q\x00.", b"PK\x03\x04\xff\xfe", b"\x00\x01"], ids=["pickle", "zip", "nul"]
 )
 def test_a_binary_file_is_refused_with_its_name(recipe_file: Path, content: bytes) -> None:
-    """A checkpoint given as --config, for one."""
+    """For example a checkpoint given as --config."""
     recipe_file.write_bytes(content)
     with pytest.raises(ConfigError, match=r"recipe\.yaml"):
         load_recipe(IspRecipe, recipe_file)
@@ -267,6 +269,39 @@ def test_a_missing_file_and_a_folder_are_refused(tmp_path: Path) -> None:
         load_recipe(IspRecipe, tmp_path / "absent.yaml")
     with pytest.raises(ConfigError, match="cannot be read"):
         load_recipe(IspRecipe, tmp_path)
+
+
+# ---------------------------------------------------------------- shipped recipes
+
+
+def test_a_shipped_recipe_is_found_by_its_name(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    assert find_recipe("compact/joint.yaml") == ROOT / "configs" / "compact" / "joint.yaml"
+    recipe = load_recipe(DenoiserRecipe, Path("denoiser_smoke.yaml"), ["train.steps=7"])
+    assert recipe.train.steps == 7
+    names = {path.relative_to(ROOT / "configs").as_posix() for path in (ROOT / "configs").rglob("*.yaml")}
+    assert set(shipped_recipes()) == names
+
+
+def test_a_file_comes_before_a_shipped_recipe_of_its_name(
+    recipe_file: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    own = tmp_path / "smoke.yaml"
+    own.write_text(recipe_file.read_text())
+    assert find_recipe("smoke.yaml") == Path("smoke.yaml")
+
+
+@pytest.mark.parametrize("name", ["compact", "compact/none.yaml", "../setup.py", "joint.yaml"])
+def test_a_recipe_that_is_not_shipped_is_refused_and_the_others_are_listed(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(
+        ConfigError, match=r"cannot be read .*; shipped recipes: compact/color_matching\.yaml, "
+    ) as refused:
+        load_recipe(IspRecipe, name)
+    assert str(refused.value).startswith(f"{name}: ")
 
 
 def test_a_refused_recipe_is_a_user_error() -> None:

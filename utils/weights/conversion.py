@@ -1,23 +1,15 @@
-"""Weights from the released layout into safetensors and back, and halved: python -m cycleisp.utils.weights.files."""
+"""Converting weight files: from the released layout into safetensors and back, and to float16."""
 
-import argparse
 from pathlib import Path
 from typing import Any
 
 from torch import Tensor
 
 from cycleisp.utils.output.files import write_bytes
-from cycleisp.utils.weights import released_layout
-from cycleisp.utils.weights.files import (
-    RELEASED_SUFFIXES,
-    WeightsError,
-    file_sha256,
-    read_metadata,
-    read_released,
-    read_tensors,
-    save_tensors,
-    write_released,
-)
+from cycleisp.utils.weights import kinds, released_layout
+from cycleisp.utils.weights.errors import WeightsError
+from cycleisp.utils.weights.files import file_sha256, read_metadata, read_tensors, save_tensors
+from cycleisp.utils.weights.released_files import RELEASED_SUFFIXES, read_released, write_released
 
 LICENCE_REMARK = (
     "That of the source: conversion changes none. The released CycleISP weights are for academic, non-commercial use, "
@@ -27,13 +19,15 @@ UNUSED_REMARK = "RAW2RGB's convolution `conv1x1.0`, never used, is filled with z
 
 
 def convert(source: Path, destination: Path, network: str | None = None) -> str:
-    """Convert a weight file; which way is told by the suffixes. A card, DST's stem with .md, is written beside it.
+    """Converts a weight file between the released layout and ours; the suffixes tell the direction.
+
+    A card, the destination's name with .md, is written beside it.
 
     Args:
         source: `.pth` in the released layout, or `.safetensors` of ours.
-        destination: of the other kind; neither it nor its card may exist.
-        network: what a `.pth` holds, a key of `released_layout.BRANCHES`; needed only where RGB2RAW and the sRGB
-            denoiser cannot be told apart.
+        destination: a file of the other layout. Neither it nor its card may exist.
+        network: what a `.pth` holds, one of `released_layout.BRANCHES`. It is needed only where
+            RGB2RAW and the sRGB denoiser cannot be told apart.
 
     Returns:
         The card.
@@ -66,6 +60,7 @@ def convert(source: Path, destination: Path, network: str | None = None) -> str:
 
 
 def _to_ours(source: Path, destination: Path, network: str | None) -> tuple[str, dict[str, Any], int]:
+    """Writes a safetensors file; returns kind of network, sizes, and number of parameters."""
     released = read_released(source)
     said = read_metadata(source)  # a .pth that we wrote says what it is
     kind, sizes = released_layout.describe(released, network or said.get("network"))
@@ -78,6 +73,7 @@ def _to_ours(source: Path, destination: Path, network: str | None) -> tuple[str,
 
 
 def _to_released(source: Path, destination: Path) -> tuple[str, dict[str, Any], int]:
+    """Writes a `.pth`; returns kind of network, sizes, and number of parameters."""
     said = read_metadata(source)
     kind, sizes = said.get("network"), said.get("sizes")
     if not isinstance(kind, str) or not isinstance(sizes, dict):
@@ -89,17 +85,17 @@ def _to_released(source: Path, destination: Path) -> tuple[str, dict[str, Any], 
 
 
 def halve(source: Path, destination: Path) -> str:
-    """Store weights in float16 for shipping. They are loaded into float32 networks as any others.
+    """Stores weights in float16 for shipping. They load into float32 networks as any others do.
 
     Args:
         source: `.safetensors` of ours.
-        destination: `.safetensors`, must not exist.
+        destination: `.safetensors`, which must not exist.
 
     Returns:
         A line that says how large the change is.
 
     Raises:
-        WeightsError: a file that cannot be used, or values that float16 has not.
+        WeightsError: a file that cannot be used, or values beyond the range of float16.
     """
     if source.suffix != ".safetensors" or destination.suffix != ".safetensors":
         raise WeightsError(f"{source} to {destination}: expected two .safetensors")
@@ -122,7 +118,7 @@ def _origin(source: Path) -> dict[str, str]:
 
 
 def _each_once(ours: dict[str, Tensor]) -> dict[str, Tensor]:
-    """Weights by our names without the further names of the shared PReLU."""
+    """Returns weights by our names without the further names of the shared PReLU."""
     return {name: tensor for name, tensor in ours.items() if not name.endswith(".activation.weight")}
 
 
@@ -131,7 +127,7 @@ def _count(tensors: dict[str, Tensor]) -> int:
 
 
 def _card(source: Path, destination: Path, kind: str, sizes: dict[str, Any], count: int, with_zeros: bool) -> str:
-    branch = sizes[released_layout.BRANCHES[kind][0]]
+    branch = sizes[kinds.KINDS[kind].part]
     rows = {
         "Network": f"`{kind}`, {count:,} parameters",
         "Sizes": ", ".join(f"{key} {value}" for key, value in branch.items()),
@@ -142,27 +138,5 @@ def _card(source: Path, destination: Path, kind: str, sizes: dict[str, Any], cou
     if with_zeros:
         rows["Unused"] = UNUSED_REMARK
     table = "\n".join(f"| {key} | {value} |" for key, value in rows.items())
-    what = "converted by `python -m cycleisp.utils.weights.files convert`; only names and container changed, no value"
+    what = "converted by `python -m cycleisp.utils.weights convert`; only names and container changed, no value"
     return f"# {destination.stem}\n\n`{destination.name}`: {what}.\n\n| | |\n|---|---|\n{table}\n"
-
-
-def main() -> int:
-    """The command line of `python -m cycleisp.utils.weights.files`."""
-    parser = argparse.ArgumentParser(prog="python -m cycleisp.utils.weights.files", description=__doc__)
-    commands = parser.add_subparsers(required=True, metavar="convert|halve", dest="command")
-    converting = commands.add_parser("convert", help="a released .pth into safetensors, or back")
-    halving = commands.add_parser("halve", help="safetensors in float16, half the size")
-    for command in (converting, halving):
-        command.add_argument("source", type=Path, metavar="SRC")
-        command.add_argument("destination", type=Path, metavar="DST")
-    converting.add_argument(
-        "--network",
-        choices=sorted(released_layout.BRANCHES),
-        help="what a .pth holds; needed where sizes other than the paper's leave two possibilities",
-    )
-    args = parser.parse_args()
-    if args.command == "halve":
-        print(halve(args.source, args.destination), end="")
-    else:
-        print(convert(args.source, args.destination, args.network), end="")
-    return 0

@@ -1,34 +1,15 @@
-"""The registry of weights, pretrained_models/registry.yaml: which files, whose they are, and where they come from."""
+"""The registry of weights, pretrained_models/registry.yaml: names of files, and their sources."""
 
 from pathlib import Path, PurePosixPath
-from typing import Annotated, Any, Literal
+from typing import Annotated, Literal
 
-from pydantic import AfterValidator, Field, model_validator
+from pydantic import AfterValidator, Field, GetPydanticSchema, model_validator
 
-from cycleisp.utils.config import (
-    ColorCorrectionSizes,
-    DenoiserSizes,
-    Positive,
-    Raw2RgbSizes,
-    Rgb2RawSizes,
-    Section,
-    check_recipe,
-    read_yaml,
-)
+from cycleisp.utils.config.files import check_recipe, read_yaml
+from cycleisp.utils.config.values import Positive, Section
+from cycleisp.utils.weights import folders, kinds
 
-FOLDER = Path(__file__).resolve().parents[2] / "pretrained_models"
 FILE_NAME = "registry.yaml"
-
-# network -> the parts of its sizes
-PARTS = {
-    "Rgb2Raw": {"rgb2raw"},
-    "Raw2Rgb": {"raw2rgb"},
-    "ColorCorrection": {"color_correction"},
-    "GuidedRaw2Rgb": {"raw2rgb", "color_correction"},
-    "CycleISP": {"rgb2raw", "raw2rgb", "color_correction"},
-    "RawDenoiser": {"denoiser"},
-    "SrgbDenoiser": {"denoiser"},
-}
 
 
 def _below_the_folder(file: str) -> str:
@@ -45,53 +26,41 @@ def _fetchable(source: str) -> str:
 
 
 def _known_network(network: str) -> str:
-    if network not in PARTS:
-        raise ValueError(f"expected one of {', '.join(PARTS)}, got {network!r}")
+    if network not in kinds.KINDS:
+        raise ValueError(f"expected one of {', '.join(kinds.KINDS)}, got {network!r}")
     return network
 
 
 Name = Annotated[str, Field(pattern=r"^[a-z0-9_]+$")]
 Network = Annotated[str, AfterValidator(_known_network)]
 Source = Annotated[str, AfterValidator(_fetchable)]
-Space = Literal["srgb", "raw", "srgb to raw", "raw to srgb", "srgb and raw"]
-
-
-class Sizes(Section):
-    """The sizes of a network as in the header of its file: the arguments of each part; None for parts it has not."""
-
-    rgb2raw: Rgb2RawSizes | None = None
-    raw2rgb: Raw2RgbSizes | None = None
-    color_correction: ColorCorrectionSizes | None = None
-    denoiser: DenoiserSizes | None = None
-    stabilized: bool = False
-
-    def arguments(self) -> dict[str, Any]:
-        """What `networks.pretrained.build` takes."""
-        return self.model_dump(exclude_none=True)
+Use = Literal["srgb", "raw", "srgb to raw", "raw to srgb", "srgb and raw"]  # spaces of what goes in and comes out
+# The table of networks makes this model, which type checkers cannot know.
+Sizes = Annotated[Section, GetPydanticSchema(lambda _, handler: handler(kinds.SIZES))]
 
 
 class Weights(Section):
     """One file of weights."""
 
     name: Name
-    file: Annotated[str, AfterValidator(_below_the_folder)]  # relative to the registry's folder
+    file: Annotated[str, AfterValidator(_below_the_folder)]  # relative to `folder_of`
     bytes: Positive | None  # None: unknown
     sha256: Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")] | None  # None: unknown, recorded on first download
     network: Network  # its class in networks/
     sizes: Sizes
-    space: Space
+    space: Use
     profile: tuple[str, ...] = ()  # noise profiles that it was trained on
     training_data: str
     licence: str
     numbers: tuple[str, ...] = ()  # each with its benchmark and protocol
-    sources: tuple[Source, ...] = ()  # tried in this order; none: it is part of the checkout
-    note: str = ""  # said where no source gives the file
+    sources: tuple[Source, ...] = ()  # tried in this order; none: it is part of the checkout or the package
+    note: str = ""  # printed where no source has the file
 
     @model_validator(mode="after")
     def _sizes_of_its_network(self) -> "Weights":
-        parts = {part for part in ("rgb2raw", "raw2rgb", "color_correction", "denoiser") if getattr(self.sizes, part)}
-        if parts != PARTS[self.network]:
-            raise ValueError(f"{self.name}: a {self.network} has sizes for {', '.join(sorted(PARTS[self.network]))}")
+        parts = kinds.KINDS[self.network].parts.keys()
+        if kinds.parts_of(self.sizes.model_dump()) != parts:
+            raise ValueError(f"{self.name}: a {self.network} has sizes for {', '.join(sorted(parts))}")
         return self
 
 
@@ -100,7 +69,7 @@ class Bundle(Section):
 
     name: Name
     network: Network
-    space: Space
+    space: Use
     members: Annotated[tuple[Name, ...], Field(min_length=1)]  # names of weights
 
 
@@ -128,22 +97,22 @@ class Registry(Section):
 
     @property
     def entries(self) -> list[Weights | Bundle]:
-        """Whatever has a name."""
+        """Everything that has a name."""
         return [*self.weights, *self.bundles]
 
     def find(self, name: str) -> Weights | Bundle | None:
-        """What bears this name, if anything does."""
+        """Returns the entry of this name, or None."""
         return next((entry for entry in self.entries if entry.name == name), None)
 
     def members(self, entry: Weights | Bundle) -> list[Weights]:
-        """The files that an entry stands for."""
+        """Returns the files that an entry stands for."""
         if isinstance(entry, Weights):
             return [entry]
         by_name = {weights.name: weights for weights in self.weights}
         return [by_name[name] for name in entry.members]
 
     def names(self) -> str:
-        """All names, for messages."""
+        """Returns all names as text for messages."""
         shipped = [weights.name for weights in self.weights if not weights.sources]
         fetched = [weights.name for weights in self.weights if weights.sources] + [
             bundle.name for bundle in self.bundles
@@ -151,29 +120,42 @@ class Registry(Section):
         return f"shipped are: {', '.join(shipped) or 'none'}; to be fetched: {', '.join(fetched) or 'none'}"
 
 
-def read_registry(folder: Path) -> Registry:
-    """The registry of a folder of weights, as FOLDER.
+def read_registry(folder: Path | None = None) -> Registry:
+    """Reads the registry in a folder of weights, by default that of the shipped ones.
 
     Raises:
-        ConfigError: missing file, no YAML, unknown or missing key, a value outside its range, a name or file twice.
+        ConfigError: missing file, no YAML, unknown or missing key, a value outside its range, or a
+            name or file that occurs twice.
     """
-    path = folder / FILE_NAME
+    path = (folder or folders.SHIPPED) / FILE_NAME
     return check_recipe(Registry, read_yaml(path), str(path))
 
 
-def table(registry: Registry, folder: Path) -> str:
-    """All weights and bundles as text, a line each: name, network, space, bytes, whether present, licence."""
-    rows = [("name", "network", "space", "bytes", "present", "licence")]
+def folder_of(weights: Weights) -> Path:
+    """Returns the folder that `weights.file` is relative to: of shipped or of fetched files."""
+    return folders.fetched() if weights.sources else folders.SHIPPED
+
+
+def table(registry: Registry) -> str:
+    """Returns all weights and bundles as text, one per line.
+
+    The columns are name, network, space, bytes, whether the file is present, licence, and path. A
+    bundle's path is its folder.
+    """
+    rows = [("name", "network", "space", "bytes", "present", "licence", "path")]
     for weights in registry.weights:
         size = f"{weights.bytes:,}" if weights.bytes else "unknown"
-        present = "yes" if (folder / weights.file).is_file() else "no"
-        rows.append((weights.name, weights.network, weights.space, size, present, weights.licence))
+        path = folder_of(weights) / weights.file
+        present = "yes" if path.is_file() else "no"
+        rows.append((weights.name, weights.network, weights.space, size, present, weights.licence, str(path)))
     for bundle in registry.bundles:
-        files = registry.members(bundle)
-        count = sum((folder / weights.file).is_file() for weights in files)
-        licences = "; ".join(sorted({weights.licence for weights in files}))
-        present = "yes" if count == len(files) else f"{count} of {len(files)}"
-        rows.append((bundle.name, bundle.network, bundle.space, f"{len(files)} files", present, licences))
+        members = registry.members(bundle)
+        paths = [folder_of(weights) / weights.file for weights in members]
+        count = sum(path.is_file() for path in paths)
+        licences = "; ".join(sorted({weights.licence for weights in members}))
+        present = "yes" if count == len(paths) else f"{count} of {len(paths)}"
+        files = f"{len(paths)} files"
+        rows.append((bundle.name, bundle.network, bundle.space, files, present, licences, str(paths[0].parent)))
     widths = [max(len(row[column]) for row in rows) for column in range(len(rows[0]))]
     lines = ["  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip() for row in rows]
     return "\n".join(lines)

@@ -1,7 +1,8 @@
-"""How the released CycleISP weights name their parameters, and in which order; names and tensors only, no files.
+"""How the released CycleISP weights name their parameters, and in which order.
 
-A released file holds one branch. It differs from ours by more than names: the PReLU that all blocks share appears under
-the name of every place that uses it; the colour branch stores its fixed blur; RAW2RGB stores a 1x1 convolution that is
+This module knows names and tensors, and no files. A released file holds one branch, and differs
+from ours by more than names. The PReLU that all blocks share appears under the name of every place
+that uses it; the colour branch stores its fixed blur; RAW2RGB stores a 1x1 convolution that is
 never used; and names may begin with `module.`.
 """
 
@@ -12,22 +13,18 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from cycleisp.utils.config import ColorCorrectionSizes, DenoiserSizes, Raw2RgbSizes, Rgb2RawSizes, Section
+from cycleisp.utils.gaussian import gaussian_taps
+from cycleisp.utils.images import Space
+from cycleisp.utils.weights.kinds import KINDS, Kind
 
-BRANCHES: dict[str, tuple[str, type[Section]]] = {  # network -> the key of its sizes, and what they are
-    "Rgb2Raw": ("rgb2raw", Rgb2RawSizes),
-    "ColorCorrection": ("color_correction", ColorCorrectionSizes),
-    "Raw2Rgb": ("raw2rgb", Raw2RgbSizes),
-    "RawDenoiser": ("denoiser", DenoiserSizes),
-    "SrgbDenoiser": ("denoiser", DenoiserSizes),
-}
+BRANCHES: dict[str, Kind] = {name: kind for name, kind in KINDS.items() if kind.released is not None}
 BLUR = "blur.weight"
 _SPANNING = ("width", "num_groups", "num_blocks", "reduction")  # sizes that show in the shapes of a released file
 _NEUTRAL = {"unshuffle": 1, "companded": False, "stabilized": False, "blur": "released"}  # what the layout can express
 
 
 class LayoutError(ValueError):
-    """Weights that are not in the released layout, or that it cannot express; the message lacks the file's name."""
+    """Weights that do not fit the released layout; the message does not name the file."""
 
 
 # ---------------------------------------------------------------- names
@@ -51,7 +48,7 @@ _NEVER_USED = ("conv1x1.0.weight", "conv1x1.0.bias")  # RAW2RGB
 
 
 def _names(num_groups: int, num_blocks: int) -> list[tuple[str, str]]:
-    """(released, ours) of every parameter that all branches have, in the order of a file."""
+    """Returns (released, ours) for the parameters of all branches, in the order of a file."""
     names = _both("head.0", "head")
     for group in range(num_groups):
         for block in range(num_blocks):
@@ -68,7 +65,7 @@ def _names_of(kind: str, num_groups: int, num_blocks: int) -> list[tuple[str, st
 
 
 def _depth(state: Mapping[str, Tensor]) -> tuple[int, int]:
-    """Groups, and blocks in a group, that appear in a released state dict."""
+    """Returns the numbers of groups, and of blocks in a group, in a released state dict."""
     found = [match for name in state if (match := re.match(r"body\.(\d+)\.body\.(\d+)\.SA\.", name))]
     if not found:
         raise LayoutError("no blocks of CycleISP in it")
@@ -79,15 +76,16 @@ def _depth(state: Mapping[str, Tensor]) -> tuple[int, int]:
 
 
 def plain_names(state: Mapping[str, Tensor]) -> dict[str, Tensor]:
-    """A state dict without the `module.` that training on several GPUs puts before every name."""
+    """Removes the `module.` that training on several GPUs puts before every name."""
     return {name.removeprefix("module."): tensor for name, tensor in state.items()}
 
 
 def from_released(state: Mapping[str, Tensor]) -> dict[str, Tensor]:
-    """Released names to ours; a name that the layout has not stays as it is. Blur and unused convolution are left out.
+    """Renames a released state dict to our names, without the blur and the unused convolution.
 
-    Where the copies of the shared PReLU differ, the last one in the file is in force everywhere, as it is when PyTorch
-    loads such a file into modules that share a tensor.
+    A name that the layout does not have stays as it is. Where the copies of the shared PReLU
+    differ, the last one in the file is taken for all, as it is when PyTorch loads such a file into
+    modules that share a tensor.
 
     Args:
         state: by plain names.
@@ -102,13 +100,13 @@ def from_released(state: Mapping[str, Tensor]) -> dict[str, Tensor]:
 
 
 def describe(state: Mapping[str, Tensor], kind: str | None = None) -> tuple[str, dict[str, Any]]:
-    """Which network a released state dict holds, and its sizes, as our weight files state them.
+    """Returns which network a released state dict holds, and its sizes as our files state them.
 
-    RGB2RAW and the sRGB denoiser have the same names and shapes; those of the paper's sizes differ in them.
+    RGB2RAW and the sRGB denoiser have the same names and shapes; the paper's ones differ in size.
 
     Args:
         state: by plain names.
-        kind: the network, where the caller knows it; a key of BRANCHES.
+        kind: the network, where the caller knows it; one of BRANCHES.
 
     Raises:
         LayoutError: no branch of CycleISP, another one than `kind`, or two networks it may be.
@@ -124,7 +122,7 @@ def describe(state: Mapping[str, Tensor], kind: str | None = None) -> tuple[str,
     found = dict(zip(_SPANNING, (width, num_groups, num_blocks, reduction), strict=True))
     likely = _likely_networks(state, head.shape[1], tail.shape[0])
     if kind is None and len(likely) > 1:  # told apart by the paper's sizes
-        defaults = {name: BRANCHES[name][1]().model_dump(include=set(_SPANNING)) for name in likely}
+        defaults = {name: BRANCHES[name].sizes().model_dump(include=set(_SPANNING)) for name in likely}
         likely = [name for name in likely if defaults[name] == found] or likely
     if kind is None and len(likely) > 1:
         raise LayoutError(f"{' and '.join(likely)} of these sizes look the same; say which one it is")
@@ -133,21 +131,40 @@ def describe(state: Mapping[str, Tensor], kind: str | None = None) -> tuple[str,
     kind = kind or likely[0]
     if kind == "ColorCorrection":
         _check_blur(state[BLUR])
-    key, sizes = BRANCHES[kind]
-    described = {key: sizes.model_validate(found).model_dump()}
-    return kind, described if key != "denoiser" else {**described, "stabilized": False}
+    branch = BRANCHES[kind]
+    described: dict[str, Any] = {branch.part: branch.sizes.model_validate(found).model_dump()}
+    return kind, {**described, "stabilized": False} if branch.denoises else described
 
 
-def _likely_networks(state: Mapping[str, Tensor], in_channels: int, out_channels: int) -> list[str]:
-    if "tail_rgb.0.weight" in state:
-        return ["Raw2Rgb"]
-    if BLUR in state:
-        return ["ColorCorrection"]
-    if in_channels == 8:
-        return ["RawDenoiser"]
-    if (in_channels, out_channels) == (3, 3):
-        return ["Rgb2Raw", "SrgbDenoiser"]
-    raise LayoutError(f"no branch of CycleISP has {in_channels} channels in and {out_channels} out")
+def _likely_networks(state: Mapping[str, Tensor], channels_in: int, channels_out: int) -> list[str]:
+    """Returns the networks whose released files look like this one."""
+    marked, fitting = [], []
+    for name, kind in BRANCHES.items():
+        assert kind.released is not None
+        if kind.released.mark:
+            marked += [name] if kind.released.mark in state else []
+        elif kind.released.channels == (channels_in, channels_out):
+            fitting.append(name)
+    if not marked and not fitting:
+        raise LayoutError(f"no branch of CycleISP has {channels_in} channels in and {channels_out} out")
+    return marked[:1] or fitting
+
+
+def denoised_space(state: Mapping[str, Tensor]) -> Space | None:
+    """Returns the space of the images that a released denoiser takes; None for another network.
+
+    Only the first convolution is looked at.
+
+    Args:
+        state: by plain names.
+    """
+    first = state.get("head.0.weight")
+    for kind in BRANCHES.values():
+        assert kind.released is not None
+        channels = kind.released.channels
+        if kind.denoises and channels and first is not None and first.shape[1:2] == channels[:1]:
+            return kind.denoises
+    return None
 
 
 def _check_blur(stored: Tensor) -> None:
@@ -157,7 +174,7 @@ def _check_blur(stored: Tensor) -> None:
 
 
 def check_complete(ours: Mapping[str, Tensor], kind: str, sizes: Mapping[str, Any]) -> None:
-    """Raise a LayoutError unless weights by our names are those of `kind`, no more and no fewer."""
+    """Raises a LayoutError unless weights by our names are exactly those of `kind`."""
     expected = {name for _, name in _names_of(kind, *_depth_of(kind, sizes))}
     missing, surplus = sorted(expected - ours.keys()), sorted(ours.keys() - expected)
     if missing or surplus:
@@ -167,7 +184,7 @@ def check_complete(ours: Mapping[str, Tensor], kind: str, sizes: Mapping[str, An
 
 
 def _depth_of(kind: str, sizes: Mapping[str, Any]) -> tuple[int, int]:
-    branch = sizes[BRANCHES[kind][0]]
+    branch = sizes[BRANCHES[kind].part]
     return branch["num_groups"], branch["num_blocks"]
 
 
@@ -175,13 +192,13 @@ def _depth_of(kind: str, sizes: Mapping[str, Any]) -> tuple[int, int]:
 
 
 def to_released(ours: Mapping[str, Tensor], kind: str, sizes: Mapping[str, Any]) -> dict[str, Tensor]:
-    """Weights by our names as a released state dict, in the order of the released files.
+    """Renames weights by our names to a released state dict, in the order of the released files.
 
     RAW2RGB's unused convolution is filled with zeros.
 
     Args:
         ours: the shared PReLU may appear under one of its names or under all.
-        kind: a key of BRANCHES.
+        kind: one of BRANCHES.
         sizes: as the header of our files states them.
 
     Raises:
@@ -204,12 +221,13 @@ def to_released(ours: Mapping[str, Tensor], kind: str, sizes: Mapping[str, Any])
 
 
 def check_expressible(kind: str, sizes: Mapping[str, Any]) -> None:
-    """Raise a LayoutError if a network of these sizes has no place in the released layout."""
+    """Raises a LayoutError if a network of these sizes has no place in the released layout."""
     if kind not in BRANCHES:
         raise LayoutError(f"a released file holds one branch, this one a {kind}")
-    branch = sizes.get(BRANCHES[kind][0])
+    part = BRANCHES[kind].part
+    branch = sizes.get(part)
     if not isinstance(branch, dict):
-        raise LayoutError(f"its sizes lack {BRANCHES[kind][0]}")
+        raise LayoutError(f"its sizes lack {part}")
     options = {**branch, "stabilized": sizes.get("stabilized", False)}
     ours = [
         f"{key}={value}" for key, value in options.items() if key not in _SPANNING and value != _NEUTRAL.get(key, False)
@@ -219,7 +237,9 @@ def check_expressible(kind: str, sizes: Mapping[str, Any]) -> None:
 
 
 def released_blur() -> Tensor:
-    """The fixed blur of the colour branch, (3, 1, 21, 21): a Gaussian of sigma 12 pixels, cut, its sum 1."""
-    line = torch.exp(-0.5 * (torch.arange(-10, 11, dtype=torch.float64) / 12) ** 2)
-    kernel = torch.outer(line, line)
-    return (kernel / kernel.sum()).float().repeat(3, 1, 1, 1)
+    """Returns the fixed blur of the colour branch, (3, 1, 21, 21).
+
+    It is a Gaussian of sigma 12 pixels, cut; its sum is 1.
+    """
+    taps = gaussian_taps(torch.tensor(12.0, dtype=torch.float64), radius=10)
+    return torch.outer(taps, taps).float().repeat(3, 1, 1, 1)

@@ -1,4 +1,4 @@
-"""Downloads against a web server that misbehaves, a Google Drive that is none, and folders."""
+"""Downloads from a web server that misbehaves, from a fake Google Drive, and from folders."""
 
 import concurrent.futures
 import contextlib
@@ -16,10 +16,11 @@ import gdown
 import pytest
 import torch
 
-from cycleisp.utils.weights import download
-from cycleisp.utils.weights.download import DownloadError, check_present, fetch
+from cycleisp.utils.weights.download import check_present, fetch
+from cycleisp.utils.weights.errors import DownloadError
 from cycleisp.utils.weights.files import save_tensors
-from cycleisp.utils.weights.registry import Sizes, Weights
+from cycleisp.utils.weights.registry import Weights
+from cycleisp.utils.weights.transfers import Part
 
 CONTENT = bytes(range(256)) * 1024  # several blocks
 HALF = len(CONTENT) // 2
@@ -28,7 +29,7 @@ PATIENCE = 1.0  # seconds; only the stalling server makes a test wait for it
 
 
 class WebServer(http.server.ThreadingHTTPServer):
-    """A server on 127.0.0.1 that gives `content` in the manner that the path names, as /truncated/tiny.pth."""
+    """A server on 127.0.0.1 that sends `content` as the path says, as in /truncated/tiny.pth."""
 
     daemon_threads = True
 
@@ -111,7 +112,7 @@ def entry(*sources: str, **changes: Any) -> Weights:
         "bytes": len(CONTENT),
         "sha256": hashlib.sha256(CONTENT).hexdigest(),
         "network": "SrgbDenoiser",
-        "sizes": Sizes.model_validate({"denoiser": {}}),
+        "sizes": {"denoiser": {}},
         "space": "srgb",
         "training_data": "none",
         "licence": "for tests only",
@@ -256,7 +257,7 @@ def test_a_file_without_sources_is_restored_with_git(tmp_path: Path) -> None:
 
 @pytest.fixture
 def true_weights(tmp_path: Path) -> bytes:
-    """A file that is a weight file."""
+    """The content of a true weight file."""
     path = tmp_path / "true.pth"
     torch.save({"state_dict": {"head.0.weight": torch.zeros(3)}}, path)
     return path.read_bytes()
@@ -336,7 +337,7 @@ def test_a_folder_is_a_source(tmp_path: Path) -> None:
 def drive(
     monkeypatch: pytest.MonkeyPatch, content: bytes | Exception, total: int | None = None
 ) -> list[dict[str, Any]]:
-    """Replace gdown by one that gives `content` in two blocks, or fails; returns what it is asked."""
+    """Replaces gdown by a fake that sends two blocks or fails; returns the options of its calls."""
     asked: list[dict[str, Any]] = []
 
     def fake(*, output: Any, progress: Any, **options: Any) -> None:
@@ -376,9 +377,9 @@ def test_a_page_of_drive_is_not_taken_for_the_file(monkeypatch: pytest.MonkeyPat
 
 
 def test_the_installed_gdown_takes_these_options(server: WebServer, tmp_path: Path) -> None:
-    """Against the test's own server: gdown takes any URL."""
-    with contextlib.closing(download._Part(tmp_path / "part", entry(), keep=False)) as part:
-        gdown.download(  # as utils.weights.download calls it, by `url` in place of `id`
+    """Uses the test's own server, since gdown takes any URL."""
+    with contextlib.closing(Part(tmp_path / "part", "tiny", len(CONTENT), keep=False)) as part:
+        gdown.download(  # as utils.weights.transfers calls it, by `url` in place of `id`
             url=server.source("plain"),
             output=part,
             quiet=True,

@@ -1,4 +1,7 @@
-"""Our weight files: round trips, shared tensors, and refusals that speak. Released files: tests/networks."""
+"""Weight files: round trips, shared tensors, and clear refusals.
+
+Files in the released layout have tests of their own in tests/networks/test_released_weights.py.
+"""
 
 import pickle
 from pathlib import Path
@@ -10,16 +13,9 @@ from torch import nn
 from cycleisp.networks import CycleISP, Rgb2Raw, SrgbDenoiser
 from cycleisp.networks.pretrained import build, find_weights, load_network
 from cycleisp.utils.weights.conversion import halve
-from cycleisp.utils.weights.files import (
-    WeightsError,
-    load_weights,
-    read_metadata,
-    read_released,
-    read_tensors,
-    save_tensors,
-    save_weights,
-    write_released,
-)
+from cycleisp.utils.weights.errors import WeightsError
+from cycleisp.utils.weights.files import load_weights, read_metadata, read_tensors, save_tensors, save_weights
+from cycleisp.utils.weights.released_files import read_released, write_released
 
 SIZES = {"rgb2raw": {"width": 8, "num_groups": 1, "num_blocks": 2, "reduction": 4, "unshuffle": 2}}
 
@@ -87,7 +83,7 @@ def test_a_truncated_file_is_refused(tmp_path: Path, keep: float, suffix: str) -
 
 
 def test_the_older_format_of_pytorch_is_read(tmp_path: Path) -> None:
-    """The one of 2020, when the released files were made."""
+    """The released files are of 2020 and may have the format of that time."""
     path = tmp_path / "old.pth"
     state = {"module.head.0.weight": torch.arange(6.0).reshape(2, 3)}
     torch.save({"state_dict": state, "epoch": 3}, path, _use_new_zipfile_serialization=False)
@@ -109,7 +105,7 @@ def test_metadata_and_tensors_of_either_kind_of_file(tmp_path: Path) -> None:
 
 
 class _Exploit:
-    """Unpickling this would create a file."""
+    """An object whose unpickling would create a file."""
 
     def __init__(self, target: Path) -> None:
         self.target = target

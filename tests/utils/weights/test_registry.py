@@ -1,4 +1,4 @@
-"""The registry: the shipped files are what it says, and what it may not say."""
+"""The registry: the shipped files are what it says, and wrong entries are refused."""
 
 import re
 from pathlib import Path
@@ -9,28 +9,13 @@ import yaml
 
 from cycleisp.networks import pretrained
 from cycleisp.utils.config import ConfigError
-from cycleisp.utils.weights import registry
+from cycleisp.utils.weights import folders, registry
 from cycleisp.utils.weights.files import file_sha256, read_metadata
-from cycleisp.utils.weights.registry import Sizes, read_registry, table
+from cycleisp.utils.weights.kinds import KINDS, SIZES, default_sizes
+from cycleisp.utils.weights.registry import read_registry, table
+from tests.support.weights import ENTRY, write_registry
 
-SHIPPED = registry.FOLDER
-ENTRY: dict[str, Any] = {
-    "name": "tiny",
-    "file": "folder/tiny.pth",
-    "bytes": 1234,
-    "sha256": "0" * 64,
-    "network": "SrgbDenoiser",
-    "sizes": {"denoiser": {"width": 8}},
-    "space": "srgb",
-    "training_data": "none",
-    "licence": "none",
-    "sources": ["gdrive:abc", "https://example.org/tiny.pth"],
-}
-
-
-def write_registry(folder: Path, *entries: dict[str, Any], **content: Any) -> Path:
-    (folder / registry.FILE_NAME).write_text(yaml.safe_dump({"weights": list(entries), **content}))
-    return folder
+SHIPPED = folders.SHIPPED
 
 
 def shipped() -> list[registry.Weights]:
@@ -48,7 +33,7 @@ def test_a_shipped_file_is_what_the_registry_says(weights: registry.Weights) -> 
         "sizes": said["sizes"],
     }
     as_registered = weights.model_dump(include={"bytes", "sha256", "network"})
-    right = {**as_registered, "sizes": weights.sizes} == {**truth, "sizes": Sizes.model_validate(said["sizes"])}
+    right = {**as_registered, "sizes": weights.sizes} == {**truth, "sizes": SIZES.model_validate(said["sizes"])}
     assert right, f"write into {registry.FILE_NAME}, at {weights.name}:\n{yaml.safe_dump(truth, sort_keys=False)}"
     assert truth["sha256"] in path.with_suffix(".md").read_text(), f"write the SHA-256 into {weights.name}.md, too"
 
@@ -61,15 +46,14 @@ def test_the_released_files_have_the_sizes_of_the_paper() -> None:
     released = [weights for weights in read_registry(SHIPPED).weights if weights.name.startswith("released_")]
     assert len(released) == 8
     for weights in released:
-        defaults = {key: {} for key in registry.PARTS[weights.network]}
-        assert weights.sizes == Sizes.model_validate(defaults), weights.name
+        assert weights.sizes == SIZES.model_validate(default_sizes(weights.network)), weights.name
         assert weights.sha256 is None
         assert "non-commercial" in weights.licence
         assert weights.sources[0].startswith("gdrive:")
 
 
 def test_the_registry_knows_every_network() -> None:
-    assert registry.PARTS.keys() == pretrained.BUILDERS.keys()
+    assert KINDS.keys() == pretrained.CLASSES.keys()
     bundle = read_registry(SHIPPED).find("released_isp")
     assert isinstance(bundle, registry.Bundle)
     files = {Path(weights.file).name for weights in read_registry(SHIPPED).members(bundle)}
@@ -118,18 +102,18 @@ def test_names_and_files_occur_once_and_bundles_lie_together(tmp_path: Path) -> 
             read_registry(write_registry(tmp_path, *entries, bundles=bundles))
 
 
-def test_the_table_says_what_is_there(tmp_path: Path) -> None:
+def test_the_table_says_what_is_there(models: Path) -> None:
     other = {**ENTRY, "name": "other", "file": "folder/other.pth", "bytes": None}
     bundle = {"name": "both", "network": "CycleISP", "space": "srgb and raw", "members": ["tiny", "other"]}
-    (tmp_path / "folder").mkdir()
-    (tmp_path / "folder" / "tiny.pth").touch()
-    lines = table(read_registry(write_registry(tmp_path, ENTRY, other, bundles=[bundle])), tmp_path).splitlines()
+    (models / "folder").mkdir()
+    (models / "folder" / "tiny.pth").touch()
+    lines = table(read_registry(write_registry(models, ENTRY, other, bundles=[bundle]))).splitlines()
     cells = [re.split(r"\s{2,}", line) for line in lines]
     assert cells == [
-        ["name", "network", "space", "bytes", "present", "licence"],
-        ["tiny", "SrgbDenoiser", "srgb", "1,234", "yes", "none"],
-        ["other", "SrgbDenoiser", "srgb", "unknown", "no", "none"],
-        ["both", "CycleISP", "srgb and raw", "2 files", "1 of 2", "none"],
+        ["name", "network", "space", "bytes", "present", "licence", "path"],
+        ["tiny", "SrgbDenoiser", "srgb", "1,234", "yes", "none", str(models / "folder" / "tiny.pth")],
+        ["other", "SrgbDenoiser", "srgb", "unknown", "no", "none", str(models / "folder" / "other.pth")],
+        ["both", "CycleISP", "srgb and raw", "2 files", "1 of 2", "none", str(models / "folder")],
     ]
 
 

@@ -1,0 +1,66 @@
+"""The table of networks agrees with the classes in networks/, and every entry can be built."""
+
+import inspect
+from typing import Any
+
+import pytest
+
+from cycleisp import networks
+from cycleisp.networks.pretrained import CLASSES, build
+from cycleisp.utils.config import DenoiserNetwork, IspSizes
+from cycleisp.utils.weights.kinds import KINDS, PARTS, default_sizes, denoisers_of, kind_of, sizes_for
+
+SMALL: dict[str, dict[str, Any]] = {
+    part: {"width": 8, "num_groups": 1, "num_blocks": 1, "reduction": 4} for part in PARTS
+}
+
+
+def test_every_network_has_an_entry() -> None:
+    assert set(networks.__all__) == KINDS.keys() == CLASSES.keys()
+    assert all(network.__name__ == name for name, network in CLASSES.items())
+
+
+@pytest.mark.parametrize("name", [name for name, kind in KINDS.items() if kind.part])
+def test_the_defaults_of_the_sizes_are_those_of_the_signature(name: str) -> None:
+    kind = KINDS[name]
+    signature = {key: argument.default for key, argument in inspect.signature(CLASSES[name]).parameters.items()}
+    options = {option: signature.pop(option) for option in kind.options}
+    assert kind.sizes().model_dump() == signature
+    described = DenoiserNetwork().model_dump()  # the options of a recipe stand beside its parts
+    assert options == {option: described[option] for option in kind.options}
+
+
+@pytest.mark.parametrize("name", KINDS)
+def test_every_network_can_be_built(name: str) -> None:
+    kind = KINDS[name]
+    network = build(name, {part: SMALL[part] for part in kind.parts})
+    assert type(network) is CLASSES[name]
+    assert [type(branch).__name__ for branch in network.children()][: len(kind.branches)] == list(kind.branches)
+    assert bool(kind.part) != bool(kind.branches)
+
+
+def test_options_reach_the_network() -> None:
+    for stabilized in (False, True):
+        assert build("RawDenoiser", {**SMALL, "stabilized": stabilized}).stabilized is stabilized  # type: ignore[comparison-overlap]
+
+
+@pytest.mark.parametrize("name", KINDS)
+def test_sizes_tell_which_network_they_are_for(name: str) -> None:
+    kind = KINDS[name]
+    assert kind_of(default_sizes(name), kind.denoises) == name
+    recipe = DenoiserNetwork() if kind.denoises else IspSizes()
+    sizes = sizes_for(name, recipe)
+    assert kind_of(sizes, kind.denoises) == name
+    assert sizes.keys() - {"stabilized"} == kind.parts.keys()
+
+
+def test_sizes_of_no_network_are_refused() -> None:
+    with pytest.raises(ValueError, match="no network has sizes for denoiser, rgb2raw"):
+        kind_of({"denoiser": {}, "rgb2raw": {}})
+    with pytest.raises(ValueError, match="no raw denoiser has sizes for nothing"):
+        kind_of({"denoiser": None}, "raw")
+
+
+def test_each_space_has_its_denoiser() -> None:
+    assert denoisers_of("raw") == ["RawDenoiser"]
+    assert denoisers_of("srgb") == ["SrgbDenoiser"]

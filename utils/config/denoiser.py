@@ -1,0 +1,71 @@
+"""Recipes of the denoisers: train_denoiser.py."""
+
+from typing import Annotated
+
+from pydantic import Field
+
+from cycleisp.utils.config.sizes import DenoiserNetwork
+from cycleisp.utils.config.training import TrainingRecipe
+from cycleisp.utils.config.values import (
+    BlurSpan,
+    CleanTarget,
+    Factors,
+    PhotoBlur,
+    Positive,
+    Qualities,
+    Section,
+    Share,
+    Span,
+)
+
+
+class DenoiserData(Section):
+    """What a denoiser trains on. The folders themselves are options of the command line."""
+
+    patch_size: Annotated[int, Field(ge=16, multiple_of=8)] = 128
+    scale: Factors = (1.0, 1.0)  # photos are reduced by a factor of this span; a factor below 1 enlarges them
+    brightness: Factors = (1.0, 1.0)  # linear light of a photo is multiplied by a factor of this span
+    validation_patches: Positive = 32
+    validation_size: Annotated[int, Field(ge=16, multiple_of=8)] = 256
+
+
+class Synthesis(Section):
+    """How a clean photo becomes noisy. The defaults are the paper's.
+
+    Every patch draws its own values from the spans.
+    """
+
+    # Noise profiles, each as likely as the others; or awgn, which is Gaussian noise on sRGB.
+    noise: list[str] = Field(min_length=1, default_factory=lambda: ["dnd"])
+    awgn_sigma: Span = (0.0, 55.0)  # of awgn, in 8 bit levels
+    learned_share: Share = 1.0  # of patches that pass CycleISP; the others pass simulated cameras
+    clean_target: CleanTarget = "input"  # of CycleISP
+    blur: PhotoBlur = 1.0  # sigma in pixels that removes a photo's own noise
+    read_noise_factor: Factors = (1.0, 1.0)  # the profile's read noise is multiplied by a factor of this span
+    light_spread: Annotated[float, Field(ge=0)] = 45.0  # simulated cameras: deviation from 5500 K daylight, in mired
+    frame_average: Share = 0.0  # sRGB: how far the target goes to the mean of many frames, each clipped to [0, 1]
+    demosaicking: Span = (0.0, 1.0)  # simulated cameras: 0 bilinear, 1 gradient-corrected (Malvar et al.)
+    color_matrix: Span = (1.0, 1.0)  # simulated cameras: 1 the sensor's, 0 none; its noise couples the channels
+    contrast: Span = (0.0, 0.0)  # simulated cameras: part of an S-shaped tone curve in the display curve
+    binned_share: Share = 0.0  # simulated cameras: downscaled by two, which leaves the noise without correlation
+    noise_reduction_share: Share = 0.0  # of patches whose noise the camera has smoothed
+    luma_blur: BlurSpan = (0.0, 0.0)  # by a Gaussian of this sigma in pixels
+    chroma_blur: BlurSpan = (0.0, 0.0)
+    sharpening: Factors = (1.0, 1.0)  # multiplies the noise that noise reduction has left
+    jpeg_share: Share = 0.0  # of patches that the camera stores as JPEG
+    jpeg_quality: Qualities = (80.0, 98.0)
+
+
+class DenoiserLoss(Section):
+    """The L1 loss."""
+
+    relative: bool = False  # RAW: in units of the deviation of each image's noise
+
+
+class DenoiserRecipe(TrainingRecipe):
+    """One experiment with a denoiser."""
+
+    network: DenoiserNetwork = DenoiserNetwork()
+    data: DenoiserData = DenoiserData()
+    synthesis: Synthesis = Synthesis()
+    loss: DenoiserLoss = DenoiserLoss()

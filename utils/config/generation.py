@@ -1,0 +1,31 @@
+"""Recipes of generate_data.py."""
+
+import os
+from typing import Annotated, Literal
+
+from pydantic import Field
+
+from cycleisp.utils.config.values import CleanTarget, NotNegative, PhotoBlur, Positive, Section
+from cycleisp.utils.devices import Precision
+
+
+class GenerationRecipe(Section):
+    """What generate_data.py makes. Every key is also an option of its command line."""
+
+    input: list[str]
+    output: str
+    space: Literal["raw", "srgb", "both"] = "both"
+    noise: str = "dnd"
+    residual_source: str | None = None  # of real noise, with noise: residual
+    residual_match: Positive = 8  # real noise comes from the best of so many random crops; paper: 1
+    weights: str = "compact_isp"
+    clean_target: CleanTarget = "input"
+    blur: PhotoBlur = 1.0  # sigma in pixels; paper
+    seed: NotNegative = 0
+    limit: Positive | None = None
+    variance: bool = False
+    preview: bool = False
+    device: Literal["auto", "cpu", "cuda", "mps"] = "auto"
+    precision: Precision = "auto"  # auto: tf32 on CUDA, else float32
+    batch_size: Positive = 1
+    workers: Annotated[int, Field(ge=1, default_factory=lambda: min(8, os.cpu_count() or 1))]  # threads

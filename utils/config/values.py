@@ -1,0 +1,49 @@
+"""What the sections of a recipe are made of: a base class, and types of values with ranges."""
+
+import math
+from typing import Annotated, Literal
+
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field
+
+WIDEST_BLUR = 2.0  # pixels: the largest sigma of a noise reduction, on which its kernel is cut
+
+
+class Section(BaseModel):
+    """A part of a recipe. Unknown keys are errors, and values never change."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+def _ordered(span: tuple[float, float]) -> tuple[float, float]:
+    if not 0 <= span[0] <= span[1] < math.inf:
+        raise ValueError(f"expected [low, high] with 0 <= low <= high, got {list(span)}")
+    return span
+
+
+def _positive(span: tuple[float, float]) -> tuple[float, float]:
+    if span[0] == 0:
+        raise ValueError(f"expected factors above 0, got {list(span)}")
+    return span
+
+
+def _qualities(span: tuple[float, float]) -> tuple[float, float]:
+    if not 1 <= span[0] <= span[1] <= 100:
+        raise ValueError(f"expected JPEG qualities within 1 and 100, got {list(span)}")
+    return span
+
+
+def _within_kernel(span: tuple[float, float]) -> tuple[float, float]:
+    if span[1] > WIDEST_BLUR:
+        raise ValueError(f"expected sigmas of at most {WIDEST_BLUR} pixels, got {span[1]}")
+    return span
+
+
+Positive = Annotated[int, Field(gt=0)]
+NotNegative = Annotated[int, Field(ge=0)]
+Share = Annotated[float, Field(ge=0, le=1)]
+PhotoBlur = Annotated[float, Field(ge=0, le=5)]  # sigma in pixels that removes a photo's own noise
+Span = Annotated[tuple[float, float], AfterValidator(_ordered)]  # [low, high]
+Factors = Annotated[Span, AfterValidator(_positive)]  # drawn with uniform logarithm
+BlurSpan = Annotated[Span, AfterValidator(_within_kernel)]
+Qualities = Annotated[Span, AfterValidator(_qualities)]
+CleanTarget = Literal["input", "cycle", "residual"]  # the sRGB target of pairs, see docs/guides/make_pairs.md
