@@ -1,9 +1,10 @@
-"""Draw what training runs measured on their validation sets, from the metrics.jsonl of their folders.
+"""Draw what training runs have measured in validation, from the metrics.jsonl of their folders.
 
-    python benchmarks/training_curve.py --runs runs/denoiser_srgb_long runs/denoiser_raw --output docs/curves.png
+    python benchmarks/training_curve.py --runs runs/denoiser_srgb_long runs/denoiser_raw \\
+        --output curves.png
 
-Needs matplotlib. Runs that name the same figures share a diagram only if they are given as one: FOLDER+FOLDER draws the
-second behind the first, for recipes of several stages.
+Each run gets a diagram of its own. FOLDER+FOLDER draws the second run behind the first in one
+diagram, for recipes of several stages. Needs matplotlib.
 """
 
 import argparse
@@ -20,7 +21,7 @@ Curve = dict[str, list[tuple[int, float]]]  # figure -> (step, value)
 
 
 def read_run(folder: Path) -> Curve:
-    """Every figure of a run's metrics.jsonl against its step.
+    """Reads every figure of a run's metrics.jsonl, and the steps that it belongs to.
 
     Raises:
         UserError: no such file, or nothing in it.
@@ -37,7 +38,7 @@ def read_run(folder: Path) -> Curve:
 
 
 def read_stages(text: str) -> Curve:
-    """The runs FOLDER+FOLDER... one behind the other, their steps counted on."""
+    """Reads the runs FOLDER+FOLDER... as one, each counting its steps from the end of the last."""
     joined: Curve = {}
     offset = 0
     for folder in text.split("+"):
@@ -48,12 +49,8 @@ def read_stages(text: str) -> Curve:
     return joined
 
 
-def main() -> int:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--runs", nargs="+", required=True, metavar="FOLDER[+FOLDER]")
-    parser.add_argument("--output", type=Path, required=True, metavar="PNG")
-    args = parser.parse_args()
-    curves = {text: read_stages(text) for text in args.runs}
+def draw(curves: dict[str, Curve], output: Path) -> None:
+    """Draws the curves side by side, each under the names of its folders, and writes a PNG."""
     import matplotlib
 
     matplotlib.use("Agg")
@@ -68,8 +65,16 @@ def main() -> int:
         axis.grid(True, alpha=0.3)
         axis.legend()
     figure.tight_layout()
-    args.output.parent.mkdir(parents=True, exist_ok=True)
-    figure.savefig(args.output, dpi=100)
+    output.parent.mkdir(parents=True, exist_ok=True)
+    figure.savefig(output, dpi=100)
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--runs", nargs="+", required=True, metavar="FOLDER[+FOLDER]", help="run folders to draw")
+    parser.add_argument("--output", type=Path, required=True, metavar="PNG", help="file to write")
+    args = parser.parse_args()
+    draw({text: read_stages(text) for text in args.runs}, args.output)
     return 0
 
 

@@ -1,59 +1,78 @@
-"""What each network learns: its outputs for a batch, and the loss of paper Sec. 3 and 4.
+"""What each network learns: its outputs for a batch, and the losses of CycleISP, Sec. 3 and 4.
 
-An objective's `outputs` bear the names of the batch keys that they should equal (or `KEY_from_...`), so the same call
-serves training, validation and pictures. Batch keys: `srgb` (B, 3, H, W), `raw` (B, 4, H/2, W/2), both in [0, 1]; of
-denoisers `noisy` and `clean`, both (B, 3, H, W) sRGB or (B, 4, H/2, W/2) RAW, and for RAW `variance`; of colour
-matching `source` and `target_view`, both (B, 3, H, W) sRGB.
+    RGB2RAW (Sec. 3.1)           sRGB -> RAW            L1 + L1 of logarithms, on RAW
+    RAW2RGB (Sec. 3.2, 3.3)      RAW -> sRGB            L1, on sRGB
+    both branches (Sec. 3.4)     sRGB -> RAW -> sRGB    beta * RGB2RAW's + (1 - beta) * RAW2RGB's
+    colour matching (abstract)   view -> other colours  as both branches
+    denoisers (Sec. 4)           noisy -> clean         L1
+
+The paper's noise injection between the branches is off while they are trained. Where a class has
+more than the paper, its docstring says so.
+
+An objective's outputs are named after the batch keys that they should equal, or `KEY_from_...`.
+Batch keys: `srgb` (B, 3, H, W) and `raw` (B, 4, H/2, W/2), both in [0, 1]; for colour matching also
+`source` and `target_view`, both (B, 3, H, W) sRGB; for denoisers `noisy` and `clean`, both
+(B, 3, H, W) sRGB or (B, 4, H/2, W/2) RAW, and with RAW also `variance`.
 """
 
-from collections.abc import Mapping
 from dataclasses import dataclass
 
 import torch.nn.functional as F
 from torch import Tensor, nn
 
 from cycleisp.utils.training.losses import raw_log_l1_loss
+from cycleisp.utils.training.objective import Batch, Outputs
 
-Batch = Mapping[str, Tensor]
-Outputs = dict[str, Tensor]
-_LEAST_DEVIATION = 1e-4  # below that of any camera's noise; images without noise must not divide by 0
+# Below the deviation of any camera's noise; images without noise must not divide by 0.
+_LEAST_DEVIATION = 1e-4
 
 
 @dataclass(frozen=True)
 class Rgb2RawObjective:
-    """RGB2RAW alone: L1 and L1 of logarithms on RAW."""
+    """RGB2RAW alone (Sec. 3.1): L1 plus L1 of logarithms on RAW.
+
+    Attributes:
+        log_epsilon: the darkest RAW value that the logarithm tells apart.
+    """
 
     log_epsilon: float
 
     def outputs(self, network: nn.Module, batch: Batch) -> Outputs:
+        """Returns `raw`, predicted from the photo."""
         return {"raw": network(batch["srgb"])}
 
     def loss(self, outputs: Outputs, batch: Batch) -> Tensor:
+        """Returns mean |p - t| + mean |log max(p, epsilon) - log max(t, epsilon)|."""
         return raw_log_l1_loss(outputs["raw"], batch["raw"], self.log_epsilon)
 
 
 @dataclass(frozen=True)
 class Raw2RgbObjective:
-    """RAW2RGB and its colour branch: L1 on sRGB; the colour branch sees the clean photo."""
+    """RAW2RGB and its colour branch (Sec. 3.2 and 3.3): L1 on sRGB.
+
+    The colour branch sees the clean photo.
+    """
 
     def outputs(self, network: nn.Module, batch: Batch) -> Outputs:
+        """Returns `srgb`, rendered from true RAW."""
         return {"srgb": network(batch["raw"], batch["srgb"])}
 
     def loss(self, outputs: Outputs, batch: Batch) -> Tensor:
+        """Returns mean |p - t|."""
         return F.l1_loss(outputs["srgb"], batch["srgb"])
 
 
 @dataclass(frozen=True)
 class JointObjective:
-    """Both branches: RAW2RGB renders what RGB2RAW made, so that the sRGB loss reaches RGB2RAW too.
+    """Both branches together (Sec. 3.4).
 
-    beta * (loss of RGB2RAW) + (1 - beta) * (loss of RAW2RGB). Noise injection is off.
+    RAW2RGB renders the RAW that RGB2RAW predicts, so that the loss on sRGB reaches RGB2RAW, too.
 
     Attributes:
-        log_epsilon: darkest RAW value that the log loss tells apart.
-        beta: weight of the RGB2RAW loss.
-        true_raw_share: part of the RAW2RGB loss that is taken on true RAW, so that RAW2RGB goes on rendering cameras
-            whose white balance RGB2RAW would not guess (ours; the paper has 0).
+        log_epsilon: the darkest RAW value that the logarithm tells apart.
+        beta: the weight of RGB2RAW's loss.
+        true_raw_share: the part of RAW2RGB's loss that is taken on true RAW, so that RAW2RGB still
+            renders cameras whose white balance RGB2RAW would not guess (ours; the paper has 0).
     """
 
     log_epsilon: float
@@ -61,6 +80,7 @@ class JointObjective:
     true_raw_share: float = 0.0
 
     def outputs(self, network: nn.Module, batch: Batch) -> Outputs:
+        """Returns `raw`, `srgb`, and with a `true_raw_share` also `srgb_from_true_raw`."""
         if self.true_raw_share == 0:
             raw, srgb = network(batch["srgb"])
             return {"raw": raw, "srgb": srgb}
@@ -68,6 +88,7 @@ class JointObjective:
         return {"raw": raw, "srgb": srgb, "srgb_from_true_raw": rendered}
 
     def loss(self, outputs: Outputs, batch: Batch) -> Tensor:
+        """Returns beta * (RGB2RAW's loss) + (1 - beta) * (RAW2RGB's loss)."""
         raw_loss = raw_log_l1_loss(outputs["raw"], batch["raw"], self.log_epsilon)
         srgb_loss = F.l1_loss(outputs["srgb"], batch["srgb"])
         if self.true_raw_share > 0:
@@ -78,43 +99,50 @@ class JointObjective:
 
 @dataclass(frozen=True)
 class ColorMatchingObjective:
-    """Both branches on two views: the source through RAW, in the colours of the target view (paper, abstract).
+    """Both branches on two views: a photo through RAW, in the colours of another view (abstract).
 
-    beta * (loss of RGB2RAW) + (1 - beta) * (loss of RAW2RGB), as in joint training; RAW is one for all renderings.
+    RAW is the same for all renderings of a scene. The loss is that of both branches together.
 
     Attributes:
-        log_epsilon: darkest RAW value that the log loss tells apart.
-        beta: weight of the RGB2RAW loss.
+        log_epsilon: the darkest RAW value that the logarithm tells apart.
+        beta: the weight of RGB2RAW's loss.
     """
 
     log_epsilon: float
     beta: float
 
     def outputs(self, network: nn.Module, batch: Batch) -> Outputs:
+        """Returns `raw` of the source, and `srgb`, the source in the colours of the target view."""
         raw, srgb = network(batch["source"], reference=batch["target_view"])
         return {"raw": raw, "srgb": srgb}
 
     def loss(self, outputs: Outputs, batch: Batch) -> Tensor:
+        """Returns beta * (RGB2RAW's loss) + (1 - beta) * (RAW2RGB's loss)."""
         raw_loss = raw_log_l1_loss(outputs["raw"], batch["raw"], self.log_epsilon)
         return self.beta * raw_loss + (1 - self.beta) * F.l1_loss(outputs["srgb"], batch["srgb"])
 
 
 @dataclass(frozen=True)
 class DenoiserObjective:
-    """A denoiser: L1 to the clean image. With RAW comes the noise variance at every pixel.
+    """A denoiser (Sec. 4): L1 to the clean image.
+
+    The denoiser of RAW also gets the noise variance of every pixel.
 
     Attributes:
-        relative: RAW only; divide the L1 of each image by the deviation of its noise, so that a clean picture counts as
-            much as a noisy one (ours; the paper does not).
+        relative: RAW only: whether to divide each image's L1 by the standard deviation of its
+            noise, so that a nearly clean image counts as much as a noisy one (ours; the paper does
+            not).
     """
 
     relative: bool = False
 
     def outputs(self, network: nn.Module, batch: Batch) -> Outputs:
+        """Returns `clean`, the denoised image."""
         inputs = [batch["noisy"]] + ([batch["variance"]] if "variance" in batch else [])
         return {"clean": network(*inputs)}
 
     def loss(self, outputs: Outputs, batch: Batch) -> Tensor:
+        """Returns mean |p - t|, or mean |p - t| / sigma, sigma^2 being an image's mean variance."""
         if not self.relative:
             return F.l1_loss(outputs["clean"], batch["clean"])
         deviations = batch["variance"].mean(dim=(1, 2, 3), keepdim=True).sqrt().clamp(min=_LEAST_DEVIATION)

@@ -1,6 +1,5 @@
-"""train_denoiser.py as users call it: dry run, both spaces from photos and from pairs, resume, errors in one line."""
+"""train_denoiser.py as users call it: both spaces, photos and pairs, resuming, one-line errors."""
 
-import json
 from pathlib import Path
 
 import numpy as np
@@ -11,10 +10,11 @@ from safetensors.torch import load_file
 from cycleisp.dataloaders.pairs.store import PairFiles
 from cycleisp.networks.denoiser import RawDenoiser, SrgbDenoiser
 from cycleisp.networks.pretrained import load_network
-from tests.dataloaders.training.test_stored_pairs import store, write_pair
+from tests.support.pairs import store_pair, write_pair
 from tests.support.paths import ROOT
 from tests.support.pictures import random_picture, write_png
 from tests.support.scripts import Outcome, call_script, start_script
+from tests.support.training import metrics
 from train_denoiser import main
 
 SMOKE = str(ROOT / "configs" / "denoiser_smoke.yaml")
@@ -27,15 +27,11 @@ def run(*options: object) -> Outcome:
 
 
 def train(space: str, run_dir: Path, *options: object, changes: tuple[str, ...] = SHORT) -> str:
-    """What a run says that ends well."""
+    """Runs the script, which must succeed, and returns what it says."""
     common = ("--config", SMOKE, "--device", "cpu", "--space", space, "--run-dir", run_dir, "--set", *changes)
     result = run(*common, *options)
     assert result.returncode == 0, result.stderr
     return result.stderr
-
-
-def metrics(run_dir: Path) -> list[dict[str, float]]:
-    return [json.loads(line) for line in (run_dir / "metrics.jsonl").read_text().splitlines()]
 
 
 @pytest.fixture
@@ -47,12 +43,12 @@ def photos(tmp_path: Path) -> Path:
 
 @pytest.fixture
 def pairs(tmp_path: Path) -> Path:
-    """A folder as generate_data.py leaves it."""
+    """A folder of pairs, as generate_data.py leaves it."""
     rng = np.random.default_rng(0)
     for seed in range(2):
         noisy, clean = rng.integers(0, 65536, (2, 4, 20, 24)).astype(np.uint16)
         pictures = (random_picture(40, 48, seed=seed + extra) for extra in (0, 9))
-        store(tmp_path / "pairs", str(seed), PairFiles(clean, noisy, None, *pictures), 40, 48)
+        store_pair(tmp_path / "pairs", str(seed), PairFiles(clean, noisy, None, *pictures), 40, 48)
     return tmp_path / "pairs"
 
 

@@ -1,20 +1,23 @@
 """Batches made on the device while the network learns from the ones before."""
 
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor, wait
 
 import torch
-from torch import Tensor
 
-Batch = Mapping[str, Tensor]
-IN_PLACE = 2  # first batches, in which networks that make batches are compiled and recorded: nothing else may run then
+from cycleisp.utils.training.objective import Batch
+
+# The first batches. In them networks that make batches are compiled and recorded, and nothing else
+# may run meanwhile.
+IN_PLACE = 2
 
 
 class MadeAhead:
-    """Batches through a function; on CUDA one ahead, in a thread and a stream of its own.
+    """Applies a function to batches; on CUDA one batch ahead, in a thread and stream of its own.
 
     Args:
-        make: what to do with a batch, on `device`.
+        make: the function, from batch to batch, on `device`.
+        device: the device of the batches.
     """
 
     def __init__(self, make: Callable[[Batch], Batch], device: torch.device) -> None:
@@ -22,12 +25,18 @@ class MadeAhead:
         self._ahead: Future[Batch | None] | None = None
 
     def wait(self) -> None:
-        """Until nothing is being made, since the networks that do it may not be used twice at a time."""
+        """Waits until no batch is being made.
+
+        The networks that make batches may not be used by two threads at a time.
+        """
         if self._ahead is not None:
             wait([self._ahead])
 
     def batches(self, given: Iterable[Batch]) -> Iterator[Batch]:
-        """What is made of these, in their order. Errors of `make` are raised where its batch would have come."""
+        """Yields what `make` returns for each batch, in the order given.
+
+        An error of `make` is raised where its batch would have come.
+        """
         if self._device.type != "cuda":
             yield from map(self._make, given)
             return

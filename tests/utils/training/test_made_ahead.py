@@ -1,4 +1,7 @@
-"""Batches made ahead come in order, one at a time, with their errors. A machine without a GPU pretends to have one."""
+"""Batches made ahead come in order, one at a time, with their errors.
+
+A machine without a GPU pretends to have one.
+"""
 
 import threading
 import time
@@ -9,13 +12,14 @@ import pytest
 import torch
 from torch import Tensor
 
-from cycleisp.utils.training.made_ahead import IN_PLACE, Batch, MadeAhead
+from cycleisp.utils.training.made_ahead import IN_PLACE, MadeAhead
+from cycleisp.utils.training.objective import Batch
 
 CUDA = torch.device("cuda")
 
 
 class Stream:
-    """Of a GPU that has always finished."""
+    """A stream of a GPU that has always finished."""
 
     def __init__(self, *_: object) -> None: ...
 
@@ -60,7 +64,7 @@ def test_the_first_are_made_in_place_and_later_ones_one_ahead() -> None:
 
 
 def test_waiting_leaves_nothing_running() -> None:
-    """As validation does, whose networks may be the same."""
+    """Validation waits like this, since its networks may be the same."""
     running: list[bool] = []
 
     def make(batch: Batch) -> Batch:

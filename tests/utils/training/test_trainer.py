@@ -1,117 +1,35 @@
 """Training: the promises of the loop, on networks so small that each run takes a moment."""
 
-import json
 import logging
 import os
 import signal
 import subprocess
 import sys
-from collections.abc import Callable
-from itertools import pairwise
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 import numpy as np
 import pytest
 import torch
-from safetensors.torch import load_file
 from torch import Tensor
 from torch.utils.data import Dataset
 
 from cycleisp.dataloaders.photos import PhotoStore
 from cycleisp.dataloaders.training.denoising_patches import DenoisingPatches
 from cycleisp.networks.cycleisp import CycleISP
-from cycleisp.networks.fast.kernels.fused_trunk import FusedTrunk
-from cycleisp.networks.objectives import DenoiserObjective, JointObjective, Raw2RgbObjective, Rgb2RawObjective
-from cycleisp.networks.pretrained import build, load_network
+from cycleisp.networks.pretrained import load_network
 from cycleisp.networks.rgb2raw import Rgb2Raw
 from cycleisp.networks.synthesis.learned_camera import LearnedCamera
 from cycleisp.networks.synthesis.training_pairs import TrainingPairs
-from cycleisp.utils.config import DenoiserData, Synthesis, Training, TrainingRecipe
-from cycleisp.utils.training.trainer import Batch, StepBatches, Trainer, TrainingError, learning_rate, start
+from cycleisp.utils.config import DenoiserData, Synthesis
+from cycleisp.utils.images import Space
+from cycleisp.utils.metrics import psnr
+from cycleisp.utils.training.errors import TrainingError
+from cycleisp.utils.training.objective import Batch
+from cycleisp.utils.training.trainer import Trainer
 from tests.support.paths import ROOT
 from tests.support.pictures import random_picture, write_png
-
-SIZES = {
-    "rgb2raw": {"width": 8, "num_groups": 1, "num_blocks": 1, "reduction": 4, "unshuffle": 2, "companded": True},
-    "raw2rgb": {"width": 8, "num_groups": 1, "num_blocks": 1, "reduction": 4},
-    "color_correction": {"width": 8, "num_groups": 1, "num_blocks": 1, "reduction": 4, "unshuffle": 2},
-    "denoiser": {"width": 8, "num_groups": 1, "num_blocks": 1, "reduction": 4, "unshuffle": 2},
-}
-
-
-class Patches(Dataset[dict[str, Tensor]]):
-    """RAW is the photo's square, sampled: something that can be learned. Optionally sends a signal at one patch."""
-
-    def __init__(self, length: int, signal_at: int | None = None) -> None:
-        self.length, self.signal_at = length, signal_at
-
-    def __len__(self) -> int:
-        return self.length
-
-    def __getitem__(self, number: int) -> dict[str, Tensor]:
-        if number == self.signal_at:
-            os.kill(os.getpid(), signal.SIGTERM)
-        rng = np.random.default_rng(number)
-        srgb = torch.from_numpy(rng.random((3, 16, 16), dtype=np.float32))
-        raw = torch.stack([srgb[0, ::2, ::2], srgb[1, ::2, 1::2], srgb[1, 1::2, ::2], srgb[2, 1::2, 1::2]]) ** 2
-        return {"srgb": srgb, "raw": raw}
-
-
-def recipe(**changes: object) -> Training:
-    settings: dict[str, object] = {
-        "steps": 12,
-        "batch_size": 2,
-        "optimizer": "adamw",
-        "learning_rate": 1e-3,
-        "schedule": "cosine",
-        "warmup": 3,
-        "ema_decay": 0.9,
-        "gradient_clip": 1.0,
-        "workers": 0,
-        "log_every": 3,
-        "checkpoint_every": 4,
-        "validate_every": 6,
-    }
-    return Training.model_validate({**settings, **changes})
-
-
-def trainer(
-    run_dir: Path,
-    training: Training,
-    kind: str = "Rgb2Raw",
-    stop_after: float | None = None,
-    make_batch: Callable[[Batch], Batch] | None = None,
-) -> Trainer:
-    objectives = {
-        "Rgb2Raw": Rgb2RawObjective(1e-3),
-        "GuidedRaw2Rgb": Raw2RgbObjective(),
-        "CycleISP": JointObjective(1e-3, 0.5),
-        "SrgbDenoiser": DenoiserObjective(),
-        "RawDenoiser": DenoiserObjective(),
-    }
-    whole = TrainingRecipe(seed=5, train=training)
-    fabric = start(whole, "cpu")
-    metadata = {"network": kind, "sizes": SIZES}
-    return Trainer(fabric, build(kind, SIZES), objectives[kind], whole, metadata, run_dir, stop_after, make_batch)
-
-
-def checkpoint(run_dir: Path) -> dict[str, Any]:
-    return torch.load(run_dir / "checkpoint.ckpt", weights_only=True)
-
-
-def assert_bit_equal(first: Path, second: Path) -> None:
-    """Both runs have the same weights, moving average, optimizer and random state, to the last bit."""
-    ours, theirs = checkpoint(first), checkpoint(second)
-    for part in ("network", "average"):
-        for name, tensor in ours[part].items():
-            assert torch.equal(tensor, theirs[part][name]), f"{part} {name}"
-    for slot, entry in ours["optimizer"]["state"].items():
-        for name, value in entry.items():
-            assert torch.equal(value, theirs["optimizer"]["state"][slot][name]), f"optimizer {name}"
-    assert torch.equal(ours["rng"], theirs["rng"])
-    exported = [load_file(run_dir / "weights.safetensors") for run_dir in (first, second)]
-    assert all(torch.equal(tensor, exported[1][name]) for name, tensor in exported[0].items())
+from tests.support.training import Patches, assert_bit_equal, checkpoint, metrics, recipe, trainer
 
 
 @pytest.mark.parametrize("kind", ["Rgb2Raw", "GuidedRaw2Rgb", "CycleISP"])
@@ -127,7 +45,7 @@ def test_stopping_and_resuming_ends_bit_equal_to_no_stop(tmp_path: Path, kind: s
 
 
 def test_a_stop_request_to_the_whole_process_group_loses_nothing(tmp_path: Path) -> None:
-    """As a scheduler or `kill -- -GROUP` sends it: to the run and to the processes that load its data."""
+    """Schedulers and `kill -- -GROUP` send it to the run and to the processes that load data."""
 
     class ToAll(Patches):
         def __getitem__(self, number: int) -> dict[str, Tensor]:
@@ -206,7 +124,7 @@ class Stopping(Dataset[dict[str, Tensor]]):
 
 @pytest.mark.parametrize("kind", ["SrgbDenoiser", "RawDenoiser"])
 def test_denoisers_resume_bit_equal_with_pairs_made_on_the_fly(tmp_path: Path, tiny_isp: CycleISP, kind: str) -> None:
-    """Both cameras, noise reduction, JPEG and all: nothing of it may depend on what happened before."""
+    """Cameras, noise reduction, JPEG: none of their results may depend on what happened before."""
     for seed in range(2):
         write_png(tmp_path / "photos" / f"{seed}.png", random_picture(40, 52, seed=seed))
     synthesis = Synthesis(
@@ -225,7 +143,7 @@ def test_denoisers_resume_bit_equal_with_pairs_made_on_the_fly(tmp_path: Path, t
         return DenoisingPatches(PhotoStore([tmp_path / "photos"]), data, synthesis, 7, length)
 
     def run(name: str) -> Trainer:
-        space: Literal["raw", "srgb"] = "raw" if kind == "RawDenoiser" else "srgb"
+        space: Space = "raw" if kind == "RawDenoiser" else "srgb"
         camera = LearnedCamera(tiny_isp, "cycle")
         pairs = TrainingPairs(space, camera, blur_sigma=1.0, frame_average=True, device=torch.device("cpu"))
         return trainer(tmp_path / name, recipe(), kind, make_batch=pairs)
@@ -237,7 +155,7 @@ def test_denoisers_resume_bit_equal_with_pairs_made_on_the_fly(tmp_path: Path, t
     torch.rand(100)
     assert run("parts").fit(patches(24), patches(2))
     assert_bit_equal(tmp_path / "whole", tmp_path / "parts")
-    records = [json.loads(line) for line in (tmp_path / "whole" / "metrics.jsonl").read_text().splitlines()]
+    records = metrics(tmp_path / "whole")
     assert [record["step"] for record in records] == [6, 12]
     assert all(np.isfinite(record["psnr_clean"]) for record in records)
 
@@ -250,8 +168,8 @@ def test_loader_processes_change_nothing(tmp_path: Path) -> None:
 
 def test_stop_after_saves_and_says_so(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
     caplog.set_level(logging.INFO)
-    short = trainer(tmp_path / "run", recipe(), stop_after=0.0)
-    assert not short.fit(Patches(24), Patches(2))
+    short = trainer(tmp_path / "run", recipe())
+    assert not short.fit(Patches(24), Patches(2), stop_after=0.0)
     assert short.step == 1 and "run the same command again" in caplog.text
 
 
@@ -260,10 +178,10 @@ def test_processes_stop_together_though_one_was_asked(tmp_path: Path) -> None:
     script = tmp_path / "train.py"
     script.write_text(
         "import os, sys\nfrom pathlib import Path\n"
-        "from tests.utils.training.test_trainer import Patches, recipe, trainer\n"
+        "from tests.support.training import Patches, recipe, trainer\n"
         "asked = 0.0 if os.environ['RANK'] == '1' else None\n"
-        "run = trainer(Path(sys.argv[1]), recipe(), stop_after=asked)\n"
-        "print(run.fit(Patches(24), Patches(2)), run.step, flush=True)\n"
+        "run = trainer(Path(sys.argv[1]), recipe())\n"
+        "print(run.fit(Patches(24), Patches(2), stop_after=asked), run.step, flush=True)\n"
     )
     launcher = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2"]
     done = subprocess.run(
@@ -278,27 +196,36 @@ def test_processes_stop_together_though_one_was_asked(tmp_path: Path) -> None:
     assert trainer(tmp_path / "run", recipe()).fit(Patches(24), Patches(2))
 
 
-def test_a_step_shows_that_weights_changed_though_fused_optimizers_do_not(
+def test_validation_measures_the_weights_of_its_step_though_fused_optimizers_change_them_unseen(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Else kernels made of the weights before would go on with those (networks/fast/kernels/fused_trunk.py)."""
+    """A pass with gradients makes the fast way forget older weights (networks/acceleration.py), so
+    none may be measured between that pass and the change of the weights.
+    """
 
     class Fused(torch.optim.AdamW):
         def __init__(self, *args: Any, **options: Any) -> None:
             super().__init__(*args, **{**options, "fused": True})
 
     monkeypatch.setattr(torch.optim, "AdamW", Fused)
-    run = trainer(tmp_path / "run", recipe(steps=1, ema_decay=0))
-    trunk = run.network.module.deep
-    packed = FusedTrunk(trunk, torch.float32, "ieee")
-    assert packed.is_current()
-    run.fit(Patches(2), Patches(1))
-    assert not packed.is_current()
+    run = trainer(tmp_path / "run", recipe(steps=3, validate_every=1, ema_decay=0, learning_rate=1e-2))
+    events: list[str] = []
+    run.network.module.register_forward_pre_hook(
+        lambda *_: events.append("learn" if torch.is_grad_enabled() else "measure")
+    )
+    run.optimizer.optimizer.register_step_post_hook(lambda *_: events.append("change"))
+    run.fit(Patches(6), Patches(1))
+    assert events == ["learn", "change", "measure"] * 3
+    network, patch = load_network(tmp_path / "run" / "weights.safetensors", Rgb2Raw), Patches(1)[0]
+    with torch.inference_mode():
+        expected = psnr(network(patch["srgb"][None]), patch["raw"][None])
+    first, *_, last = metrics(tmp_path / "run")
+    assert last["psnr_raw"] == pytest.approx(expected, abs=2e-3) and last != first
 
 
 def test_the_run_folder_explains_itself(tmp_path: Path) -> None:
     trainer(tmp_path / "run", recipe()).fit(Patches(24), Patches(2))
-    records = [json.loads(line) for line in (tmp_path / "run" / "metrics.jsonl").read_text().splitlines()]
+    records = metrics(tmp_path / "run")
     assert [record["step"] for record in records] == [6, 12]
     assert all(np.isfinite(record["psnr_raw"]) for record in records)
     assert (tmp_path / "run" / "recipe.yaml").is_file()
@@ -310,15 +237,8 @@ def test_the_run_folder_explains_itself(tmp_path: Path) -> None:
 def test_training_learns(tmp_path: Path) -> None:
     longer = recipe(steps=60, learning_rate=3e-3, ema_decay=0.5, validate_every=5)
     trainer(tmp_path / "run", longer).fit(Patches(120), Patches(4))
-    records = [json.loads(line) for line in (tmp_path / "run" / "metrics.jsonl").read_text().splitlines()]
+    records = metrics(tmp_path / "run")
     assert records[-1]["psnr_raw"] > records[0]["psnr_raw"] + 3
-
-
-def test_another_recipe_in_the_same_folder_is_refused(tmp_path: Path) -> None:
-    trainer(tmp_path / "run", recipe()).fit(Patches(24), Patches(2))
-    with pytest.raises(TrainingError, match=r"differs in train\.learning_rate"):
-        trainer(tmp_path / "run", recipe(learning_rate=2e-3))
-    trainer(tmp_path / "run", recipe(log_every=1, workers=1))  # housekeeping may change
 
 
 def test_a_loss_that_is_no_number_stops_the_run(tmp_path: Path) -> None:
@@ -328,21 +248,3 @@ def test_a_loss_that_is_no_number_stops_the_run(tmp_path: Path) -> None:
 
     with pytest.raises(TrainingError, match="the loss of step 3 is nan"):
         trainer(tmp_path / "run", recipe()).fit(Broken(24), Patches(2))
-
-
-def test_learning_rates() -> None:
-    stepped = recipe(schedule="step", milestones=[4, 8], gamma=0.1, learning_rate=1.0)
-    assert [learning_rate(stepped, step) for step in (0, 3, 4, 7, 8)] == pytest.approx([1, 1, 0.1, 0.1, 0.01])
-    cosine = recipe(steps=103, warmup=3, learning_rate=1.0, final_learning_rate=0.1)
-    rates = [learning_rate(cosine, step) for step in range(103)]
-    assert rates[:3] == pytest.approx([1 / 3, 2 / 3, 1])
-    assert rates[3] == pytest.approx(1) and rates[53] == pytest.approx(0.55)
-    assert rates[-1] == pytest.approx(0.1, abs=1e-3)
-    assert all(later <= earlier for earlier, later in pairwise(rates[3:]))
-
-
-def test_processes_share_out_the_patches_of_a_step() -> None:
-    shares = [list(StepBatches(3, 5, 4, rank, 2)) for rank in (0, 1)]
-    assert shares == [[[12, 13], [16, 17]], [[14, 15], [18, 19]]]
-    with pytest.raises(TrainingError, match="cannot be split over 3"):
-        StepBatches(0, 5, 4, 0, 3)

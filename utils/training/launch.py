@@ -1,0 +1,48 @@
+"""The start of a run: its processes, its device, its precision and its seed."""
+
+import os
+from typing import Any
+
+import torch
+from lightning.fabric import Fabric
+
+from cycleisp.utils.config import TrainingRecipe
+from cycleisp.utils.devices import pick_device, training_precision
+
+
+def launch(recipe: TrainingRecipe, device: str) -> Fabric:
+    """Starts the processes of a run and seeds torch, from which networks draw their first weights.
+
+    Args:
+        recipe: the whole experiment.
+        device: "auto", "cpu", "cuda" or "mps".
+
+    Returns:
+        The Fabric that the trainer computes with.
+
+    Raises:
+        UserError: as `make_fabric`.
+    """
+    fabric = make_fabric(device, recipe.train.precision)
+    fabric.launch()
+    torch.manual_seed(recipe.seed)
+    return fabric
+
+
+def make_fabric(device: str, precision: str) -> Fabric:
+    """Returns a Fabric for a device and a precision; torchrun's environment sets the rest.
+
+    Half precision is mixed: weights, optimizer and losses stay float32.
+
+    Args:
+        device: "auto", "cpu", "cuda" or "mps".
+        precision: one of `utils.devices.PRECISIONS`.
+
+    Raises:
+        UserError: the device does not exist here, or cannot compute in this precision.
+    """
+    kind = pick_device(device).type
+    plugins = {"float32": "32-true", "tf32": "32-true", "bf16": "bf16-mixed", "fp16": "16-mixed"}
+    plugin: Any = plugins[training_precision(precision, torch.device(kind))]
+    processes = int(os.environ.get("LOCAL_WORLD_SIZE", 1)), int(os.environ.get("GROUP_WORLD_SIZE", 1))
+    return Fabric(accelerator=kind, devices=processes[0], num_nodes=processes[1], precision=plugin)
