@@ -1,19 +1,21 @@
-"""How fast and how large our forward is beside the plain one of benchmarks/reference.py, in one run.
+"""Speed and memory of the networks, compared with the plain forward of benchmarks/reference.py.
 
     python benchmarks/speed.py --networks srgb_denoiser rgb2raw --sizes 256x256 1024x1024
-    python benchmarks/speed.py --networks srgb_denoiser --megapixels 0.25 0.5 1 2 4 --once --json results/speed.json
-    python benchmarks/speed.py --networks srgb_denoiser --megapixels 24 --once --skip-plain \
-        --json results/speed.json --plot docs/speed.png
-
+    python benchmarks/speed.py --networks srgb_denoiser --megapixels 0.25 0.5 1 2 4 --once \\
+        --json results/speed.json
+    python benchmarks/speed.py --networks srgb_denoiser --megapixels 24 --once --skip-plain \\
+        --json results/speed.json --plot docs/images/speed.png
     python benchmarks/speed.py --training --batch 16 --sizes 128x128 --repeats 20 --warm-up 5
 
-Both take turns after a warm-up; figures are medians, and a ratio is the median of the turns' ratios. With --training a
-turn is a forward and a backward pass. The plain forward computes in float32; on CUDA ours computes in --precision, its
-blocks compiled for training. The yardstick of arithmetic is a bare 3x3 convolution from 64 to 64 channels on as many
-pixels, timed in the same turns. Peak memory is what PyTorch takes on a GPU; on a CPU, that of a fresh process which
-does nothing else; less what was held before the turn.
---once times the turn of that process instead, for large photos; --skip-plain is for those that the plain forward has
-not the memory for.
+Both take turns after a warm-up. Figures are medians, and a ratio is the median of the turns'
+ratios. With --training a turn is a forward and a backward pass. The plain forward computes in
+float32. On CUDA ours computes in --precision, and for training its blocks are compiled. Arithmetic
+is compared with a bare 3x3 convolution from 64 to 64 channels on as many pixels, which is timed in
+the same turns. Peak memory is what PyTorch takes on a GPU, and on a CPU what a fresh process takes
+that does nothing else. What was held before the turn is subtracted.
+
+--once times the turn of that fresh process instead, for large photos. --skip-plain is for photos
+for which the plain forward does not have the memory.
 """
 
 import argparse
@@ -53,7 +55,7 @@ Forward = Callable[[], Tensor]
 
 @dataclass(frozen=True)
 class Case:
-    """One network: how to build it, its channels of input, and its plain forward."""
+    """A network: how to build it, the channels of its inputs, and its plain forward."""
 
     build: Callable[[], nn.Module]
     channels: tuple[int, ...]
@@ -69,7 +71,10 @@ CASES = {
 
 @dataclass(frozen=True)
 class Row:
-    """Figures of one network at one size. Times are medians in seconds; NaN and 0 bytes stand for what was skipped."""
+    """The figures of one network at one size.
+
+    Times are medians in seconds. NaN and 0 bytes stand for what was skipped.
+    """
 
     network: str
     height: int
@@ -77,12 +82,12 @@ class Row:
     batch: int
     training: bool
     precision: str  # ours
-    gigaflops: float  # of one turn, convolutions alone
+    gigaflops: float  # of one turn, convolutions only
     plain_seconds: float
     fast_seconds: float
     ratio: float
-    peak_gflops: float  # of the bare convolution, a second
-    difference: float  # largest, in standard deviations of the plain result
+    peak_gflops: float  # of the bare convolution, each second
+    difference: float  # the largest one, in standard deviations of the plain result
     plain_bytes: int
     fast_bytes: int
 
@@ -125,7 +130,7 @@ BARE_PIXELS = 1 << 20
 
 @dataclass(frozen=True)
 class Work:
-    """What is timed of a network."""
+    """The input that a network is timed with."""
 
     height: int
     width: int
@@ -135,7 +140,10 @@ class Work:
     device: torch.device
 
     def forwards(self, case: Case) -> dict[str, Forward]:
-        """The plain turn and ours, on networks of the same random weights; each gives back the network's result."""
+        """Returns the plain turn and ours, on networks of the same random weights.
+
+        Either returns the network's result.
+        """
         torch.manual_seed(0)
         plain = case.build().requires_grad_(self.training)
         inputs = [torch.rand(self.batch, channels, self.height, self.width) for channels in case.channels]
@@ -153,7 +161,10 @@ class Work:
         return turns
 
     def _recorded(self, network: nn.Module, turn: Forward) -> Forward:
-        """The turn, recorded when it is first called, so that the memory of that counts."""
+        """Returns the turn with recorded trunks.
+
+        It records them at its first call, so that the memory for that is measured, too.
+        """
         record = cache(lambda: record_trunks(network, turn, self.precision))
 
         def recorded() -> Tensor:
@@ -176,6 +187,7 @@ class Work:
 
 
 def seconds(forward: Forward, device: torch.device) -> float:
+    """Times one turn."""
     if device.type == "cuda":
         torch.cuda.synchronize(device)
     started = time.perf_counter()
@@ -186,7 +198,7 @@ def seconds(forward: Forward, device: torch.device) -> float:
 
 
 def flops(case: Case) -> float:
-    """Of the convolutions of one forward pass, for one pixel of the input."""
+    """Returns operations of the convolutions of one forward pass, for one pixel of the input."""
     with torch.device("meta"):
         network = case.build().eval()
         inputs = [torch.rand(1, channels, 64, 64) for channels in case.channels]
@@ -196,8 +208,11 @@ def flops(case: Case) -> float:
 
 
 def measure(name: str, work: Work, args: argparse.Namespace) -> Row:
-    """Time both turns and the bare convolution one after the other; then each one's memory in a process of its own."""
-    torch.compiler.reset()  # which compiles for a few shapes only
+    """Times both turns and the bare convolution in turns, then measures the memory of either.
+
+    On a CPU memory is measured in a process of its own.
+    """
+    torch.compiler.reset()  # it compiles for a few shapes only
     case = CASES[name]
     kinds = ["fast"] if args.skip_plain else ["plain", "fast"]
     turns: dict[str, list[float]] = {"plain": [math.nan], "fast": []}
@@ -241,7 +256,7 @@ def measure(name: str, work: Work, args: argparse.Namespace) -> Row:
 
 
 def take_turns(timed: dict[str, Forward], warm_up: int, repeats: int, device: torch.device) -> dict[str, list[float]]:
-    """Seconds of every one's turns, one after the other, after the warm-up."""
+    """Returns the seconds of all turns after the warm-up, by kind."""
     turns: dict[str, list[float]] = {kind: [] for kind in timed}
     for turn in range(warm_up + repeats):
         for kind, forward in timed.items():
@@ -252,16 +267,23 @@ def take_turns(timed: dict[str, Forward], warm_up: int, repeats: int, device: to
 
 
 def bare_rows(work: Work) -> int:
-    """Of the bare convolution's picture: of a large photo a part tells the convolution's speed."""
+    """Returns the rows of the bare convolution's picture.
+
+    A part of a large photo is enough to measure the convolution's speed.
+    """
     return min(work.height, BARE_PIXELS // work.width)
 
 
 def bare_calls(work: Work) -> int:
-    """Convolutions in a turn: on a GPU so many that starting them does not count."""
+    """Returns the number of convolutions in a turn.
+
+    On a GPU it is large enough for the time to start them not to matter.
+    """
     return 50 if work.device.type == "cuda" else 1
 
 
 def bare_convolution(work: Work) -> Forward:
+    """Returns a turn of bare convolutions."""
     innermost = {"memory_format": torch.channels_last}
     pixels = torch.rand(1, 64, bare_rows(work), work.width, device=work.device).contiguous(**innermost)
     kernel = torch.rand(64, 64, 3, 3, device=work.device).contiguous(**innermost)
@@ -276,7 +298,7 @@ def bare_convolution(work: Work) -> Forward:
 
 
 def alone(name: str, work: Work, kind: str) -> tuple[int, float]:
-    """Peak memory in bytes, and seconds, of one turn in a process of its own."""
+    """Runs one turn in a process of its own; returns its peak memory in bytes, and its seconds."""
     size = f"{work.width}x{work.height}"
     command = [sys.executable, __file__, "--alone", kind, "--networks", name, "--sizes", size]
     command += ["--batch", str(work.batch), "--precision", work.precision, "--device", work.device.type]
@@ -289,18 +311,18 @@ def alone(name: str, work: Work, kind: str) -> tuple[int, float]:
 
 
 def print_own_turn(name: str, work: Work, kind: str) -> None:
-    """What `alone` starts: one turn, how much memory it took, and how long."""
-    side = 32 if work.training else 160  # large enough for the way through the trunk that the turn will take
+    """Runs one turn and prints how much memory it took, and how long. `alone` starts this."""
+    side = 32 if work.training else 160  # large enough to go through the trunk in the way of the turn
     small = replace(work, height=side, width=side, batch=1)
-    for turn in small.forwards(CASES[name]).values():  # code and libraries are loaded
+    for turn in small.forwards(CASES[name]).values():  # loads code and libraries
         turn()
     turn = work.forwards(CASES[name])[kind]
     if work.device.type == "cuda":
         memory = peak_on_gpu(turn, work.device)
         took = seconds(turn, work.device)
     else:
-        ctypes.CDLL(None).malloc_trim(0)  # what was freed goes back
-        Path("/proc/self/clear_refs").write_text("5")  # the peak begins anew
+        ctypes.CDLL(None).malloc_trim(0)  # returns freed memory
+        Path("/proc/self/clear_refs").write_text("5")  # resets the peak
         before = resident_bytes("VmRSS")
         took = seconds(turn, work.device)
         memory = resident_bytes("VmHWM") - before
@@ -308,8 +330,11 @@ def print_own_turn(name: str, work: Work, kind: str) -> None:
 
 
 def peak_on_gpu(turn: Forward, device: torch.device) -> int:
-    """Bytes that turns take at their peak, among them the first ones, in which kernels and graphs are made."""
-    gc.collect()  # of recorded passes
+    """Returns the peak memory of a few turns in bytes.
+
+    The first of them make kernels and graphs.
+    """
+    gc.collect()  # frees recorded passes
     torch.cuda.synchronize(device)
     torch.cuda.empty_cache()
     torch.cuda.reset_peak_memory_stats(device)
@@ -320,7 +345,7 @@ def peak_on_gpu(turn: Forward, device: torch.device) -> int:
 
 
 def resident_bytes(name: str) -> int:
-    """A figure of Linux about this process: VmRSS, its memory now, or VmHWM, the most it had."""
+    """Reads from Linux the memory of this process: VmRSS is the present one, VmHWM the peak."""
     lines = Path("/proc/self/status").read_text().splitlines()
     return 1024 * next(int(line.split()[1]) for line in lines if line.startswith(f"{name}:"))
 
@@ -330,13 +355,13 @@ def three_digits(value: float) -> str:
 
 
 def check_matplotlib() -> None:
-    """Before hours of measuring, not after."""
+    """Raises a UserError if matplotlib is missing, before hours of measuring."""
     if importlib.util.find_spec("matplotlib") is None:
         raise UserError("--plot needs matplotlib: pip install matplotlib")
 
 
 def plot(rows: list[Row], path: Path) -> None:
-    """Time and memory of single images against their number of pixels, both forwards, as a PNG."""
+    """Draws time and memory of both forwards over the size of single images, as a PNG."""
     import matplotlib
 
     matplotlib.use("Agg")
@@ -363,24 +388,33 @@ def plot(rows: list[Row], path: Path) -> None:
 def parse_args() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--networks", nargs="+", choices=CASES, default=["srgb_denoiser", "rgb2raw"])
-    parser.add_argument("--sizes", nargs="+", default=[], metavar="WxH", help="default 256x256")
-    parser.add_argument("--megapixels", nargs="+", type=float, default=[], help="sizes of the shape 3:2")
-    parser.add_argument("--batch", type=int, default=1, metavar="N", help="images in a batch")
-    parser.add_argument("--training", action="store_true", help="forward and backward pass")
-    parser.add_argument("--precision", choices=PRECISIONS, default="auto", help="of ours, on CUDA")
-    parser.add_argument("--repeats", type=int, default=7)
-    parser.add_argument("--warm-up", type=int, default=2)
-    parser.add_argument("--once", action="store_true", help="one turn each, in a process of its own: for large photos")
-    parser.add_argument("--skip-plain", action="store_true")
-    parser.add_argument("--threads", type=int, default=torch.get_num_threads())
-    parser.add_argument("--device", choices=("auto", "cpu", "cuda"), default="auto")
-    parser.add_argument("--json", type=Path, help="add the figures to those in this file")
-    parser.add_argument("--plot", type=Path, metavar="PNG", help="needs matplotlib; draws all figures of --json")
+    parser.add_argument("--sizes", nargs="+", default=[], metavar="WxH", help="sizes of the images (default: 256x256)")
+    parser.add_argument("--megapixels", nargs="+", type=float, default=[], help="further sizes, of the shape 3:2")
+    parser.add_argument("--batch", type=int, default=1, metavar="N", help="images in a batch (default: 1)")
+    parser.add_argument("--training", action="store_true", help="time forward and backward passes")
+    parser.add_argument(
+        "--precision", choices=PRECISIONS, default="auto", help="precision of ours on CUDA (default: auto)"
+    )
+    parser.add_argument("--repeats", type=int, default=7, help="turns that count (default: 7)")
+    parser.add_argument("--warm-up", type=int, default=2, help="turns before them (default: 2)")
+    parser.add_argument(
+        "--once", action="store_true", help="run one turn each in a process of its own, for large photos"
+    )
+    parser.add_argument("--skip-plain", action="store_true", help="do not run the plain forward")
+    parser.add_argument(
+        "--threads", type=int, default=torch.get_num_threads(), help="threads (default: one for each core)"
+    )
+    parser.add_argument(
+        "--device", choices=("auto", "cpu", "cuda"), default="auto", help="default: CUDA if there is a GPU"
+    )
+    parser.add_argument("--json", type=Path, help="add the figures to this file")
+    parser.add_argument("--plot", type=Path, metavar="PNG", help="draw all figures of --json (needs matplotlib)")
     parser.add_argument("--alone", choices=("plain", "fast"), help=argparse.SUPPRESS)
     return parser.parse_args()
 
 
 def read_sizes(args: argparse.Namespace) -> list[tuple[int, int]]:
+    """Returns the sizes that the command line asks for, height before width."""
     sizes = []
     for text in args.sizes or ([] if args.megapixels else ["256x256"]):
         width, _, height = text.partition("x")

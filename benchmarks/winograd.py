@@ -1,12 +1,13 @@
-"""For which widths and sizes Winograd's convolutions are faster than direct ones on this CPU, and how exact they are.
+"""Where Winograd's convolutions are faster than direct ones on this CPU, and how exact they are.
 
     python benchmarks/winograd.py
     python benchmarks/winograd.py --channels 48 64 --sizes 128x128 160x160 256x256
 
-Two tables. Single convolutions on one core: time a pixel, and the largest error beside float64, in deviations of the
-result. Trunks of two groups of four blocks on all cores: strips of direct convolutions, and of Winograd's. Both take
-turns after a warm-up; figures are medians. `FEWEST_CHANNELS` and `FEWEST_PRODUCTS` in
-networks/fast/strips/convolutions.py follow from them.
+The benchmark prints two tables. The first one is about single convolutions on one core: time for
+each pixel, and the largest difference to float64, in standard deviations of the result. The second
+one is about trunks of two groups of four blocks on all cores, with strips of direct and of
+Winograd's convolutions. Both take turns after a warm-up, and figures are medians. `FEWEST_CHANNELS`
+and `FEWEST_PRODUCTS` in networks/fast/strips/convolutions.py follow from the tables.
 """
 
 import argparse
@@ -23,7 +24,7 @@ from torch import Tensor, nn
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 from cycleisp.networks.blocks import DeepFeatures
-from cycleisp.networks.fast.strips import strips, winograd
+from cycleisp.networks.fast.strips import striped_trunk, winograd
 from cycleisp.utils.cli import run_script
 from cycleisp.utils.errors import UserError
 from cycleisp.utils.output.progress import progress_bar
@@ -32,7 +33,7 @@ ROWS, COLUMNS = 66, 256  # of the single convolutions
 
 
 def medians(*works: Callable[[], object], repeats: int) -> list[float]:
-    """Seconds of each, in turns."""
+    """Returns the median time of each function in seconds. They take turns."""
     times: list[list[float]] = [[] for _ in works]
     for turn in range(repeats + 1):
         for work, taken in zip(works, times, strict=True):
@@ -44,6 +45,7 @@ def medians(*works: Callable[[], object], repeats: int) -> list[float]:
 
 
 def convolutions(channels: int, repeats: int) -> list[str]:
+    """Returns a row of the first table."""
     rows = torch.rand(1, channels, ROWS + 2, COLUMNS).contiguous(memory_format=torch.channels_last)
     weight, bias = torch.randn(channels, channels, 3, 3), torch.randn(channels)
     innermost = weight.contiguous(memory_format=torch.channels_last)
@@ -60,11 +62,12 @@ def convolutions(channels: int, repeats: int) -> list[str]:
 
 
 def trunks(channels: int, width: int, height: int, repeats: int) -> list[str]:
+    """Returns a row of the second table."""
     deep = DeepFeatures(channels, 2, 4, 8, nn.PReLU(channels))
     features = torch.randn(1, channels, height, width)
 
     def run(fast: bool) -> Tensor:
-        return strips.run(nn.Identity(), deep, nn.Identity(), features, [], 1, winograd=fast)
+        return striped_trunk.run(nn.Identity(), deep, nn.Identity(), features, [], 1, winograd=fast)
 
     taken = medians(lambda: run(False), lambda: run(True), repeats=repeats)
     return [str(channels), f"{width}x{height}", *(f"{1e3 * s:.0f}" for s in taken), f"{taken[0] / taken[1]:.2f}"]
@@ -99,6 +102,7 @@ def main() -> int:
 
 
 def show(*headings: str, rows: list[list[str]]) -> None:
+    """Prints a table in Markdown."""
     for cells in (headings, ["---"] * len(headings), *rows):
         print("| " + " | ".join(cells) + " |")
 

@@ -1,95 +1,151 @@
-"""Networks on a GPU: channels innermost, and for training the blocks compiled and the trunks recorded."""
+"""The door to the fast way (networks/fast), its plain twin, and the switch between the two.
 
-import logging
-from collections.abc import Callable
-from functools import cache
-from typing import Any, TypeVar
+Nearly all of a network's time goes into its trunk, a `DeepFeatures`. The networks call `run_trunk`
+for it and for the layers before and behind it. The plain twin is one line,
+`finish(deep(begin(planes)), *aligned)`; it is what is trained, traced and exported. Where no
+gradient is asked for, `run_trunk` asks `cycleisp.networks.fast` first, which computes the same
+result in less time and less memory.
+
+The fast way is on by default. The environment variable CYCLEISP_FAST=0 switches it off, and so does
+a block
+
+    with acceleration.fast(enabled=False):
+        denoised = network(noisy)
+
+Where it is off, `cycleisp.networks.fast` is never imported, and the folder can be deleted. No other
+file outside of networks/fast imports it.
+"""
+
+import os
+import sys
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from contextvars import ContextVar
+from typing import TypeVar
 
 import torch
 from torch import Tensor, nn
 
-from cycleisp.networks.blocks import DAB, RRG, DeepFeatures
-from cycleisp.utils.devices import computing
+from cycleisp.networks.blocks import DeepFeatures
 
+Begin = Callable[[Tensor], Tensor]  # planes -> shallow features
+Finish = Callable[..., Tensor]  # deep features, and what is aligned with them -> the result
 Network = TypeVar("Network", bound=nn.Module)
-log = logging.getLogger(__name__)
+
+# None: the environment variable decides
+_switch: ContextVar[bool | None] = ContextVar("cycleisp_fast", default=None)
+
+
+def run_trunk(
+    begin: Begin,
+    deep: DeepFeatures,
+    finish: Finish,
+    planes: Tensor,
+    aligned: Sequence[Tensor] = (),
+    scale: int = 1,
+) -> Tensor:
+    """Returns finish(deep(begin(planes)), *aligned), computed the fast way where that is possible.
+
+    The plain modules compute it with gradients, where the fast way is switched off or has nothing
+    to offer, and while PyTorch traces, exports or compiles the network. Only they call the hooks of
+    modules inside the trunk.
+
+    Args:
+        begin: turns planes into shallow features. A row of its result depends on the rows of planes
+            at the same height and on their direct neighbours only.
+        deep: the trunk.
+        finish: turns deep features into the result. As with `begin`, a row depends on direct
+            neighbours only.
+        planes: (B, C, H, W).
+        aligned: further images (B, C', H/scale, W/scale) that `finish` needs.
+        scale: rows of planes for each row of features.
+
+    Returns:
+        (B, C'', H/scale, W/scale)
+    """
+    if not _is_traced():
+        if torch.is_grad_enabled():
+            _announce_training(deep)
+        elif is_fast():
+            from cycleisp.networks.fast import run
+
+            result = run(begin, deep, finish, planes, aligned, scale)
+            if result is not None:
+                return result
+    return finish(deep(begin(planes)), *aligned)
+
+
+# ---------------------------------------------------------------- the switch
+
+
+@contextmanager
+def fast(enabled: bool = True) -> Iterator[None]:
+    """Switches the fast way on or off inside of a `with` block.
+
+    Blocks may be nested: the innermost one decides, and it also decides against CYCLEISP_FAST. A
+    block counts for the thread that entered it; other threads are not affected.
+    """
+    before = _switch.set(enabled)
+    try:
+        yield
+    finally:
+        _switch.reset(before)
+
+
+def is_fast() -> bool:
+    """Returns whether the fast way is switched on here; CYCLEISP_FAST is read at every call."""
+    chosen = _switch.get()
+    return os.environ.get("CYCLEISP_FAST") != "0" if chosen is None else chosen
+
+
+def _is_traced() -> bool:
+    """Returns whether PyTorch is tracing, exporting or compiling the present call."""
+    return torch.compiler.is_compiling() or torch.jit.is_tracing()
+
+
+def _announce_training(deep: DeepFeatures) -> None:
+    """Tells the fast way, if it is in use, that the weights of a trunk may change."""
+    package = sys.modules.get("cycleisp.networks.fast")
+    if package is not None:
+        package.forget(deep)
+
+
+# ---------------------------------------------------------------- devices and training
 
 
 def to_device(network: Network, device: torch.device, compiled: bool = False) -> Network:
-    """Move a network to the device that it shall compute on; on CUDA its weights lie with channels innermost. In place.
+    """Moves a network, in place, to the device that it shall compute on, and returns it.
+
+    On CUDA its weights are then stored with channels innermost.
 
     Args:
-        compiled: for training on CUDA with batches of one shape; compile the blocks, too, which takes some seconds at
-            the first batch. Without autograd networks/trunk.py finds the way.
+        compiled: for training on CUDA with batches of one shape. It also compiles the blocks, which
+            takes some seconds at the first batch. It does nothing where the fast way is switched
+            off.
     """
     network.to(device)
     if device.type == "cuda":
         network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
-        if compiled and compiler_works(device):
-            compile_blocks(network, dynamic=False)
+        if compiled and is_fast():
+            from cycleisp.networks.fast.training import compile_blocks, compiler_works
+
+            if compiler_works(device):
+                compile_blocks(network, dynamic=False)
     return network
 
 
-@cache
-def compiler_works(device: torch.device) -> bool:
-    """Whether torch.compile makes kernels for this device here: it needs Triton, a C compiler and Python's headers."""
-    try:
-        torch.compile(torch.sin)(torch.ones(8, device=device))
-    except Exception as error:  # of whatever is missing; networks run all the same
-        log.warning("networks are not compiled, which would be faster: %s", str(error).strip().partition("\n")[0])
-        return False
-    return True
-
-
-def compile_blocks(network: nn.Module, **options: Any) -> None:
-    """torch.compile every dual attention block, in place.
-
-    All the work lies in them, and they are alike: the compiler makes one kernel of all that surrounds the two
-    convolutions, and makes it once for all blocks. Should the shapes become too many for it, blocks run as they are.
-    Parameters, their names and gradients stay what they were. Hooks inside blocks are no longer called;
-    networks/inference/tiled.py, which needs them, is for networks that are not compiled.
-
-    Args:
-        options: as torch.compile takes them.
-    """
-    for module in network.modules():
-        if isinstance(module, DAB):
-            module.compile(**options)
-
-
 def record_trunks(network: nn.Module, forward: Callable[[], object], precision: str) -> None:
-    """Record forward and backward pass of every trunk as CUDA graphs, in place, for training with batches of one shape.
+    """Records the training passes of every trunk as CUDA graphs, in place.
 
-    A training step starts thousands of kernels; recorded, a trunk's passes are two calls. Evaluation, and calls without
-    autograd, stay what they were. Trunks that `forward` calls more than once, or that compute blocks again to save
-    memory, are left as they are. Gradients must be set to None between steps: they lie where the next step writes.
+    The graphs are for batches of one shape. It does nothing where the fast way is switched off.
 
     Args:
-        network: on CUDA, in training mode, its blocks compiled or not; its last weights copied, its optimizer made.
-        forward: a forward pass of it as training will do it.
+        network: on CUDA, in training mode, its blocks compiled or not. Its optimizer exists, and no
+            weights will be copied into it any more.
+        forward: runs a forward pass of it as training will run it.
         precision: of training: float32, tf32, bf16 or fp16.
     """
-    seen: dict[DeepFeatures, list[Tensor]] = {}
-    trunks = [module for module in network.modules() if isinstance(module, DeepFeatures)]
-    handles = [
-        trunk.register_forward_pre_hook(lambda module, inputs: seen.setdefault(module, []).append(inputs[0].detach()))
-        for trunk in trunks
-    ]
-    try:
-        forward()
-    finally:
-        for handle in handles:
-            handle.remove()
-    torch.clear_autocast_cache()  # weights in half precision hold on to the stream they were made in
-    if hasattr(torch.autograd.graph, "set_warn_on_accumulate_grad_stream_mismatch"):
-        torch.autograd.graph.set_warn_on_accumulate_grad_stream_mismatch(False)  # recording has a stream of its own
-    cached = torch.is_autocast_cache_enabled()
-    for trunk, inputs in seen.items():
-        if len(inputs) > 1 or any(isinstance(module, RRG) and module.computed_again for module in trunk.modules()):
-            continue
-        with computing(precision, inputs[0].device):
-            torch.set_autocast_cache_enabled(False)
-            try:
-                torch.cuda.make_graphed_callables(trunk, (inputs[0].clone().requires_grad_(),))
-            finally:
-                torch.set_autocast_cache_enabled(cached)
+    if is_fast():
+        from cycleisp.networks.fast import training
+
+        training.record_trunks(network, forward, precision)

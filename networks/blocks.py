@@ -1,7 +1,7 @@
-"""Building blocks of every CycleISP network: the dual attention block and the recursive residual group.
+"""Building blocks of every CycleISP network: dual attention block and recursive residual group.
 
-Source: CycleISP (arXiv 2003.07761), Sec. 3.1. One PReLU with C slopes is shared by all blocks of a network, as in the
-released weights, so blocks receive it from the network that owns them.
+Source: CycleISP (arXiv 2003.07761), Sec. 3.1. All blocks of a network share one PReLU with C
+slopes, as in the released weights. So blocks receive it from the network that owns them.
 """
 
 import torch
@@ -10,12 +10,15 @@ from torch.utils.checkpoint import checkpoint
 
 
 def conv3x3(in_channels: int, out_channels: int) -> nn.Conv2d:
-    """A 3x3 convolution that keeps height and width."""
+    """Returns a 3x3 convolution that keeps height and width."""
     return nn.Conv2d(in_channels, out_channels, kernel_size=3, padding=1)
 
 
 class SpatialAttention(nn.Module):
-    """Where to look: (B, C, H, W) -> weights (B, 1, H, W) in (0, 1) from the channels' maximum and mean."""
+    """Where to look: (B, C, H, W) -> weights (B, 1, H, W) in (0, 1).
+
+    They depend on the maximum and the mean over the channels.
+    """
 
     def __init__(self) -> None:
         super().__init__()
@@ -27,14 +30,19 @@ class SpatialAttention(nn.Module):
 
 
 class GlobalMean(nn.Module):
-    """Each channel's mean over the image: (B, C, H, W) -> (B, C, 1, 1). The only step that sees more than its halo."""
+    """Each channel's mean over the image: (B, C, H, W) -> (B, C, 1, 1).
+
+    It is the only step of a trunk that sees the whole image.
+    """
 
     def forward(self, features: Tensor) -> Tensor:
         return features.mean(dim=(2, 3), keepdim=True)
 
 
 class ChannelAttention(nn.Module):
-    """What to look at: (B, C, H, W) -> weights (B, C, 1, 1) in (0, 1) from each channel's mean over the image.
+    """What to look at: (B, C, H, W) -> weights (B, C, 1, 1) in (0, 1).
+
+    They depend on each channel's mean over the image.
 
     Args:
         width: number of channels C.
@@ -54,11 +62,11 @@ class ChannelAttention(nn.Module):
 
 
 class DAB(nn.Module):
-    """Dual attention block: two convolutions, spatial and channel attention side by side, and a skip.
+    """Dual attention block: two convolutions, spatial beside channel attention, and a skip.
 
     Args:
         width: channels C of input and output, (B, C, H, W).
-        reduction: bottleneck of the channel attention.
+        reduction: the channel attention's bottleneck has C / reduction channels.
         activation: the PReLU that all blocks of one network share.
     """
 
@@ -78,13 +86,13 @@ class DAB(nn.Module):
 
 
 class RRG(nn.Module):
-    """Recursive residual group: `num_blocks` DABs, a convolution, and a skip; (B, C, H, W) in and out."""
+    """Recursive residual group: `num_blocks` DABs, a convolution and a skip, on (B, C, H, W)."""
 
     def __init__(self, width: int, num_blocks: int, reduction: int, activation: nn.PReLU) -> None:
         super().__init__()
         self.blocks = nn.Sequential(*(DAB(width, reduction, activation) for _ in range(num_blocks)))
         self.conv = conv3x3(width, width)
-        self.computed_again = False  # what lies inside a block, for its gradient: see `save_memory`
+        self.computed_again = False  # True: blocks are computed again for the gradient (`save_memory`)
 
     def forward(self, features: Tensor) -> Tensor:
         if not (self.computed_again and torch.is_grad_enabled()):
@@ -96,22 +104,19 @@ class RRG(nn.Module):
 
 
 class DeepFeatures(nn.Module):
-    """The trunk of every network: RRG_1 ... RRG_N and a closing convolution; (B, C, H, W) in and out."""
+    """The trunk of every network: RRG_1 ... RRG_N and a closing convolution, on (B, C, H, W)."""
 
     def __init__(self, width: int, num_groups: int, num_blocks: int, reduction: int, activation: nn.PReLU) -> None:
         super().__init__()
         self.groups = nn.Sequential(*(RRG(width, num_blocks, reduction, activation) for _ in range(num_groups)))
         self.conv = conv3x3(width, width)
-        self.whole = (
-            False  # True: never by strips (networks/fast/strips/strips.py), so that hooks of the blocks are called
-        )
 
     def forward(self, features: Tensor) -> Tensor:
         return self.conv(self.groups(features))
 
 
 def check_image(name: str, image: Tensor, channels: int, multiple: int = 1) -> None:
-    """Raise a ValueError that says what is wrong unless `image` is (B, channels, H, W) with sides of `multiple`."""
+    """Raises a ValueError unless `multiple` divides the sides of an image (B, channels, H, W)."""
     if image.ndim != 4 or image.shape[1] != channels:
         raise ValueError(f"{name}: expected (B, {channels}, H, W), got {tuple(image.shape)}")
     height, width = image.shape[2:]
@@ -123,9 +128,10 @@ def check_image(name: str, image: Tensor, channels: int, multiple: int = 1) -> N
 
 
 def save_memory(network: nn.Module) -> None:
-    """Train with less memory: only the blocks' inputs are kept, what lies inside is computed again for the gradient.
+    """Makes a network's training take less memory, in place.
 
-    The gradients are the same; a step takes about a third longer.
+    Only the blocks' inputs are kept; features inside of blocks are computed again for the gradient.
+    The gradients are the same, and a step takes about a third longer.
     """
     for module in network.modules():
         if isinstance(module, RRG):

@@ -1,18 +1,18 @@
-"""The denoisers, one for RAW and one for sRGB (CycleISP, Sec. 4)."""
+"""The two denoisers, one for RAW and one for sRGB (CycleISP, Sec. 4)."""
 
 import torch
 from torch import Tensor, cat, nn
 
-from cycleisp.networks import trunk
+from cycleisp.networks.acceleration import run_trunk
 from cycleisp.networks.blocks import DAB, RRG, DeepFeatures, check_image, conv3x3
 from cycleisp.utils.raw.variance_stabilization import destabilize, read_noise_level, stabilize
 
-STABLE_DEVIATION = 0.1  # of the noise that a stabilized RawDenoiser works on
-_LEAST_READ_NOISE = 1e-10  # below that of any camera; without any noise there would be nothing to measure RAW in
+STABLE_DEVIATION = 0.1  # standard deviation of the noise that a stabilized RawDenoiser sees
+_LEAST_READ_NOISE = 1e-10  # below any camera's; the transform needs some noise to be defined
 
 
 class _Denoiser(nn.Module):
-    """Predicts what to add to `noisy` from `planes`; sides must be multiples of `unshuffle`."""
+    """A network that predicts what to add to a noisy image. Sides are multiples of `unshuffle`."""
 
     def __init__(
         self,
@@ -36,26 +36,29 @@ class _Denoiser(nn.Module):
 
     @property
     def halo(self) -> int:
-        """How far around a pixel (a block of `multiple` of them) its result looks, in pixels; channel attention apart.
+        """Returns how far around a pixel its result looks, in pixels.
 
-        That pools over the image. All convolutions lie behind one another, the spatial attention's among them.
+        It counts from the pixel's block of `multiple` x `multiple` pixels. Channel attention, which
+        pools over the whole image, is not counted. All convolutions follow one another, including
+        those of spatial attention.
         """
         convolutions = [module for module in self.modules() if isinstance(module, nn.Conv2d)]
         return self.multiple * sum(module.kernel_size[0] // 2 for module in convolutions)
 
     def correction(self, planes: Tensor) -> Tensor:
-        return self.shuffle(trunk.run(self.head, self.deep, self._finish, self.stem(planes)))
+        return self.shuffle(run_trunk(self.head, self.deep, self._finish, self.stem(planes)))
 
     def _finish(self, deep: Tensor) -> Tensor:
         return self.tail(self.activation(deep))
 
 
 def _initialize(denoiser: _Denoiser) -> None:
-    """Weights that keep the variance of what they are given, whatever the depth, and a quiet last layer (ours).
+    """Draws weights that keep the variance at any depth, with a weak last layer (ours).
 
-    PyTorch's own shrink it in every convolution; from them the first hundreds of steps teach nothing
-    (docs/experiments.md). What each of n skips in a row adds is scaled by 1 / sqrt(n), else the paper's 32 blocks would
-    begin with a correction five times as strong as the picture.
+    PyTorch's own weights shrink the variance in every convolution, and then the first hundreds of
+    steps teach nothing (docs/lab/denoiser_experiments.md). Where n skips follow one another, what
+    each of them adds is scaled by 1 / sqrt(n). Otherwise the paper's 32 blocks would begin with a
+    correction five times as strong as the picture.
     """
     for module in denoiser.modules():
         if isinstance(module, nn.Conv2d):
@@ -73,19 +76,22 @@ def _initialize(denoiser: _Denoiser) -> None:
 
 
 class SrgbDenoiser(_Denoiser):
-    """Noisy sRGB (B, 3, H, W) in [0, 1] -> denoised sRGB (B, 3, H, W), not clipped. Blind: no noise level is given.
+    """The sRGB denoiser: noisy (B, 3, H, W) in [0, 1] -> denoised (B, 3, H, W), not clipped.
 
-    The defaults are the released network: 2,834,947 parameters.
+    It is blind: no noise level is given. The defaults are the released network: 2,834,947
+    parameters.
 
     Args:
         width: channels of the deep features.
-        num_groups: recursive residual groups.
-        num_blocks: dual attention blocks in a group.
+        num_groups: number of recursive residual groups.
+        num_blocks: number of dual attention blocks in a group.
         reduction: bottleneck of the channel attention.
-        unshuffle: 1 as the paper; 2 or 4 work at that part of the resolution behind a pixel-unshuffle stem (ours).
+        unshuffle: 1 as in the paper. 2 or 4 work at 1/2 or 1/4 of the resolution behind a
+            pixel-unshuffle stem (ours).
 
     Raises:
-        ValueError: on call, if the photo has not three channels or its sides are no multiples of `unshuffle`.
+        ValueError: on call, if the photo has not three channels, or if its sides are not multiples
+            of `unshuffle`.
     """
 
     def __init__(
@@ -99,24 +105,25 @@ class SrgbDenoiser(_Denoiser):
 
 
 class RawDenoiser(_Denoiser):
-    """Noisy packed RAW and its noise variance, both (B, 4, H, W) -> denoised packed RAW (B, 4, H, W), not clipped.
+    """The RAW denoiser: noisy packed RAW (B, 4, H, W) -> denoised packed RAW, not clipped.
 
-    The variance map is shot_noise * noisy + read_noise on the [0, 1] scale, from the noisy image: the clean one is
+    Its second input is the variance of the noise in every pixel, (B, 4, H, W). It is shot_noise *
+    noisy + read_noise on the [0, 1] scale. It is taken from the noisy image, since the clean one is
     unknown at test time. The defaults are the released network: 2,838,404 parameters.
 
     Args:
         width: channels of the deep features.
-        num_groups: recursive residual groups.
-        num_blocks: dual attention blocks in a group.
+        num_groups: number of recursive residual groups.
+        num_blocks: number of dual attention blocks in a group.
         reduction: bottleneck of the channel attention.
-        unshuffle: 1 as the paper; 2 or 4 work at that part of the packed resolution behind a pixel-unshuffle stem
-            (ours).
-        stabilized: False as the paper; True works behind a variance-stabilising transform, where noise of every level
-            has one strength (ours).
+        unshuffle: 1 as in the paper. 2 or 4 work at 1/2 or 1/4 of the packed resolution behind a
+            pixel-unshuffle stem (ours).
+        stabilized: False as in the paper. True works behind a variance-stabilising transform, which
+            gives noise of every level the same strength (ours).
 
     Raises:
-        ValueError: on call, if either has not four planes, they differ in shape, or sides are no multiples of
-            `unshuffle`.
+        ValueError: on call, if either input has not four planes, if their shapes differ, or if
+            sides are not multiples of `unshuffle`.
     """
 
     def __init__(

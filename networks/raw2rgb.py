@@ -4,7 +4,7 @@ from typing import Literal
 
 from torch import Tensor, nn
 
-from cycleisp.networks import trunk
+from cycleisp.networks.acceleration import run_trunk
 from cycleisp.networks.blocks import DeepFeatures, check_image, conv3x3
 from cycleisp.networks.blur import GaussianBlur
 from cycleisp.networks.companding import LinearDemosaic, compand
@@ -17,21 +17,24 @@ BLUR_RADIUS = {
 
 
 class ColorCorrection(nn.Module):
-    """Colour branch: the reference photo, blurred, tells RAW2RGB which colours to produce.
+    """The colour branch: a blurred reference photo tells RAW2RGB which colours to produce.
 
-    sRGB (B, 3, H, W) in [0, 1], even sides -> colour map (B, width, H/2, W/2) in (0, 1). The defaults are the released
-    network: 1,083,096 parameters.
+    sRGB (B, 3, H, W) in [0, 1], with even sides -> colour map (B, width, H/2, W/2) in (0, 1). The
+    defaults are the released network: 1,083,096 parameters.
 
     Args:
-        width: channels, equal to those of the Raw2Rgb it guides.
-        num_groups: recursive residual groups.
-        num_blocks: dual attention blocks in a group; the paper may have 3 (unverified), the released weights have 2.
+        width: channels of the features, as in the Raw2Rgb that it guides.
+        num_groups: number of recursive residual groups.
+        num_blocks: number of dual attention blocks in a group. The released weights have 2; the
+            paper may have 3 (unverified).
         reduction: bottleneck of the channel attention.
-        blur: `released` for 21x21 taps, `full` for an uncut Gaussian of sigma 12.
-        unshuffle: 1 as the paper; 2 replaces convolution and max-pool at full resolution by a pixel-unshuffle (ours).
+        blur: `released` takes 21x21 taps, `full` an uncut Gaussian of sigma 12.
+        unshuffle: 1 as in the paper. 2 replaces the convolution and max-pool at full resolution by
+            a pixel-unshuffle (ours).
 
     Raises:
-        ValueError: on call, if the photo has not three channels or an odd side; at construction, on an unknown blur.
+        ValueError: on call, if the photo has not three channels, or if a side is odd. At
+            construction, if `blur` or `unshuffle` is unknown.
     """
 
     def __init__(
@@ -60,7 +63,7 @@ class ColorCorrection(nn.Module):
     def forward(self, srgb: Tensor) -> Tensor:
         check_image("reference photo", srgb, channels=3, multiple=2)
         planes = self.stem(self.blur(srgb))  # (B, 3 u^2, H/u, W/u)
-        return trunk.run(self._begin, self.deep, self._finish, planes, scale=self.scale)
+        return run_trunk(self._begin, self.deep, self._finish, planes, scale=self.scale)
 
     def _begin(self, planes: Tensor) -> Tensor:
         return self.pool(self.head(planes))  # (B, width, H/2, W/2)
@@ -70,20 +73,21 @@ class ColorCorrection(nn.Module):
 
 
 class Raw2Rgb(nn.Module):
-    """RAW2RGB branch: packed RGGB RAW (B, 4, H/2, W/2), linear, and a colour map -> sRGB (B, 3, H, W), not clipped.
+    """The RAW2RGB branch: packed RGGB RAW (B, 4, H/2, W/2) and a colour map -> sRGB (B, 3, H, W).
 
-    The defaults are the released network, less a 1x1 convolution of 18,528 parameters that it stores and never uses:
-    3,225,582 parameters.
+    RAW is linear; sRGB is not clipped. The defaults are the released network with 3,225,582
+    parameters, without a 1x1 convolution of 18,528 parameters that it stores and never uses.
 
     Args:
         width: channels of the deep features.
-        num_groups: recursive residual groups.
-        num_blocks: dual attention blocks in a group.
+        num_groups: number of recursive residual groups.
+        num_blocks: number of dual attention blocks in a group.
         reduction: bottleneck of the channel attention.
-        companded: see RAW through a display-like curve, and correct a learned linear demosaicking of it (ours).
+        companded: whether to see RAW through a display-like curve, and to correct a learned linear
+            demosaicking of it (ours).
 
     Raises:
-        ValueError: on call, if RAW has not four planes or the colour map does not fit it.
+        ValueError: on call, if RAW has not four planes, or if the colour map does not fit it.
     """
 
     def __init__(
@@ -104,7 +108,7 @@ class Raw2Rgb(nn.Module):
         if tuple(color_map.shape) != expected:
             raise ValueError(f"colour map: expected {expected} to fit the RAW, got {tuple(color_map.shape)}")
         planes = packed_raw if self.demosaic is None else compand(packed_raw)
-        colors = trunk.run(self.head, self.deep, self._finish, planes, aligned=[color_map])  # (B, 12, H/2, W/2)
+        colors = run_trunk(self.head, self.deep, self._finish, planes, aligned=[color_map])  # (B, 12, H/2, W/2)
         if self.demosaic is not None:
             colors = colors + self.demosaic(planes)
         return self.shuffle(colors)  # (B, 3, H, W)

@@ -2,28 +2,30 @@
 
 from torch import Tensor, nn
 
-from cycleisp.networks import trunk
+from cycleisp.networks.acceleration import run_trunk
 from cycleisp.networks.blocks import DeepFeatures, check_image, conv3x3
 from cycleisp.networks.companding import expand
 from cycleisp.utils.raw import bayer
 
 
 class Rgb2Raw(nn.Module):
-    """RGB2RAW branch: sRGB (B, 3, H, W) in [0, 1], even sides -> packed RGGB RAW (B, 4, H/2, W/2), linear, not clipped.
+    """The RGB2RAW branch: sRGB (B, 3, H, W) in [0, 1] -> packed RGGB RAW (B, 4, H/2, W/2).
 
-    The defaults are the released network: 3,143,109 parameters.
+    RAW is linear and not clipped. Sides of the photo are even. The defaults are the released
+    network: 3,143,109 parameters.
 
     Args:
         width: channels of the deep features.
-        num_groups: recursive residual groups.
-        num_blocks: dual attention blocks in a group.
+        num_groups: number of recursive residual groups.
+        num_blocks: number of dual attention blocks in a group.
         reduction: bottleneck of the channel attention.
-        unshuffle: 1 works at full resolution as the paper does. 2 works at half resolution behind a 2x2 pixel-unshuffle
-            stem: about a quarter of the cost at the same width (ours).
-        companded: predict a correction of the photo, in a display-like curve that is undone at the end (ours).
+        unshuffle: 1 works at full resolution, as in the paper. 2 works at half resolution behind a
+            2x2 pixel-unshuffle stem, for about a quarter of the cost at the same width (ours).
+        companded: whether to predict a correction of the photo, on a display-like curve that is
+            undone at the end (ours).
 
     Raises:
-        ValueError: on call, if the photo has not three channels or an odd side.
+        ValueError: on call, if the photo has not three channels, or if a side is odd.
     """
 
     def __init__(
@@ -49,10 +51,10 @@ class Rgb2Raw(nn.Module):
         return bayer.pack(bayer.mosaic(self.camera_rgb(srgb), "RGGB"))  # (B, 4, H/2, W/2)
 
     def camera_rgb(self, srgb: Tensor) -> Tensor:
-        """Camera colours at every pixel, (B, 3, H, W), before Bayer sampling."""
+        """Returns camera colours at every pixel, (B, 3, H, W), before Bayer sampling."""
         check_image("sRGB photo", srgb, channels=3, multiple=self.multiple)
         planes = self.stem(srgb)  # (B, 3 u^2, H/u, W/u)
-        colors = self.shuffle(trunk.run(self.head, self.deep, self._finish, planes))  # (B, 3, H, W)
+        colors = self.shuffle(run_trunk(self.head, self.deep, self._finish, planes))  # (B, 3, H, W)
         return expand(srgb + colors) if self.companded else colors
 
     def _finish(self, deep: Tensor) -> Tensor:

@@ -1,12 +1,14 @@
 """Denoising one image of any size in bounded memory.
 
-The networks themselves take images of any size, exactly (networks/fast/strips/strips.py). Where a tile is asked for,
-and on Apple GPUs, for which there are no strips, the image is cut: a tile has a halo as wide as the network can see, so
-all but one thing in it is as in the whole image, the channel attention, which pools over everything it is given.
-Therefore a large image is passed twice. The first pass collects every block's pooled means, tile by tile; the second
-gives every tile their average over the image. So no seam can show between tiles. The result still differs a little from
-one pass over the whole image, since the first pass's means of later blocks were taken behind tile-wise attention of
-earlier ones: docs/denoise.md has the figures.
+On CPUs and CUDA GPUs the networks themselves take images of any size, exactly (networks/fast). An
+image is cut into tiles if a tile size is given, and on Apple GPUs, for which there is no fast way.
+A tile has a halo as wide as the network can see. So everything in it is as in the whole image,
+except for channel attention, which pools over all of its input. Therefore a large image is passed
+twice. The first pass collects the pooled means of every block, tile by tile. The second pass gives
+their averages over the image to every tile, so that no seam can show between tiles. The result
+still differs a little from one pass over the whole image: in the first pass the means of later
+blocks were taken behind tile-wise attention of earlier blocks. docs/lab/performance.md has the
+figures.
 """
 
 from collections.abc import Iterator, Sequence
@@ -15,6 +17,7 @@ from contextlib import contextmanager
 import torch
 from torch import Tensor, nn
 
+from cycleisp.networks import acceleration
 from cycleisp.networks.blocks import GlobalMean
 from cycleisp.networks.denoiser import RawDenoiser, SrgbDenoiser
 from cycleisp.utils.devices import computing
@@ -25,16 +28,17 @@ MPS_TILE = 1024  # pixels
 
 
 class TiledDenoiser:
-    """A denoiser for one image of any size at a time.
+    """Denoises one image of any size at a time.
 
     Args:
-        network: on the device to compute on, in evaluation mode.
-        tile: side of a tile without its halo, in pixels of the network's input; images up to twice the halo larger
-            pass whole. None passes every image whole, but takes MPS_TILE on Apple GPUs.
+        network: in evaluation mode, on the device that it shall compute on.
+        tile: side of a tile without its halo, in pixels of the network's input. Images whose sides
+            are at most a tile and two halos pass whole. None passes every image whole, except on
+            Apple GPUs, where it means MPS_TILE.
         precision: float32, tf32, bf16 or fp16.
 
     Raises:
-        ValueError: on call, for images with NaN, another number of channels, or no pixel.
+        ValueError: on call, if an image holds NaN, has another number of channels, or has no pixel.
     """
 
     def __init__(
@@ -46,9 +50,9 @@ class TiledDenoiser:
             tile = MPS_TILE
         self.tile = tile and max(1, tile // network.multiple) * network.multiple
 
-    @torch.inference_mode()
+    @torch.no_grad()
     def __call__(self, noisy: Tensor, variance: Tensor | None = None) -> Tensor:
-        """Denoise one image; the result lies on the CPU.
+        """Denoises one image and returns the result on the CPU.
 
         Args:
             noisy: (1, C, H, W) in [0, 1].
@@ -70,7 +74,7 @@ class TiledDenoiser:
         if self.tile is None or max(padded[0].shape[2:]) <= self.tile + 2 * self.halo:
             denoised = self._run(padded, (slice(None), slice(None)))
         else:
-            with _plain_modules(self.network):
+            with acceleration.fast(enabled=False):  # both passes need hooks inside the trunk
                 denoised = self._tiled(padded, self.tile)
         return denoised[..., :height, :width].clamp(0, 1)
 
@@ -101,20 +105,20 @@ class TiledDenoiser:
 
 
 def tiles(height: int, width: int, size: int) -> Iterator[Window]:
-    """Windows (rows, columns) that cover an image once; those at its end are smaller."""
+    """Yields windows (rows, columns) that cover an image once. Those at its end are smaller."""
     for top in range(0, height, size):
         for left in range(0, width, size):
             yield slice(top, min(top + size, height)), slice(left, min(left + size, width))
 
 
 def _grown(window: Window, halo: int) -> Window:
-    """A window with its halo; slices may end beyond the image, and begin at 0 at the earliest."""
+    """Returns a window with its halo. It is cut at 0, but may end beyond the image."""
     rows, columns = (slice(max(0, part.start - halo), part.stop + halo) for part in window)
     return rows, columns
 
 
 def _inside(window: Window, grown: Window, multiple: int = 1) -> Window:
-    """Where a window lies in its grown one, in units of `multiple` pixels."""
+    """Returns where a window lies in its grown one, in units of `multiple` pixels."""
     rows, columns = (
         slice((part.start - whole.start) // multiple, (part.stop - whole.start) // multiple)
         for part, whole in zip(window, grown, strict=True)
@@ -127,18 +131,11 @@ def _length(part: slice) -> int:
 
 
 @contextmanager
-def _plain_modules(network: SrgbDenoiser | RawDenoiser) -> Iterator[None]:
-    """Inside, the network calls its pools one by one, which the two passes look into and replace."""
-    before, network.deep.whole = network.deep.whole, True
-    try:
-        yield
-    finally:
-        network.deep.whole = before
-
-
-@contextmanager
 def _observed(pools: Sequence[nn.Module], core: Window) -> Iterator[list[Tensor]]:
-    """Inside, the list holds each pool's last mean over `core`, on the CPU: without the halo, which others count."""
+    """Yields a list that holds the last mean of each pool over `core`, on the CPU.
+
+    The core is the tile excluding the halo, which neighbouring tiles count.
+    """
     seen = [torch.zeros(()) for _ in pools]
 
     def observer(index: int):  # type: ignore[no-untyped-def]
@@ -157,7 +154,7 @@ def _observed(pools: Sequence[nn.Module], core: Window) -> Iterator[list[Tensor]
 
 @contextmanager
 def _replaced(pools: Sequence[nn.Module], means: list[Tensor]) -> Iterator[None]:
-    """Inside, each pool gives out its entry of `means`."""
+    """Makes each pool return its entry of `means` inside of the block."""
 
     def replacement(mean: Tensor):  # type: ignore[no-untyped-def]
         return lambda _module, _inputs, output: mean.to(output)

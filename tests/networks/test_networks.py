@@ -17,8 +17,8 @@ from cycleisp.networks import (
     pretrained,
 )
 from cycleisp.networks.blocks import DAB
-from cycleisp.networks.blur import gaussian_taps
 from cycleisp.networks.companding import LinearDemosaic, compand, expand
+from cycleisp.utils.gaussian import gaussian_taps
 from cycleisp.utils.raw import bayer
 
 SMALL = {"width": 8, "num_groups": 1, "num_blocks": 2, "reduction": 1}
@@ -75,7 +75,7 @@ def test_shape_and_a_gradient_in_every_parameter(name: str) -> None:
 
 
 def test_a_dab_is_the_formula() -> None:
-    """DAB written out from paper Sec. 3.1, one operation a line."""
+    """The formula is written out from the paper, Sec. 3.1, one operation a line."""
     torch.manual_seed(0)
     block = DAB(6, 2, nn.PReLU(6))
     x = torch.randn(1, 6, 9, 7)
@@ -108,8 +108,8 @@ def test_the_released_blur_is_narrower_than_the_papers() -> None:
         offsets = torch.arange(len(taps)) - len(taps) // 2
         return float((taps * offsets**2).sum().sqrt())
 
-    assert effective_sigma(gaussian_taps(12, 10)) == pytest.approx(5.75, abs=0.01)
-    assert effective_sigma(gaussian_taps(12, 36)) == pytest.approx(12, rel=0.02)
+    assert effective_sigma(gaussian_taps(torch.tensor(12.0), 10)) == pytest.approx(5.75, abs=0.01)
+    assert effective_sigma(gaussian_taps(torch.tensor(12.0), 36)) == pytest.approx(12, rel=0.02)
 
 
 def test_small_photos_pass_the_blur() -> None:
@@ -170,7 +170,7 @@ def test_one_batch_can_be_learned_by_heart() -> None:
 
 @pytest.mark.parametrize("kind", ["SrgbDenoiser", "Rgb2Raw"])
 def test_saving_memory_changes_no_gradient(kind: str) -> None:
-    """Blocks computed again for their gradient give the same one, bit for bit on a CPU."""
+    """Blocks that are computed again give the same gradient, bit for bit on a CPU."""
     sizes = {"denoiser": SMALL, "rgb2raw": SMALL}
     gradients = []
     for save_memory in (False, True):

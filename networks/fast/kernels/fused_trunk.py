@@ -1,8 +1,9 @@
-"""The trunk of every network on a CUDA GPU without autograd: the modules' result from half the memory traffic.
+"""A trunk on a CUDA GPU without autograd: the modules' result with half the memory traffic.
 
-Its blocks are the kernels of networks/fast/kernels/block_kernels.py, with cuDNN's convolutions where those are faster.
-Small images leave a GPU waiting for Python, which starts two hundred kernels for a network. So the second image of a
-shape is recorded as a CUDA graph, and from then on one call starts them all.
+Blocks are computed by the kernels of networks/fast/kernels/block_kernels.py, with cuDNN's
+convolutions where those are faster. With small images a GPU would wait for Python, which starts two
+hundred kernels for a network. So the second image of a shape is recorded as a CUDA graph, and from
+then on one call starts all kernels.
 """
 
 import logging
@@ -15,6 +16,7 @@ from typing import Any
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
+from torch.optim.optimizer import Optimizer, register_optimizer_step_post_hook
 
 from cycleisp.networks.blocks import DAB, RRG, DeepFeatures
 
@@ -25,8 +27,8 @@ except ImportError as error:  # no Triton for this system
 else:
     _missing = None
 
-GRAPH_VALUES = 1 << 25  # of features: in larger ones Python is ahead of the GPU
-GRAPHS = 8  # of a trunk to keep, each with two maps of its own
+GRAPH_VALUES = 1 << 25  # of features; with larger maps Python is ahead of the GPU
+GRAPHS = 8  # kept for each trunk, each with two maps of its own
 _INNERMOST = torch.channels_last
 log = logging.getLogger(__name__)
 
@@ -48,32 +50,37 @@ class _Group:
 
 
 class FusedTrunk:
-    """A trunk's weights as the kernels want them.
+    """A trunk with its weights in the layout that the kernels need.
 
     Args:
-        deep: the trunk, on the device to compute on. It may go on learning: see `is_current`.
-        dtype: of the features: float32, bfloat16 or float16.
+        deep: the trunk, on the device that it shall compute on. Its weights may change later: see
+            `is_current`.
+        dtype: type of the features: float32, bfloat16 or float16.
         precision: of float32 products: ieee or tf32.
     """
 
     def __init__(self, deep: DeepFeatures, dtype: torch.dtype, precision: str) -> None:
         self.precision = precision
-        self._weights = list(deep.parameters())
+        self.weights = list(deep.parameters())
         self._made_from = self._versions()
         self._groups = [_pack_group(group, dtype) for group in deep.groups if isinstance(group, RRG)]
         self._conv, self._bias = _pack_conv(deep.conv, dtype)
         self._graphs: OrderedDict[tuple[int, ...], _Graph | None] = OrderedDict()
 
     def is_current(self) -> bool:
-        """Whether the weights are still those that this was made of."""
+        """Returns whether the weights are still those that this object was made from.
+
+        It compares PyTorch's version counters. Fused optimizers change weights without counting;
+        see `forget`.
+        """
         return self._made_from == self._versions()
 
     def _versions(self) -> tuple[int, ...]:
-        """Changes when a weight is written to, or when the network moves."""
-        return (self._weights[0].data_ptr(), *(weight._version for weight in self._weights))
+        """Returns numbers that change when a weight is written to, and when the network moves."""
+        return (self.weights[0].data_ptr(), *(weight._version for weight in self.weights))
 
     def __call__(self, features: Tensor) -> Tensor:
-        """What the trunk makes of (B, C, H, W), in the features' type; valid until the next call."""
+        """Returns the result for features (B, C, H, W). The next call may overwrite it."""
         with torch.autocast(features.device.type, enabled=False), torch.cuda.device_of(features):
             return self._call(features)
 
@@ -93,7 +100,7 @@ class FusedTrunk:
         return graph(features)
 
     def compute(self, features: Tensor) -> Tensor:
-        """The trunk, kernel by kernel."""
+        """Computes the trunk kernel by kernel."""
         features = features.contiguous(memory_format=_INNERMOST)
         for group in self._groups:
             deep = features
@@ -119,7 +126,7 @@ class FusedTrunk:
 
 
 class _Graph:
-    """One shape's trunk, recorded."""
+    """A trunk recorded for one shape of features."""
 
     def __init__(self, trunk: FusedTrunk, features: Tensor) -> None:
         device = features.device
@@ -132,7 +139,7 @@ class _Graph:
                 trunk.compute(self._given)
             torch.cuda.current_stream(device).wait_stream(side)
             self._graph = torch.cuda.CUDAGraph()
-            # threads that read photos may use the device meanwhile
+            # other threads, which read photos, may use the device in the meantime
             with torch.cuda.graph(self._graph, pool=_pool(device), capture_error_mode="thread_local"):
                 self._result = trunk.compute(self._given)
 
@@ -144,7 +151,7 @@ class _Graph:
 
 @cache
 def _pool(device: torch.device) -> Any:
-    """Memory that all graphs of a device use in turn for what lies inside a trunk."""
+    """Returns the memory that all graphs of a device use in turn for the maps inside a trunk."""
     return torch.cuda.graph_pool_handle()
 
 
@@ -196,30 +203,73 @@ def _float(weight: Tensor) -> Tensor:
 
 _Kind = tuple[torch.dtype, str]
 _trunks: "weakref.WeakKeyDictionary[DeepFeatures, dict[_Kind, FusedTrunk]]" = weakref.WeakKeyDictionary()
-_failures: set[tuple[int, _Kind]] = set()  # for which widths and kinds of features there are no kernels here
+_failures: set[tuple[int, _Kind]] = set()  # widths and kinds of features that have no kernels here
 
 
-def find(deep: DeepFeatures, features: Tensor) -> FusedTrunk | None:
-    """The trunk as kernels for such features, made at the first call and again when its weights changed.
+def find(deep: DeepFeatures, like: Tensor) -> FusedTrunk | None:
+    """Returns the trunk as kernels, or None where there are none.
 
-    None where there are no such kernels: on other devices than CUDA; where Triton, a C compiler or Python's headers are
-    missing; on GPUs that are too small or too old for them. Networks run without.
+    They are made at the first call, and again when the weights have changed.
+
+    Args:
+        deep: the trunk.
+        like: has the type and the device of the features.
+
+    Returns:
+        None where there are no such kernels: on other devices than CUDA, where Triton, a C compiler
+        or Python's headers are missing, and on GPUs that are too small or too old. One line in the
+        log says why.
+
+    Raises:
+        torch.OutOfMemoryError: if memory runs out while the kernels are made. The next call tries
+            again.
     """
-    kind = (features.dtype, "tf32" if torch.backends.cuda.matmul.allow_tf32 else "ieee")
-    if features.device.type != "cuda" or (features.shape[1], kind) in _failures:
+    kind = (like.dtype, "tf32" if torch.backends.cuda.matmul.allow_tf32 else "ieee")
+    channels = deep.conv.in_channels
+    if like.device.type != "cuda" or (channels, kind) in _failures:
         return None
     kept = _trunks.setdefault(deep, {})
-    if kind not in kept or not kept[kind].is_current():
-        try:
-            if _missing is not None:
-                raise _missing
-            exactly = torch.autocast(features.device.type, enabled=False)
-            with torch.inference_mode(False), torch.no_grad(), exactly, torch.cuda.device_of(features):
-                kept[kind] = FusedTrunk(deep, *kind)
-                kept[kind].compute(features.new_zeros(1, features.shape[1], 16, 16))  # its kernels are made
-        except Exception as error:  # of whatever is missing
-            _failures.add((features.shape[1], kind))
-            reason = str(error).strip().partition("\n")[0]
-            log.warning("networks run without kernels of their own, which would be faster: %s", reason)
-            return None
-    return kept[kind]
+    trunk = kept.get(kind)
+    if trunk is not None and trunk.is_current():
+        return trunk
+    kept.pop(kind, None)
+    try:
+        trunk = kept[kind] = _make(deep, like, kind)
+    except torch.OutOfMemoryError:  # which says nothing about the kernels
+        raise
+    except Exception as error:  # depends on what is missing
+        _failures.add((channels, kind))
+        reason = str(error).strip().partition("\n")[0]
+        log.warning("networks run without kernels of their own, which would be faster: %s", reason)
+        return None
+    return trunk
+
+
+def forget(deep: DeepFeatures) -> None:
+    """Drops what is kept of a trunk's weights; the next `find` reads them anew."""
+    _trunks.pop(deep, None)
+
+
+@cache
+def _watch_optimizers() -> None:
+    """Makes every optimizer's step forget the trunks whose weights it changes, from now on."""
+
+    def forget_changed(optimizer: Optimizer, *_: object) -> None:
+        changed = {id(weight) for group in optimizer.param_groups for weight in group["params"]}
+        for deep, kept in list(_trunks.items()):
+            if any(id(weight) in changed for trunk in kept.values() for weight in trunk.weights):
+                forget(deep)
+
+    register_optimizer_step_post_hook(forget_changed)
+
+
+def _make(deep: DeepFeatures, like: Tensor, kind: _Kind) -> FusedTrunk:
+    """Makes a trunk and runs it once on a small image, so that its kernels are compiled."""
+    if _missing is not None:
+        raise _missing
+    _watch_optimizers()
+    exactly = torch.autocast(like.device.type, enabled=False)
+    with torch.inference_mode(False), torch.no_grad(), exactly, torch.cuda.device_of(like):
+        trunk = FusedTrunk(deep, *kind)
+        trunk.compute(like.new_zeros(1, deep.conv.in_channels, 16, 16))
+    return trunk

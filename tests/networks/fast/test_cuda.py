@@ -1,4 +1,4 @@
-"""What only a CUDA GPU can show: it computes what the CPU computes, and a run on it learns and goes on."""
+"""What only a CUDA GPU can show: it computes what the CPU computes, and a run on it learns."""
 
 import copy
 import json
@@ -26,11 +26,12 @@ from cycleisp.utils.config import TrainingRecipe
 from cycleisp.utils.devices import computing, download, upload
 from cycleisp.utils.metrics import psnr
 from cycleisp.utils.raw.noise import PROFILES
-from cycleisp.utils.training.trainer import Trainer, start
+from cycleisp.utils.training.launch import launch
+from cycleisp.utils.training.trainer import Trainer
 from tests.support.paths import ROOT
 from tests.support.pictures import random_picture, write_png
 from tests.support.scripts import call_script
-from tests.utils.training.test_trainer import Patches, recipe
+from tests.support.training import Patches, recipe
 
 SIZES = {"width": 32, "num_groups": 2, "num_blocks": 2, "reduction": 4}
 NETWORKS: dict[str, tuple[Callable[[], nn.Module], tuple[int, ...]]] = {
@@ -38,7 +39,8 @@ NETWORKS: dict[str, tuple[Callable[[], nn.Module], tuple[int, ...]]] = {
     "raw denoiser": (lambda: RawDenoiser(**SIZES, stabilized=True), (4, 4)),
     "rgb2raw": (lambda: Rgb2Raw(**SIZES), (3,)),
 }
-# Largest difference to the CPU, in deviations of its result: rounding to 24, 11 and 8 bits, through some ten layers.
+# Largest difference to the CPU, in deviations of its result: rounding to 24, 11 and 8 bits, through
+# some ten layers.
 TOLERANCE = {"float32": 1e-4, "tf32": 2e-2, "bf16": 2e-1}
 
 
@@ -151,7 +153,7 @@ def test_images_that_do_not_fit_go_by_strips(
 
 
 def test_pairs_are_those_of_the_cpu(gpu: torch.device, tiny_isp: CycleISP) -> None:
-    """The noise is drawn from the seed alone; what the networks round moves values by less than a level of 8 bits."""
+    """Noise depends on the seed alone. Rounding changes values by less than an 8-bit level."""
     photos = torch.from_numpy(random_picture(40, 56, seed=1)).permute(2, 0, 1)[None].float() / 255
     try:
         pairs = [
@@ -181,14 +183,13 @@ def test_a_run_learns_and_the_same_line_goes_on(gpu: torch.device, tmp_path: Pat
 
 
 def test_validation_measures_the_weights_of_its_step(gpu: torch.device, tmp_path: Path) -> None:
-    """Without a moving average: kernels and recordings made for the first validation must not serve the last one."""
+    """Without a moving average, the last validation must not use the first one's kernels."""
     sizes = {"rgb2raw": {"width": 32, "num_groups": 1, "num_blocks": 2, "reduction": 4}}
     settings = recipe(steps=12, validate_every=4, ema_decay=0, learning_rate=1e-2, precision="float32")
     whole = TrainingRecipe(seed=5, train=settings)
-    fabric, metadata = start(whole, gpu.type), {"network": "Rgb2Raw", "sizes": sizes}
-    run = Trainer(
-        fabric, build("Rgb2Raw", sizes), Rgb2RawObjective(1e-3), whole, metadata, tmp_path, record=record_trunks
-    )
+    fabric = launch(whole, gpu.type)
+    options = {"recipe": whole, "run_dir": tmp_path, "sizes": sizes, "record": record_trunks}
+    run = Trainer(fabric, build("Rgb2Raw", sizes), Rgb2RawObjective(1e-3), **options)
     patches = Patches(3)
     assert run.fit(Patches(24), patches)
     network = load_network(tmp_path / "weights.safetensors", Rgb2Raw)

@@ -1,9 +1,8 @@
-"""The kernels of networks/fast/kernels/block_kernels.py, run by Triton's interpreter on a CPU: what a GPU is to
-compute.
-"""
+"""The kernels of a trunk, run by Triton's interpreter on a CPU: what a GPU is to compute."""
 
 import logging
 import os
+import weakref
 from collections.abc import Callable
 
 import pytest
@@ -12,10 +11,12 @@ from torch import Tensor, nn
 
 pytest.importorskip("triton", reason="Triton, which comes with PyTorch for Linux, is not installed")
 
-from cycleisp.networks import trunk
+from cycleisp.networks import fast as networks_fast
+from cycleisp.networks.acceleration import fast, run_trunk
 from cycleisp.networks.blocks import DeepFeatures
 from cycleisp.networks.fast.kernels import block_kernels, fused_trunk
 from cycleisp.networks.fast.kernels.fused_trunk import FusedTrunk
+from cycleisp.networks.fast.strips import striped_trunk
 
 pytestmark = pytest.mark.skipif(
     os.environ.get("TRITON_INTERPRET") != "1",
@@ -23,8 +24,15 @@ pytestmark = pytest.mark.skipif(
 )
 
 
+@pytest.fixture(autouse=True)
+def nothing_known(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Begins without trunks in use and without failures."""
+    monkeypatch.setattr(fused_trunk, "_failures", set())
+    monkeypatch.setattr(fused_trunk, "_trunks", weakref.WeakKeyDictionary())
+
+
 def deep_features(width: int, seed: int = 0) -> DeepFeatures:
-    """Two groups of two blocks with random weights; slopes differ and some are negative."""
+    """Returns two groups of two blocks, with random weights and some negative slopes."""
     torch.manual_seed(seed)
     activation = nn.PReLU(width)
     deep = DeepFeatures(width, num_groups=2, num_blocks=2, reduction=4, activation=activation).requires_grad_(False)
@@ -47,7 +55,7 @@ def test_kernels_compute_what_the_modules_compute(width: int, shape: tuple[int, 
 
 @pytest.mark.parametrize("width", [20, 64, 96])
 def test_images_of_many_programs(width: int, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Sums of channels are added up in stages, and a program of `pool` takes several parts of the image."""
+    """Channels are summed up in stages, and a program of `pool` handles several parts."""
     monkeypatch.setattr(block_kernels, "_PROGRAMS", 2)
     monkeypatch.setattr(block_kernels, "_SUMMED", 4)
     deep, given = deep_features(width), features(2, width, 30, 41)
@@ -60,7 +68,7 @@ def test_images_of_many_programs(width: int, monkeypatch: pytest.MonkeyPatch) ->
 
 @pytest.mark.parametrize("width", [20, 48, 64, 96])
 def test_half_precision_rounds_features_alone(width: int) -> None:
-    """With and without convolutions of its own: every result is as close as one rounding a step lets it be."""
+    """With and without kernels for convolutions, each step rounds once."""
     deep, given = deep_features(width), features(1, width, 16, 20)
     expected = deep(given)
     found = FusedTrunk(deep, torch.float16, "ieee").compute(given.half())
@@ -112,18 +120,20 @@ def test_weights_that_change_are_noticed() -> None:
 
 
 class Pretended(Tensor):
-    """Features that say they lie on a GPU."""
+    """Features that claim to be on a GPU."""
 
     @property
     def device(self) -> torch.device:  # type: ignore[override]
         return torch.device("cuda")
 
+    def new_zeros(self, *size: int) -> Tensor:  # type: ignore[override]
+        return torch.zeros(size)  # the kernels run on the CPU
+
 
 def test_without_kernels_networks_run_as_they_are(
     monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
-    """And one line says why, once."""
-    monkeypatch.setattr(fused_trunk, "_failures", set())
+    """One line says why, once."""
     monkeypatch.setattr(fused_trunk, "_missing", ImportError("No module named 'triton'\nand more"))
     deep, given = deep_features(16), features(1, 16, 4, 4).as_subclass(Pretended)
     with caplog.at_level(logging.WARNING):
@@ -133,25 +143,109 @@ def test_without_kernels_networks_run_as_they_are(
     assert [record.message for record in caplog.records] == [expected]
 
 
-def test_gradients_hooks_and_cpus_go_module_by_module(monkeypatch: pytest.MonkeyPatch) -> None:
-    """What a GPU's kernels are asked for, and what not."""
+def test_gradients_and_the_switch_go_module_by_module(monkeypatch: pytest.MonkeyPatch) -> None:
     asked: list[Tensor] = []
 
-    def find(_deep: DeepFeatures, given: Tensor) -> Callable[[Tensor], Tensor]:
-        asked.append(given)
+    def find(_deep: DeepFeatures, like: Tensor) -> Callable[[Tensor], Tensor]:
+        asked.append(like)
         return lambda features: 0 * features
 
     monkeypatch.setattr(fused_trunk, "find", find)
-    monkeypatch.setattr(trunk.strips, "wins", lambda *_: False)
-    deep, given = deep_features(16), features(1, 16, 6, 6)
+    monkeypatch.setattr(striped_trunk, "suits", lambda *_: False)
+    deep, given = deep_features(16), features(1, 16, 6, 6).as_subclass(Pretended)
 
     def run() -> Tensor:
-        return trunk.run(lambda planes: 2 * planes, deep, lambda features: features + 1, given)
+        return run_trunk(lambda planes: 2 * planes, deep, lambda features: features + 1, given)
 
     expected = deep(2 * given) + 1
     assert torch.equal(run(), expected)
     with torch.no_grad():
         assert torch.equal(run(), torch.ones_like(given)) and len(asked) == 1
-        deep.whole = True
-        assert torch.equal(run(), expected)
+        with fast(enabled=False):
+            assert torch.equal(run(), expected)
     assert len(asked) == 1
+
+
+# ---------------------------------------------------------------- what is kept of the weights
+
+
+def trainable() -> DeepFeatures:
+    return deep_features(16).requires_grad_(True)
+
+
+def loss(deep: DeepFeatures) -> Tensor:
+    """Runs a trunk with gradients, as in a network's forward pass."""
+    return run_trunk(nn.Identity(), deep, nn.Identity(), features(1, 16, 6, 6)).square().mean()
+
+
+def found_result(deep: DeepFeatures) -> Tensor:
+    """Returns what the kernels compute that are in use for this trunk."""
+    found = fused_trunk.find(deep, features(1, 16, 4, 4).as_subclass(Pretended))
+    assert found is not None
+    with torch.no_grad():
+        return found.compute(features(1, 16, 6, 6))
+
+
+def true_result(deep: DeepFeatures) -> Tensor:
+    with torch.no_grad():
+        return deep(features(1, 16, 6, 6))
+
+
+def test_kernels_are_kept_while_weights_stay() -> None:
+    deep, like = trainable(), features(1, 16, 4, 4).as_subclass(Pretended)
+    found = fused_trunk.find(deep, like)
+    assert isinstance(found, FusedTrunk) and fused_trunk.find(deep, like) is found
+    networks_fast.forget(deep)
+    assert fused_trunk.find(deep, like) is not found
+
+
+def test_a_forward_pass_with_gradients_forgets() -> None:
+    deep, other, like = trainable(), trainable(), features(1, 16, 4, 4).as_subclass(Pretended)
+    found = [fused_trunk.find(one, like) for one in (deep, other)]
+    loss(deep)
+    assert deep not in fused_trunk._trunks
+    assert fused_trunk.find(other, like) is found[1]
+
+
+def test_any_training_loop_validates_on_true_weights() -> None:
+    """Fused optimizers do not count versions: the kernels look current after a step."""
+    deep = trainable()
+    optimizer = torch.optim.AdamW(deep.parameters(), lr=0.01, fused=True)
+    for _ in range(2):
+        loss(deep).backward()
+        before = found_result(deep)  # between gradient and step, as adversarial training does
+        packed = fused_trunk._trunks[deep][torch.float32, "ieee"]
+        optimizer.step()
+        optimizer.zero_grad()
+        assert packed.is_current()
+        found, true = found_result(deep), true_result(deep)
+        assert (found - true).abs().max() < 1e-4 * max(1, float(true.std()))
+        assert (found - before).abs().max() > 0.01
+
+
+def test_other_networks_steps_forget_nothing() -> None:
+    deep, other, like = trainable(), trainable(), features(1, 16, 4, 4).as_subclass(Pretended)
+    loss(other).backward()
+    found = fused_trunk.find(deep, like)
+    torch.optim.AdamW(other.parameters(), fused=True).step()
+    assert fused_trunk.find(deep, like) is found
+
+
+# ---------------------------------------------------------------- failures
+
+
+def test_running_out_of_memory_passes_through_and_the_next_call_tries_again(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    deep, like = deep_features(16), features(1, 16, 4, 4).as_subclass(Pretended)
+
+    def fail(*_: object) -> Tensor:
+        raise torch.OutOfMemoryError("CUDA out of memory")
+
+    for name in ("_pack_group", "_convolve"):  # while weights are packed, and in the first run
+        with monkeypatch.context() as patched, pytest.raises(torch.OutOfMemoryError):
+            patched.setattr(fused_trunk, name, fail)
+            fused_trunk.find(deep, like)
+        assert not fused_trunk._failures and not fused_trunk._trunks[deep]
+    assert not caplog.records
+    assert isinstance(fused_trunk.find(deep, like), FusedTrunk)

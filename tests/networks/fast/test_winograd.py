@@ -10,8 +10,7 @@ from torch import Tensor
 
 from cycleisp.networks import Rgb2Raw, SrgbDenoiser
 from cycleisp.networks.fast.strips import bands, convolutions, winograd
-from tests.networks.fast.conftest import Memory
-from tests.networks.fast.test_strips import CASES, by_strips, network, whole
+from tests.support.trunks import CASES, Memory, network, plainly, usually
 
 SIZES = [(1, 1), (1, 7), (4, 4), (5, 3), (8, 9), (13, 50)]
 
@@ -26,7 +25,7 @@ def rows_and_weights(inputs: int, outputs: int, height: int, width: int) -> tupl
 @pytest.mark.parametrize("size", SIZES, ids=str)
 @pytest.mark.parametrize(("inputs", "outputs"), [(64, 64), (5, 12), (1, 1)])
 def test_it_is_a_convolution(inputs: int, outputs: int, size: tuple[int, int]) -> None:
-    """Within a few times what float32 rounds: the bound is 30 roundings of the largest result."""
+    """The bound is 30 times the rounding error of the largest result in float32."""
     rows, weight, bias = rows_and_weights(inputs, outputs, *size)
     expected = F.conv2d(rows.double(), weight.double(), bias.double(), padding=(0, 1))
     found = winograd.convolution(weight, bias)(rows)
@@ -67,7 +66,7 @@ def test_it_runs_in_every_mode_after_every_other() -> None:
 
 @pytest.fixture
 def always(monkeypatch: pytest.MonkeyPatch) -> Iterator[list[int]]:
-    """Winograd for networks of any width and images of any size; holds how many convolutions went that way."""
+    """Makes any network take Winograd's convolutions. The list has an entry for each one."""
     ran: list[int] = []
     ready = convolutions.winograd
 
@@ -94,9 +93,9 @@ def test_trunks_give_what_the_modules_give(
     net = network(make)
     for size in ((53, 12), (1, 1), (7, 5)):
         memory(*size)
-        expected = whole(net, call, 2, *size)
+        expected = plainly(net, call, 2, *size)
         spread = max(expected.std().item(), 1e-2)  # one pixel has none
-        assert (by_strips(net, call, 2, *size) - expected).abs().max().item() < 1e-4 * spread
+        assert (usually(net, call, 2, *size) - expected).abs().max().item() < 1e-4 * spread
     assert always and torch.get_num_threads() == threads
 
 
@@ -109,7 +108,7 @@ def test_the_number_of_threads_changes_no_bit(
     net, results = network(make), []
     for threads in (1, 2, 5):
         torch.set_num_threads(threads)
-        results.append(by_strips(net, call, 1, 50, 40))
+        results.append(usually(net, call, 1, 50, 40))
     assert always
     assert torch.equal(results[0], results[1]) and torch.equal(results[0], results[2])
 

@@ -2,11 +2,13 @@
 
 import contextlib
 from collections.abc import Iterator
+from unittest import mock
 
 import pytest
 import torch
 from torch import Tensor, nn
 
+from cycleisp.networks import acceleration
 from cycleisp.networks.blocks import GlobalMean
 from cycleisp.networks.denoiser import RawDenoiser, SrgbDenoiser
 from cycleisp.networks.inference import tiled
@@ -18,7 +20,7 @@ TILE = 32
 
 
 def strong(network: nn.Module) -> nn.Module:
-    """Ready for inference, with corrections of some tenths: differences of a weak network would not show."""
+    """Makes a network's corrections some tenths large, so that differences show."""
     network.tail.weight.data *= 4  # type: ignore[union-attr, operator]
     return network.eval().requires_grad_(False)
 
@@ -38,30 +40,37 @@ def raw_denoiser() -> RawDenoiser:
 
 
 def photo(height: int, width: int, seed: int = 0) -> Tensor:
-    """A dark and a bright half, since pooled means must differ between tiles, in [0.1, 0.9] against clipping."""
+    """Returns a bright and a dark half, whose pooled means differ, in [0.1, 0.9]."""
     image = torch.from_numpy(random_picture(height, width, seed=seed)).permute(2, 0, 1)[None].float() / 255
     image[..., width // 2 :] *= 0.4
     return 0.1 + 0.8 * image
 
 
 def whole(network: nn.Module, *inputs: Tensor) -> Tensor:
-    """One pass over the whole image."""
+    """Denoises in one pass over the whole image, with the plain modules."""
     multiple = network.multiple
     height, width = inputs[0].shape[2:]
     padded = [pad_to_multiple(image, multiple) for image in inputs]  # type: ignore[arg-type]
-    with torch.no_grad(), tiled._plain_modules(network):  # type: ignore[arg-type]
+    with torch.no_grad(), acceleration.fast(enabled=False):
         return network(*padded)[..., :height, :width].clamp(0, 1)
 
 
 @contextlib.contextmanager
 def constant_means(network: nn.Module) -> Iterator[None]:
-    """Inside, channel attention sees the same everywhere."""
+    """Makes channel attention see the same mean everywhere."""
     pools = [module for module in network.modules() if isinstance(module, GlobalMean)]
     handles = [pool.register_forward_hook(lambda _pool, _inputs, out: torch.full_like(out, 0.2)) for pool in pools]
-    with tiled._plain_modules(network):  # type: ignore[arg-type]
+    with acceleration.fast(enabled=False):
         yield
     for handle in handles:
         handle.remove()
+
+
+@contextlib.contextmanager
+def each_tile_alone() -> Iterator[None]:
+    """Makes the second pass keep each tile's own means."""
+    with mock.patch.object(tiled, "_replaced", lambda _pools, _means: contextlib.nullcontext()):
+        yield
 
 
 def hooks(network: nn.Module) -> int:
@@ -95,18 +104,14 @@ def test_an_image_up_to_a_tile_and_its_halo_passes_whole(size: tuple[int, int], 
 @pytest.mark.parametrize("unshuffle", [1, 2, 4])
 @pytest.mark.parametrize("size", [(97, 129), (128, 101), (20, 131), (131, 1)], ids=str)
 def test_without_channel_attention_tiles_are_exact(size: tuple[int, int], unshuffle: int) -> None:
-    """The halo is wide enough at every tile and at the image's borders, whose zeros every convolution pads anew."""
+    """The halo is wide enough at every tile and at the image's borders."""
     network, image = srgb_denoiser(unshuffle=unshuffle), photo(*size)
-    tiled = TiledDenoiser(network, 8)
+    denoiser = TiledDenoiser(network, 8)
     with constant_means(network):
         expected = whole(network, image)
-        tiled_means = tiled._replaced  # our constant stands; what the first pass saw must not replace it
-        try:
-            tiled._replaced = lambda _pools, _means: contextlib.nullcontext()
-            denoised = tiled(image)
-        finally:
-            tiled._replaced = tiled_means
-    assert max(size) > tiled.tile + 2 * tiled.halo
+        with each_tile_alone():  # the first pass must not replace our constant
+            denoised = denoiser(image)
+    assert denoiser.tile is not None and max(size) > denoiser.tile + 2 * denoiser.halo
     assert (expected - image).abs().mean() > 0.01
     torch.testing.assert_close(denoised, expected, atol=1e-5, rtol=0)
 
@@ -114,29 +119,27 @@ def test_without_channel_attention_tiles_are_exact(size: tuple[int, int], unshuf
 @pytest.mark.parametrize("seed", range(4))
 @pytest.mark.parametrize("unshuffle", [1, 2])
 def test_with_channel_attention_tiles_differ_by_little(seed: int, unshuffle: int) -> None:
-    """Largest difference to one pass over the whole image, of corrections of some tenths: measured below 3e-4 with
-    random weights and tiles of 32 pixels, far smaller than in use; bound 1e-3, a quarter of an 8 bit level.
+    """The largest difference to one pass is below 1e-3, a quarter of an 8-bit level.
+
+    It was measured below 3e-4, for corrections of some tenths by random weights and for tiles of 32
+    pixels, which are far smaller than in use.
 
     Tiles that pool for themselves differ more than ten times as much, and would show seams.
     """
     network, image = srgb_denoiser(seed, unshuffle), photo(150, 171, seed)
-    tiled = TiledDenoiser(network, TILE)
+    denoiser = TiledDenoiser(network, TILE)
     expected = whole(network, image)
     assert (expected - image).abs().max() > 0.1
-    two_passes = (tiled(image) - expected).abs()
-    replaced = tiled._replaced
-    try:
-        tiled._replaced = lambda _pools, _means: contextlib.nullcontext()
-        each_alone = (tiled(image) - expected).abs()
-    finally:
-        tiled._replaced = replaced
+    two_passes = (denoiser(image) - expected).abs()
+    with each_tile_alone():
+        each_alone = (denoiser(image) - expected).abs()
     assert two_passes.max() <= 1e-3
     assert each_alone.max() > 10 * two_passes.max()
     assert each_alone.square().mean().sqrt() > 10 * two_passes.square().mean().sqrt()
 
 
 def test_the_first_blocks_means_are_those_of_the_whole_image() -> None:
-    """Before it nothing pools, so nothing stands between the tiles' average and the image's mean; halos count once."""
+    """Nothing pools before it, so the tiles' average is the image's mean."""
     network, image = srgb_denoiser(), photo(96, 131)
     first = next(module for module in network.modules() if isinstance(module, GlobalMean))
     seen: list[Tensor] = []
@@ -156,7 +159,7 @@ def test_the_first_blocks_means_are_those_of_the_whole_image() -> None:
 
 
 def test_no_seams_show() -> None:
-    """Steps of the correction across tile borders are no larger than in one pass over the whole image."""
+    """The correction's steps across tile borders are those of one pass over the image."""
     network, image = srgb_denoiser(2), photo(128, 160)
     denoised, expected = TiledDenoiser(network, TILE)(image), whole(network, image)
     for dim, side in ((2, 128), (3, 160)):
@@ -176,11 +179,12 @@ def test_raw_with_its_variance() -> None:
     network = raw_denoiser()
     raw = photo(131, 99)[:, [0, 1, 1, 2]]
     variance = 0.5 * raw + 0.01
-    tiled = TiledDenoiser(network, TILE)
-    denoised = tiled(raw, variance)
+    denoiser = TiledDenoiser(network, TILE)
+    denoised = denoiser(raw, variance)
     assert denoised.shape == raw.shape
     torch.testing.assert_close(denoised, whole(network, raw, variance), atol=1e-3, rtol=0)
-    assert (tiled(raw, 0.1 * variance) - denoised).abs().max() > 0.01  # the map is used, tile by tile
+    # the map is used, tile by tile
+    assert (denoiser(raw, 0.1 * variance) - denoised).abs().max() > 0.01
 
 
 def test_without_a_tile_a_cpu_gives_the_whole_image_exactly() -> None:
@@ -190,9 +194,9 @@ def test_without_a_tile_a_cpu_gives_the_whole_image_exactly() -> None:
 
 def test_a_tile_is_at_least_one_block_of_the_network() -> None:
     network, image = srgb_denoiser(unshuffle=4), photo(97, 101)
-    tiled = TiledDenoiser(network, 3)
-    assert tiled.tile == 4 and TiledDenoiser(network, 1023).tile == 1020
-    assert tiled(image).shape == image.shape
+    denoiser = TiledDenoiser(network, 3)
+    assert denoiser.tile == 4 and TiledDenoiser(network, 1023).tile == 1020
+    assert denoiser(image).shape == image.shape
 
 
 def test_results_lie_in_the_unit_interval_and_inputs_are_left_alone() -> None:
@@ -244,9 +248,9 @@ def test_a_variance_of_another_size_is_refused(size: tuple[int, int], other: int
 
 def test_no_hook_stays_behind_even_after_a_failure() -> None:
     network, image = srgb_denoiser(), photo(100, 120)
-    tiled = TiledDenoiser(network, TILE)
+    denoiser = TiledDenoiser(network, TILE)
     before = whole(network, image)
-    tiled(image)
+    denoiser(image)
     assert hooks(network) == 0
     passes = 2 * len(list(tiles(100, 120, TILE)))
     for failing in (0, 3, passes // 2, passes - 1):  # in the first and in the second pass
@@ -260,7 +264,7 @@ def test_no_hook_stays_behind_even_after_a_failure() -> None:
 
         handle = network.tail.register_forward_pre_hook(fail)
         with pytest.raises(RuntimeError, match="out of memory"):
-            tiled(image)
+            denoiser(image)
         handle.remove()
         assert hooks(network) == 0
     assert torch.equal(whole(network, image), before)

@@ -1,4 +1,4 @@
-"""Networks made ready for a GPU, as far as a machine without one can tell: what is computed does not change."""
+"""Compiled blocks and recorded trunks, as far as a machine without a GPU can tell."""
 
 import copy
 from collections.abc import Callable
@@ -7,19 +7,17 @@ from pathlib import Path
 import pytest
 import torch
 from torch import Tensor, nn
-from torch._subclasses.fake_tensor import FakeTensorMode
 
-from cycleisp.networks import ColorCorrection, Raw2Rgb, RawDenoiser, Rgb2Raw, SrgbDenoiser, acceleration
-from cycleisp.networks.acceleration import compile_blocks, record_trunks, to_device
+from cycleisp.networks import ColorCorrection, Raw2Rgb, Rgb2Raw, SrgbDenoiser, acceleration
+from cycleisp.networks.acceleration import record_trunks, to_device
 from cycleisp.networks.blocks import DAB, DeepFeatures, save_memory
 from cycleisp.networks.cycleisp import CycleISP
+from cycleisp.networks.fast.training import compile_blocks, compiler_works
 from cycleisp.utils.weights.files import load_weights, save_weights
+from tests.support.trunks import SMALL, PretendedMove
 
-SMALL = {"width": 8, "num_groups": 2, "num_blocks": 2, "reduction": 2}
-GRAPH_ONLY = {
-    "backend": "aot_eager",
-    "fullgraph": True,
-}  # what the compiler captures, without the code that it makes for a processor
+# The compiler captures graphs, but makes no code for a processor.
+GRAPH_ONLY = {"backend": "aot_eager", "fullgraph": True}
 
 
 def srgb_denoiser() -> SrgbDenoiser:
@@ -37,7 +35,7 @@ def is_compiled(block: nn.Module) -> bool:
 
 @pytest.mark.parametrize("recomputed", [False, True])
 def test_compiled_blocks_give_the_same_results_and_gradients(recomputed: bool) -> None:
-    """For several sizes and batches, so that the compiler has to see that these vary."""
+    """Sizes and batches differ, so that the compiler must notice that they vary."""
     plain, compiled = srgb_denoiser(), srgb_denoiser()
     if recomputed:
         save_memory(compiled)
@@ -55,7 +53,7 @@ def test_compiled_blocks_give_the_same_results_and_gradients(recomputed: bool) -
 
 
 def test_compiled_networks_keep_their_names_and_copies_are_plain(tmp_path: Path) -> None:
-    """Checkpoints fit both, and the moving average of a run is a copy of the network."""
+    """Checkpoints fit both. The moving average of a run is a copy of its network."""
     network = srgb_denoiser()
     names = list(network.state_dict())
     compile_blocks(network, **GRAPH_ONLY)
@@ -63,32 +61,6 @@ def test_compiled_networks_keep_their_names_and_copies_are_plain(tmp_path: Path)
     assert not any(is_compiled(block) for block in blocks(copy.deepcopy(network)))
     save_weights(tmp_path / "weights.safetensors", network, {})
     load_weights(srgb_denoiser(), tmp_path / "weights.safetensors")
-
-
-def test_weights_with_channels_innermost_are_stored_as_any_others(tmp_path: Path) -> None:
-    network, other = srgb_denoiser().to(memory_format=torch.channels_last), SrgbDenoiser(**SMALL)  # type: ignore[call-overload]
-    assert not network.deep.conv.weight.is_contiguous()
-    save_weights(tmp_path / "weights.safetensors", network, {})
-    load_weights(other, tmp_path / "weights.safetensors")
-    assert all(torch.equal(*pair) for pair in zip(network.parameters(), other.parameters(), strict=True))
-
-
-def test_on_a_cpu_nothing_changes() -> None:
-    network = to_device(srgb_denoiser(), torch.device("cpu"), compiled=True)
-    assert network.deep.conv.weight.is_contiguous()
-    assert not any(is_compiled(block) for block in blocks(network))
-
-
-class PretendedMove(nn.Module):
-    """A network whose `.to(device)` stays here."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.conv = nn.Conv2d(4, 4, 3)
-        self.block = DAB(4, 2, nn.PReLU(4))
-
-    def to(self, *args, **kwargs):  # type: ignore[no-untyped-def]
-        return super().to(**kwargs) if kwargs else self
 
 
 @pytest.mark.parametrize("works", [False, True])
@@ -99,35 +71,21 @@ def test_on_a_gpu(asked: bool, works: bool, monkeypatch: pytest.MonkeyPatch, cap
             return lambda values: values
         raise RuntimeError("cannot find a C compiler\nand much more")
 
-    acceleration.compiler_works.cache_clear()
+    compiler_works.cache_clear()
     monkeypatch.setattr(torch, "ones", lambda *_, device: torch.zeros(1))
     with monkeypatch.context() as patched:
         patched.setattr(torch, "compile", compile_function)
-        acceleration.compiler_works(torch.device("cuda"))  # which is remembered
+        compiler_works(torch.device("cuda"))  # which is remembered
     network = to_device(PretendedMove(), torch.device("cuda"), compiled=asked)
-    assert not network.conv.weight.is_contiguous()  # channels innermost
+    assert not network.block.conv1.weight.is_contiguous()  # channels innermost
     assert is_compiled(network.block) == (asked and works)
     warned = "networks are not compiled, which would be faster: cannot find a C compiler\n" in caplog.text
     assert warned == (not works)
-    acceleration.compiler_works.cache_clear()
-
-
-@pytest.mark.parametrize("make", [SrgbDenoiser, RawDenoiser, Rgb2Raw, Raw2Rgb])
-def test_plain_modules_on_a_gpu_stay_there(make: type[nn.Module]) -> None:
-    """Shapes and devices of every step, without data."""
-    with FakeTensorMode(), torch.device("cuda"):
-        network = make(**SMALL)
-        inputs = {
-            SrgbDenoiser: [torch.rand(2, 3, 16, 16)],
-            RawDenoiser: [torch.rand(2, 4, 16, 16), torch.rand(2, 4, 16, 16)],
-            Rgb2Raw: [torch.rand(2, 3, 16, 16)],
-            Raw2Rgb: [torch.rand(2, 4, 8, 8), torch.rand(2, 8, 8, 8)],
-        }[make]
-        assert network(*inputs).device.type == "cuda"
+    compiler_works.cache_clear()
 
 
 def test_photos_of_many_sizes_need_few_compilations() -> None:
-    """Three networks of one width, single photos and batches: the compiler stops at eight cases."""
+    """The compiler stops at eight cases, with three networks, single photos and batches."""
     compiled: list[object] = []
 
     def count(graph: torch.fx.GraphModule, _inputs: list[Tensor]) -> Callable[..., Tensor]:
@@ -138,9 +96,8 @@ def test_photos_of_many_sizes_need_few_compilations() -> None:
     networks = [make(**SMALL).requires_grad_(False) for make in (Rgb2Raw, ColorCorrection, Raw2Rgb)]
     for network in networks:
         compile_blocks(network, backend=count)
-        network.deep.whole = True  # as on a GPU: not by strips
     to_raw, to_colors, to_srgb = networks
-    with torch.inference_mode():
+    with torch.inference_mode(), acceleration.fast(enabled=False):  # as on a GPU, not by strips
         for batch, height, width in ((1, 32, 48), (1, 48, 32), (1, 40, 40), (2, 40, 40), (4, 64, 50), (1, 34, 62)):
             photos = torch.rand(batch, 3, height, width)
             assert to_srgb(to_raw(photos), to_colors(photos)).shape == photos.shape
@@ -148,7 +105,7 @@ def test_photos_of_many_sizes_need_few_compilations() -> None:
 
 
 def test_trunks_that_run_once_a_step_are_recorded(tiny_isp: CycleISP, monkeypatch: pytest.MonkeyPatch) -> None:
-    """What is called twice before its gradient is taken cannot write over what the first call kept."""
+    """A trunk that runs twice before its gradient would overwrite what its first run kept."""
     recorded: list[tuple[nn.Module, Tensor]] = []
     monkeypatch.setattr(torch.cuda, "make_graphed_callables", lambda trunk, given: recorded.append((trunk, *given)))
     network = copy.deepcopy(tiny_isp).train().requires_grad_(True)
@@ -171,7 +128,7 @@ def test_trunks_that_run_once_a_step_are_recorded(tiny_isp: CycleISP, monkeypatc
 
 
 def test_recording_sees_the_precision_and_caches_no_weights(monkeypatch: pytest.MonkeyPatch) -> None:
-    """A cached weight in half precision would belong to the pass that made it."""
+    """A cached weight in half precision would belong to the pass that cached it."""
     network, states = srgb_denoiser().train(), []
 
     def record(_trunk: DeepFeatures, given: tuple[Tensor]) -> None:

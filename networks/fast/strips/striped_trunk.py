@@ -1,20 +1,19 @@
-"""The trunk of every network without autograd: exact, in place, and in the memory that there is.
+"""A trunk without autograd, strip by strip: exact, in place, in the memory that there is.
 
-Two identities make it fast (docs/performance.md has the figures):
+Two identities make it fast (networks/fast/strips/attention.py):
 
-- A 1x1 convolution over [s * u, c * u] is s * (W1 u) + (W2 diag(c)) u: nothing is concatenated, spatial attention is a
-  factor a pixel, channel attention a matrix an image.
-- The mean of u = conv2(h) that channel attention needs follows from sums of h: a convolution is linear, so its mean is
-  its weights times the means of h under each of its nine taps. So c is known before u is computed, and u is made strip
-  by strip, used while it is in the cache, and never stored.
+- Dual attention needs no concatenation.
+- The mean that channel attention needs is known before the features that it is the mean of. So
+  these are computed strip by strip, used while they are in the cache, and never stored.
 
-Features lie row by row with channels innermost, one image at a time. Maps that do not fit into memory lie elsewhere
-(networks/fast/strips/feature_maps.py), and hidden features are then computed twice instead of stored: a photo of any
-size gives what a pass over the whole of it gives.
+Features are stored row by row with channels innermost, one image at a time. Maps of features that
+do not fit into memory are kept elsewhere (networks/fast/strips/feature_maps.py), and hidden
+features are then computed twice instead of stored. A photo of any size therefore gives what one
+pass over the whole photo gives.
 
-Strips lie in bands (networks/fast/strips/bands.py), each of which one thread takes where convolutions are Winograd's,
-whose operations use one core (networks/fast/strips/convolutions.py). Else there is one thread, and PyTorch's operations
-use all cores.
+Strips are grouped in bands (networks/fast/strips/bands.py). With Winograd's convolutions, whose
+operations use one core (networks/fast/strips/convolutions.py), each band is the work of one thread.
+Otherwise there is one thread, and PyTorch's operations use all cores.
 """
 
 from collections.abc import Callable, Sequence
@@ -24,21 +23,21 @@ from typing import TypeVar
 import torch
 from torch import Tensor, nn
 
+from cycleisp.networks.acceleration import Begin, Finish
 from cycleisp.networks.blocks import DAB, RRG, DeepFeatures
 from cycleisp.networks.fast.strips import bands, convolutions, threads
+from cycleisp.networks.fast.strips.attention import Product, TapSums, attention_products
 from cycleisp.networks.fast.strips.bands import Band, Strip
 from cycleisp.networks.fast.strips.convolutions import Convolution
 from cycleisp.networks.fast.strips.feature_maps import FeatureMap, fits, make_maps
-from cycleisp.networks.fast.strips.rows import LineBuffer, TapSums, as_values, attention_products, convolve, padded
+from cycleisp.networks.fast.strips.rows import LineBuffer, as_values, convolve, padded
 from cycleisp.networks.fast.strips.threads import Spread
 
-PLAIN_MAPS = 9  # maps of features that a plain pass has at its peak
+PLAIN_MAPS = 9  # maps of features that a plain pass holds at its peak
 _MOST_VALUES = 2**31  # of a tensor that every GPU library can count
 
-Rows = tuple[int, Tensor]  # number of the first one, and values (n * W, C)
+Rows = tuple[int, Tensor]  # number of the first row, and values (n * W, C)
 Result = TypeVar("Result")
-Begin = Callable[[Tensor], Tensor]  # rows of planes -> rows of shallow features
-Finish = Callable[..., Tensor]  # rows of deep features, and the same rows of what is aligned -> rows of the result
 
 
 def run(
@@ -50,10 +49,12 @@ def run(
     scale: int,
     winograd: bool | None = None,
 ) -> Tensor:
-    """finish(deep(begin(planes)), *aligned), by strips; arguments and result as of `networks.trunk.run`.
+    """Returns finish(deep(begin(planes)), *aligned), computed by strips.
+
+    The arguments are those of `cycleisp.networks.acceleration.run_trunk`, and:
 
     Args:
-        winograd: convolutions are Winograd's; None: where those are faster.
+        winograd: whether to use Winograd's convolutions. None uses them where they are faster.
     """
     if winograd is None:
         pixels = planes.shape[2] * planes.shape[3] // scale**2
@@ -65,8 +66,11 @@ def run(
         )
 
 
-def wins(deep: DeepFeatures, planes: Tensor, scale: int) -> bool:
-    """Without a gradient: on a CPU always; on a CUDA GPU where the features do not fit otherwise."""
+def suits(deep: DeepFeatures, planes: Tensor, scale: int) -> bool:
+    """Returns whether a trunk without autograd is computed by strips.
+
+    On a CPU it is, in float32. On a CUDA GPU it is where the features do not fit otherwise.
+    """
     kind = planes.device.type
     if kind == "cpu":
         return planes.dtype == torch.float32 and not torch.is_autocast_enabled("cpu")
@@ -75,12 +79,15 @@ def wins(deep: DeepFeatures, planes: Tensor, scale: int) -> bool:
         return False
     values = batch * deep.conv.in_channels * height * width // scale**2
     # a block's concatenation has twice as many values as its features
-    size = PLAIN_MAPS * values * _like(planes).element_size()
+    size = PLAIN_MAPS * values * features_like(planes).element_size()
     return 2 * values >= _MOST_VALUES or not fits(size, planes.device)
 
 
-def _like(planes: Tensor) -> Tensor:
-    """Device and type of the features: autocast's where it is on."""
+def features_like(planes: Tensor) -> Tensor:
+    """Returns an empty tensor with the device and type that features of these planes have.
+
+    The type is autocast's where autocast is on.
+    """
     kind = planes.device.type
     dtype = torch.get_autocast_dtype(kind) if torch.is_autocast_enabled(kind) else planes.dtype
     return planes.new_empty(0, dtype=dtype)
@@ -98,7 +105,7 @@ def _one_image(
 ) -> Tensor:
     height, width = (side // scale for side in planes.shape[2:])
     size = height, width, deep.conv.in_channels
-    features, hidden, group_input = make_maps(*size, _like(planes))
+    features, hidden, group_input = make_maps(*size, features_like(planes))
     divide = bands.in_turn if hidden is None else bands.apart
     convolution = convolutions.winograd if winograd else convolutions.direct
     trunk = _Trunk(features, hidden, group_input, divide(*size, planes.device, winograd), convolution, spread)
@@ -129,25 +136,25 @@ def _one_image(
 
 @dataclass
 class _Trunk:
-    """The features of one image, and what computes them."""
+    """The features of one image and the steps of a trunk on them."""
 
     features: FeatureMap
-    hidden: FeatureMap | None  # None: computed twice
+    hidden: FeatureMap | None  # None: hidden features are computed twice
     group_input: FeatureMap
     bands: list[Band]
     convolution: Callable[..., Convolution]
     spread: Spread
 
     def each_strip(self, work: Callable[[Strip], Result]) -> list[Result]:
-        """Of work for which strips need nothing of each other."""
+        """Runs work on strips that are independent of each other, and returns the results."""
         return self.spread(work, [strip for band in self.bands for strip in band])
 
     def open_group(self) -> None:
-        """group_input = features"""
+        """Computes group_input = features."""
         self.each_strip(lambda strip: self.group_input.store(strip.first, self.features.values(strip.first, strip.end)))
 
     def close_group(self, conv: nn.Conv2d) -> None:
-        """features = group_input + conv(features)"""
+        """Computes features = group_input + conv(features)."""
         convolution = self.convolution(conv)
 
         def convolved(strip: Strip) -> Tensor:
@@ -157,7 +164,7 @@ class _Trunk:
             self.group_input.values(strip.first, strip.end).add_(convolved(strip))
 
         def close(band: Band) -> list[Rows]:
-            """In place: a strip is stored when the next one no longer needs what was there."""
+            """Works in place: it stores a strip once the next one no longer needs the old rows."""
             later: list[Rows] = []
             above: Rows | None = None
             for strip in band:
@@ -173,12 +180,12 @@ class _Trunk:
 
         if self.hidden is None:
             self._store(self.spread(close, self.bands))
-        else:  # all maps are in memory: what was input becomes the result
+        else:  # all maps are in memory: what was the input becomes the result
             self.each_strip(add)
             self.features, self.group_input = self.group_input, self.features
 
     def dual_attention(self, block: DAB) -> None:
-        """features = DAB(features)"""
+        """Computes features = DAB(features)."""
         conv1 = self.convolution(block.conv1, block.activation.weight)
         conv2 = self.convolution(block.conv2)
         spatial, channel = self._products(block, conv1)
@@ -206,9 +213,11 @@ class _Trunk:
 
         self._store(self.spread(attend, self.bands))
 
-    def _products(self, block: DAB, conv1: Convolution) -> tuple[Callable[..., Tensor], Callable[..., Tensor]]:
-        """Of networks.fast.strips.rows.attention_products, for which hidden features are computed, and stored if they
-        can be.
+    def _products(self, block: DAB, conv1: Convolution) -> tuple[Product, Product]:
+        """Returns the block's attention products.
+
+        Their mean needs a pass over the hidden features, which are stored where there is room for
+        them.
         """
         height = self.features.height
 
@@ -226,7 +235,7 @@ class _Trunk:
         return attention_products(block, sums.mean_of(block.conv2, height * width), longest * width)
 
     def _second(self, conv1: Convolution, conv2: Convolution) -> Callable[[int, int, Tensor | None], Tensor]:
-        """Makes u = conv2(hidden features) for a band."""
+        """Returns a function that computes rows of u = conv2(hidden features) for one band."""
         if self.hidden is not None:
             hidden = self.hidden
             return lambda first, end, out: conv2(hidden.rows(first - 1, end + 1), out)
@@ -240,7 +249,7 @@ class _Trunk:
         return make
 
     def _store(self, of_bands: list[list[Rows]]) -> None:
-        """What bands computed for rows that their neighbours still had to see."""
+        """Stores rows that bands held back while their neighbours still read the old ones."""
         for band in of_bands:
             for first, values in band:
                 self.features.store(first, values)

@@ -1,80 +1,17 @@
-"""Strips give what a pass over the whole image gives: every network, any size, wherever features are kept."""
-
-from collections.abc import Callable
+"""Strips give what a pass over the whole image gives, wherever features are kept."""
 
 import pytest
 import torch
 from torch import Tensor, nn
-from torch._subclasses.fake_tensor import FakeTensorMode
 
-from cycleisp.networks import ColorCorrection, Raw2Rgb, RawDenoiser, Rgb2Raw, SrgbDenoiser
-from cycleisp.networks.blocks import DeepFeatures
-from cycleisp.networks.fast.strips import bands, feature_maps, rows, strips
+from cycleisp.networks import SrgbDenoiser
+from cycleisp.networks.fast.strips import bands, feature_maps, striped_trunk
+from cycleisp.networks.fast.strips.attention import TapSums
 from cycleisp.networks.fast.strips.feature_maps import FeatureMap, InMemory, OnHost, make_maps
-from tests.networks.fast.conftest import Memory
+from tests.support import trunks
+from tests.support.trunks import CASES, SMALL, Memory, image, network, plainly, pretended_gpu, usually
 
-SMALL = {"width": 8, "num_groups": 2, "num_blocks": 2, "reduction": 2}
-Call = Callable[[nn.Module, int, int, int], Tensor]  # network, images, and the sides of their features
-
-CASES: dict[str, tuple[Callable[[], nn.Module], Call]] = {
-    "srgb denoiser": (lambda: SrgbDenoiser(**SMALL), lambda net, b, h, w: net(_image(b, 3, h, w))),
-    "srgb denoiser, unshuffled": (
-        lambda: SrgbDenoiser(**SMALL, unshuffle=2),
-        lambda net, b, h, w: net(_image(b, 3, 2 * h, 2 * w)),
-    ),
-    "raw denoiser": (
-        lambda: RawDenoiser(**SMALL),
-        lambda net, b, h, w: net(_image(b, 4, h, w), 0.01 * _image(b, 4, h, w) + 1e-4),
-    ),
-    "raw denoiser, stabilized": (
-        lambda: RawDenoiser(**SMALL, stabilized=True),
-        lambda net, b, h, w: net(_image(b, 4, h, w), 0.01 * _image(b, 4, h, w) + 1e-4),
-    ),
-    "rgb2raw": (lambda: Rgb2Raw(**SMALL), lambda net, b, h, w: net(_image(b, 3, 2 * h, 2 * w))),
-    "rgb2raw, unshuffled and companded": (
-        lambda: Rgb2Raw(**SMALL, unshuffle=2, companded=True),
-        lambda net, b, h, w: net(_image(b, 3, 2 * h, 2 * w)),
-    ),
-    "colour branch": (lambda: ColorCorrection(**SMALL), lambda net, b, h, w: net(_image(b, 3, 2 * h, 2 * w))),
-    "raw2rgb": (
-        lambda: Raw2Rgb(**SMALL),
-        lambda net, b, h, w: net(_image(b, 4, h, w), _image(b, 8, h, w, seed=1)),
-    ),
-}
 SIZES = [(24, 30), (1, 1), (1, 7), (9, 2), (8, 8), (17, 12)]
-
-
-def _image(*shape: int, seed: int = 0) -> Tensor:
-    return torch.rand(shape, generator=torch.Generator().manual_seed(seed))
-
-
-def network(make: Callable[[], nn.Module]) -> nn.Module:
-    """With strong biases, slopes and attention: whatever is left out must show."""
-    torch.manual_seed(0)
-    built = make().eval().requires_grad_(False)
-    for name, parameter in built.named_parameters():
-        if parameter.ndim == 1:
-            parameter.normal_(0, 0.3)
-        elif "attention" in name:
-            parameter.normal_(0, 1)
-    return built
-
-
-def whole(net: nn.Module, call: Call, *sizes: int) -> Tensor:
-    """The plain modules, as they are trained."""
-    trunks = [module for module in net.modules() if isinstance(module, DeepFeatures)]
-    for trunk in trunks:
-        trunk.whole = True
-    with torch.inference_mode():
-        result = call(net, *sizes)
-    for trunk in trunks:
-        trunk.whole = False
-    return result
-
-
-def by_strips(net: nn.Module, call: Call, *sizes: int) -> Tensor:
-    with torch.inference_mode():
-        return call(net, *sizes)
 
 
 def check(case: str, size: tuple[int, int], rows: int, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -82,9 +19,9 @@ def check(case: str, size: tuple[int, int], rows: int, monkeypatch: pytest.Monke
     monkeypatch.setattr(bands, "FEWEST_ROWS", rows)
     make, call = CASES[case]
     net = network(make)
-    expected = whole(net, call, 2, *size)
+    expected = plainly(net, call, 2, *size)
     spread = max(expected.std().item(), 1e-2)  # one pixel has none
-    assert (by_strips(net, call, 2, *size) - expected).abs().max().item() < 1e-4 * spread
+    assert (usually(net, call, 2, *size) - expected).abs().max().item() < 1e-4 * spread
 
 
 @pytest.mark.parametrize("case", CASES)
@@ -109,12 +46,12 @@ def test_strips_of_one_row(monkeypatch: pytest.MonkeyPatch) -> None:
     net = network(make)
     for fit in (0, 1, 2, 3):
         monkeypatch.setattr(feature_maps, "FEATURE_MEMORY", fit * 4 * 8 * 12 * 10)
-        assert torch.allclose(by_strips(net, call, 1, 12, 10), whole(net, call, 1, 12, 10), atol=1e-5)
+        assert torch.allclose(usually(net, call, 1, 12, 10), plainly(net, call, 1, 12, 10), atol=1e-5)
 
 
 def test_the_input_is_left_alone() -> None:
     net = network(CASES["srgb denoiser"][0])
-    noisy = _image(1, 3, 16, 16)
+    noisy = image(1, 3, 16, 16)
     before = noisy.clone()
     with torch.inference_mode():
         net(noisy)
@@ -122,20 +59,20 @@ def test_the_input_is_left_alone() -> None:
 
 
 def test_gradients_pass_the_plain_modules() -> None:
-    """With autograd the trunk is not changed in place: every parameter gets its gradient."""
+    """With autograd nothing is computed in place: every parameter gets its gradient."""
     torch.manual_seed(0)
     net = SrgbDenoiser(**SMALL)
-    net(_image(1, 3, 12, 12)).square().mean().backward()
+    net(image(1, 3, 12, 12)).square().mean().backward()
     assert all(parameter.grad is not None for parameter in net.parameters())
 
 
 def test_the_pooled_mean_is_that_of_the_convolution() -> None:
-    """Of an image with a strong border, where padding shows, counted in strips."""
+    """The image has a strong border, where padding shows, and it is counted in strips."""
     conv = nn.Conv2d(4, 5, 3, padding=1)
     hidden = torch.randn(1, 4, 9, 7, generator=torch.Generator().manual_seed(3))
     hidden[:, :, 0] += 5
     hidden[:, :, :, -1] -= 7
-    sums = rows.TapSums(4)
+    sums = TapSums(4)
     for first, end in ((0, 4), (4, 8), (8, 9)):
         sums.add(hidden[:, :, first:end], first == 0, end == 9)
     with torch.no_grad():
@@ -146,7 +83,7 @@ def test_features_on_disk_leave_no_file(monkeypatch: pytest.MonkeyPatch, tmp_pat
     monkeypatch.setattr("tempfile.tempdir", str(tmp_path))
     monkeypatch.setattr(feature_maps, "FEATURE_MEMORY", 0)
     make, call = CASES["srgb denoiser"]
-    by_strips(network(make), call, 1, 12, 10)
+    usually(network(make), call, 1, 12, 10)
     assert not list(tmp_path.iterdir())  # type: ignore[attr-defined]
 
 
@@ -154,24 +91,25 @@ def test_features_on_disk_leave_no_file(monkeypatch: pytest.MonkeyPatch, tmp_pat
 def test_without_onednns_packed_products_the_result_is_the_same(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
     make, call = CASES[name]
     net = network(make)
-    usual = by_strips(net, call, 2, 17, 12)
+    usual = usually(net, call, 2, 17, 12)
     monkeypatch.setattr(torch.backends.mkldnn, "is_available", lambda: False)
-    without = by_strips(net, call, 2, 17, 12)
+    without = usually(net, call, 2, 17, 12)
     assert (usual - without).abs().max() < 1e-4 * usual.std()
 
 
-# ---------------------------------------------------------------- on a GPU, as far as a machine without one can tell
+# ---------------------------------------------------------------- on a GPU, as far as a machine
+# without one can tell
 
 
 def pretend_gpu_memory(monkeypatch: pytest.MonkeyPatch, size: int) -> None:
     monkeypatch.setattr(feature_maps, "memory_for_maps", lambda _device: size)
-    monkeypatch.setattr(strips, "fits", lambda asked, _device: asked <= size)
+    monkeypatch.setattr(striped_trunk, "fits", lambda asked, _device: asked <= size)
 
 
 @pytest.mark.parametrize("fit", [0, 1, 2, 3])
 @pytest.mark.parametrize("case", CASES)
 def test_a_large_image_on_a_gpu_stays_there(case: str, fit: int, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Shapes and devices of every step, without data: two tensors of different devices in one step are an error."""
+    """Shapes and devices are those of a GPU, without data; mixing two devices is an error."""
     elsewhere = {
         0: (OnHost, type(None), OnHost),
         1: (InMemory, type(None), OnHost),
@@ -187,58 +125,58 @@ def test_a_large_image_on_a_gpu_stays_there(case: str, fit: int, monkeypatch: py
         return maps
 
     monkeypatch.setattr(bands, "GPU_STRIP_BYTES", 1)
-    monkeypatch.setattr(strips, "make_maps", limited)
-    monkeypatch.setattr(f"{__name__}._image", lambda *shape, seed=0: torch.rand(shape))
+    monkeypatch.setattr(striped_trunk, "make_maps", limited)
+    monkeypatch.setattr(trunks, "image", lambda *shape, seed=0: torch.rand(shape))
     pretend_gpu_memory(monkeypatch, 0)
     make, call = CASES[case]
-    with FakeTensorMode(), torch.device("cuda"), torch.inference_mode():
+    with pretended_gpu(), torch.inference_mode():
         assert call(make().requires_grad_(False), 1, 17, 12).device.type == "cuda"
 
 
 def test_a_small_image_on_a_gpu_passes_the_plain_modules(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Which the device runs well; strips are for what does not fit."""
-    monkeypatch.setattr(strips, "_one_image", lambda *_: pytest.fail("by strips"))
-    fits = strips.PLAIN_MAPS * 2 * 4 * 8 * 16 * 16  # two images of 16x16, 8 channels of 4 bytes
-    with FakeTensorMode(), torch.device("cuda"), torch.inference_mode():
+    """Strips are for images that do not fit."""
+    monkeypatch.setattr(striped_trunk, "_one_image", lambda *_: pytest.fail("by strips"))
+    fits = striped_trunk.PLAIN_MAPS * 2 * 4 * 8 * 16 * 16  # two images of 16x16, 8 channels of 4 bytes
+    with pretended_gpu(), torch.inference_mode():
         net, images = SrgbDenoiser(**SMALL).requires_grad_(False), torch.rand(2, 3, 16, 16)
         pretend_gpu_memory(monkeypatch, fits)
         assert net(images).shape == images.shape
-        monkeypatch.setattr(strips, "_MOST_VALUES", 2 * 2 * 8 * 16 * 16 + 1)
+        monkeypatch.setattr(striped_trunk, "_MOST_VALUES", 2 * 2 * 8 * 16 * 16 + 1)
         assert net(images).shape == images.shape
-        monkeypatch.setattr(strips, "_MOST_VALUES", 2 * 2 * 8 * 16 * 16)
+        monkeypatch.setattr(striped_trunk, "_MOST_VALUES", 2 * 2 * 8 * 16 * 16)
         with pytest.raises(pytest.fail.Exception, match="by strips"):
             net(images)
         monkeypatch.undo()
-        monkeypatch.setattr(strips, "_one_image", lambda *_: pytest.fail("by strips"))
+        monkeypatch.setattr(striped_trunk, "_one_image", lambda *_: pytest.fail("by strips"))
         pretend_gpu_memory(monkeypatch, fits - 1)
         with pytest.raises(pytest.fail.Exception, match="by strips"):
             net(images)
 
 
 def test_maps_on_the_host_give_the_same(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Where a GPU keeps what it has no room for; here the device is the host itself."""
+    """A GPU keeps maps there that it has no room for; here the device is the host itself."""
     monkeypatch.setattr(bands, "STRIP_BYTES", 1)
     make, call = CASES["srgb denoiser"]
     net = network(make)
-    expected = whole(net, call, 2, 24, 30)
+    expected = plainly(net, call, 2, 24, 30)
 
     def on_host(height: int, width: int, channels: int, like: Tensor) -> tuple[OnHost, None, OnHost]:
         return OnHost(height, width, channels, like), None, OnHost(height, width, channels, like)
 
-    monkeypatch.setattr(strips, "make_maps", on_host)
-    assert (by_strips(net, call, 2, 24, 30) - expected).abs().max() < 1e-4 * expected.std()
+    monkeypatch.setattr(striped_trunk, "make_maps", on_host)
+    assert (usually(net, call, 2, 24, 30) - expected).abs().max() < 1e-4 * expected.std()
 
 
 def test_in_half_precision_strips_are_as_close_as_the_plain_modules(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Autocast, as on a GPU: features lie in the half type, and no sum is taken in it."""
+    """With autocast features are stored in the half type, but no sum is taken in it."""
     monkeypatch.setattr(bands, "STRIP_BYTES", 1)
     make, call = CASES["rgb2raw"]
     net = network(make)
-    exact = whole(net, call, 1, 24, 30)
+    exact = plainly(net, call, 1, 24, 30)
     with torch.autocast("cpu", torch.bfloat16):
-        plain = whole(net, call, 1, 24, 30)
-        monkeypatch.setattr(strips, "wins", lambda *_: True)
-        halved = by_strips(net, call, 1, 24, 30)
+        plain = plainly(net, call, 1, 24, 30)
+        monkeypatch.setattr(striped_trunk, "suits", lambda *_: True)
+        halved = usually(net, call, 1, 24, 30)
     assert halved.dtype == plain.dtype == torch.bfloat16
     assert (halved - exact).square().mean() < 1.5 * (plain - exact).square().mean()
 
