@@ -54,7 +54,7 @@ class Kind:
 
     @property
     def parts(self) -> dict[str, type[Section]]:
-        """The parts of its sizes, its branches' included: key -> the arguments."""
+        """Returns the parts of its sizes, its branches' included: key -> the arguments."""
         parts = {self.part: self.sizes} if self.part else {}
         for branch in self.branches:
             parts |= KINDS[branch].parts
@@ -102,25 +102,6 @@ SIZES: type[Section] = _sizes_model()
 def parts_of(sizes: Mapping[str, Any]) -> set[str]:
     """Returns the parts that `sizes` describe; a part that is None is not there."""
     return {part for part in PARTS if sizes.get(part) is not None}
-
-
-def kind_of(sizes: Mapping[str, Any], denoises: Space | None = None) -> str:
-    """Returns the kind of network that has these parts.
-
-    Args:
-        sizes: keyed by part, as a recipe's `network` section is.
-        denoises: for a denoiser the space of its images, since denoisers of both spaces have the
-            same parts.
-
-    Raises:
-        ValueError: no kind has exactly these parts.
-    """
-    parts = parts_of(sizes)
-    for kind in KINDS.values():
-        if kind.parts.keys() == parts and kind.denoises == denoises:
-            return kind.name
-    what = f"{denoises} denoiser" if denoises else "network"
-    raise ValueError(f"no {what} has sizes for {', '.join(sorted(parts)) or 'nothing'}")
 
 
 def sizes_for(kind: str, network: Section) -> dict[str, Any]:
