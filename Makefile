@@ -1,17 +1,32 @@
-# make demo: pairs from sample photos; make test: everything CI checks. Both install what they need into .venv first.
+# make demo         makes pairs of sample photos
+# make test         runs the linters and the tests, as CI does
+# make wheel-test   builds the package, installs it into an empty environment and uses it there
+# make test-oldest  runs the tests with the oldest supported versions
+# make clean        removes the environments and what the commands above have made
+#
+# Each command first installs what it needs, into .venv or .venv-oldest.
 
 PYTHON ?= python3
+OLDEST_PYTHON ?= python3.10
 BIN := .venv/bin
 READY := .venv/ready
+OLDEST_BIN := .venv-oldest/bin
+OLDEST_READY := .venv-oldest/ready
+PYTEST := -m pytest --numprocesses auto --maxprocesses 4
 SAMPLES := astronaut.png chelsea.png coffee.png motorcycle_left.png rocket.jpg
 
-.PHONY: demo test clean
+.PHONY: demo test wheel-test test-oldest clean
 .DEFAULT_GOAL := demo
 
 $(READY): setup.py requirements.txt constraints.txt
 	$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 10) and "Python 3.10 or newer is needed")'
 	test -x $(BIN)/python || $(PYTHON) -m venv .venv
 	$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable '.[dev]'
+	touch $@
+
+$(OLDEST_READY): setup.py requirements.txt constraints-oldest.txt
+	test -x $(OLDEST_BIN)/python || $(OLDEST_PYTHON) -m venv .venv-oldest
+	$(OLDEST_BIN)/python -m pip install --quiet --constraint constraints-oldest.txt --editable '.[test]'
 	touch $@
 
 demo: $(READY)
@@ -22,7 +37,13 @@ test: $(READY)
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
-	OMP_NUM_THREADS=1 $(BIN)/python -m pytest --numprocesses auto --maxprocesses 4
+	OMP_NUM_THREADS=1 $(BIN)/python $(PYTEST)
+
+wheel-test: $(READY)
+	.ci/wheel
+
+test-oldest: $(OLDEST_READY)
+	OMP_NUM_THREADS=1 $(OLDEST_BIN)/python $(PYTEST)
 
 clean:
-	rm -rf .venv build *.egg-info demo
+	rm -rf .venv .venv-oldest build dist *.egg-info demo

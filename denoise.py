@@ -2,58 +2,57 @@
 
     python denoise.py PHOTO... --output DIR
 
-Photos come out as PNG with their depth, EXIF and colour profile; of a camera RAW file come the denoised mosaic as DNG
-and its rendering as PNG. What lies in DIR already is kept: the same line again goes on.
+A photo becomes a PNG with the same depth, EXIF and colour profile. A camera RAW file becomes a DNG
+with the denoised mosaic, and a PNG with its rendering. Existing results are kept, so the same
+command resumes a stopped run. Exit status: 0 all denoised, 1 some inputs were skipped, 2 it could
+not run.
 """
 
 import argparse
 from pathlib import Path
 
-from cycleisp.dataloaders.photos import find_sources
-from cycleisp.dataloaders.results.denoised_files import DenoisedFiles
-from cycleisp.networks.acceleration import to_device
-from cycleisp.networks.inference.tiled import TiledDenoiser
-from cycleisp.networks.pretrained import load_denoisers
+from cycleisp.tasks.denoising import denoise_files
 from cycleisp.utils.cli import run_script
-from cycleisp.utils.devices import PRECISIONS, inference_precision, pick_device
-from cycleisp.utils.errors import UserError
-from cycleisp.utils.raw.noise import FixedNoise, NoiseError, parse_noise
+from cycleisp.utils.devices import PRECISIONS
 
 
 def parse_args() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("photos", nargs="+", metavar="PHOTO", help="photos, camera RAW files, or folders of them")
-    parser.add_argument("--output", type=Path, required=True, metavar="DIR")
+    parser.add_argument("photos", nargs="+", metavar="PHOTO", help="photo, camera RAW file, or folder of them")
+    parser.add_argument("--output", type=Path, required=True, metavar="DIR", help="folder for the results")
     parser.add_argument(
-        "--weights", help="one denoiser, by shipped name or path; default: compact_srgb for photos, compact_raw for RAW"
+        "--weights",
+        help="denoiser to use, by shipped name or path (default: compact_srgb for photos, compact_raw for RAW files)",
     )
     parser.add_argument(
         "--noise",
         default="auto",
-        help="of RAW files: auto (the file's NoiseProfile, else an estimate), or variances as shot=0.01,read=0.0005",
+        help="noise level of RAW files: auto (the file's NoiseProfile, or else an estimate; the default), "
+        "or variances as shot=0.01,read=0.0005",
     )
-    parser.add_argument("--tile", type=int, help="cut large images into tiles of this side; default: whole, and exact")
-    parser.add_argument("--device", choices=("auto", "cpu", "cuda", "mps"), default="auto")
-    parser.add_argument("--precision", choices=PRECISIONS, default="auto", help="auto: tf32 on CUDA, else float32")
-    parser.add_argument("--overwrite", action="store_true", help="make results again that are there")
+    parser.add_argument(
+        "--tile",
+        type=int,
+        metavar="PIXELS",
+        help="process large images in tiles of this side, to save memory (default: process images whole)",
+    )
+    parser.add_argument(
+        "--device", choices=("auto", "cpu", "cuda", "mps"), default="auto", help="device to compute on (default: auto)"
+    )
+    parser.add_argument(
+        "--precision",
+        choices=PRECISIONS,
+        default="auto",
+        help="precision of the network (default: auto, which is tf32 on CUDA and float32 elsewhere)",
+    )
+    parser.add_argument("--overwrite", action="store_true", help="overwrite existing results")
     return parser.parse_args()
 
 
 def main() -> int:
-    args = parse_args()
-    if args.tile is not None and args.tile < 1:
-        raise UserError(f"--tile {args.tile}: expected the side of a tile in pixels, at least 1")
-    noise = None if args.noise == "auto" else parse_noise(args.noise)
-    if noise is not None and not isinstance(noise, FixedNoise):
-        raise NoiseError(f"--noise {args.noise}: expected auto or the file's own level, as shot=0.01,read=0.0005")
-    sources = find_sources(args.photos, exclude=args.output)
-    device = pick_device(args.device)
-    precision = inference_precision(args.precision, device)
-    srgb, raw = (
-        network and TiledDenoiser(to_device(network, device), args.tile, precision)
-        for network in load_denoisers(args.weights, {source.is_raw for source in sources})
-    )
-    return DenoisedFiles(args.output, srgb, raw, noise, args.overwrite).run(sources).report("denoised", args.output)
+    options = vars(parse_args())
+    summary = denoise_files(options.pop("photos"), **options)
+    return summary.report("denoised", options["output"])
 
 
 if __name__ == "__main__":

@@ -1,7 +1,8 @@
-"""Installation. The settings of the tools are in pyproject.toml, the tested versions in constraints.txt.
+"""Installs the project as the package cycleisp.
 
-The folders networks, dataloaders and utils lie at the top of the repository and are installed inside the package
-cycleisp, beside the shipped weights and recipes.
+The folders networks, dataloaders and utils lie at the top of the repository and are installed
+inside the package, beside the shipped weights and recipes. The settings of the tools are in
+pyproject.toml, the tested versions in constraints.txt.
 """
 
 import ast
@@ -12,9 +13,11 @@ from setuptools import find_packages, setup
 HERE = Path(__file__).parent
 CODE = ("networks", "dataloaders", "utils")
 DATA = ("pretrained_models", "configs")
+TEST = ["hypothesis>=6.100", "pytest>=8", "pytest-xdist>=3.6", "pywavelets>=1.6"]
 
 
 def requirements(name: str) -> list[str]:
+    """Reads the lines of a requirements file that are neither empty, comments nor options."""
     lines = (HERE / name).read_text(encoding="utf-8").splitlines()
     return [line.strip() for line in lines if line.strip() and not line.startswith(("#", "-"))]
 
@@ -37,7 +40,7 @@ def packages() -> list[str]:
 setup(
     name="cycleisp",
     version=version(),
-    description="CycleISP, trainable: realistic noisy/clean pairs from ordinary photos, and denoisers trained on them",
+    description="CycleISP, trainable: realistic noisy/clean pairs of ordinary photos, and denoisers trained on them",
     long_description=(HERE / "README.md").read_text(encoding="utf-8"),
     long_description_content_type="text/markdown",
     license="Apache-2.0",
@@ -47,19 +50,22 @@ setup(
     package_dir={f"cycleisp.{name}": name for name in (*CODE, *DATA)},
     package_data={
         "cycleisp": ["py.typed"],
+        "cycleisp.dataloaders": ["*.md"],
+        "cycleisp.networks.fast": ["*.md"],
         "cycleisp.pretrained_models": ["*.safetensors", "*.md", "registry.yaml"],
         "cycleisp.configs": ["*.yaml", "*/*.yaml"],
     },
     install_requires=requirements("requirements.txt"),
     extras_require={
+        "test": TEST,
         "dev": [
+            *TEST,
             "build>=1",
-            "hypothesis>=6",
             "mypy>=1.11",
-            "pytest>=8",
-            "pytest-xdist>=3.6",
-            "pywavelets>=1.6",
+            "onnx>=1.17",
+            "onnxscript>=0.2",
             "ruff>=0.6",
+            "setuptools>=70.1",
             "types-PyYAML",
         ],
     },

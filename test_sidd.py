@@ -1,52 +1,37 @@
 """Score a denoiser on SIDD's validation blocks, or make a submission of its benchmark blocks.
 
-    python test_sidd.py --data SIDD --space srgb --split validation --weights compact_srgb --output results/sidd
-    python test_sidd.py --data SIDD --space srgb --split benchmark --weights compact_srgb --output results/sidd_b
+    python test_sidd.py --data SIDD --space srgb --split validation --output results/sidd
+    python test_sidd.py --data SIDD --space srgb --split benchmark --output results/sidd_b
     python test_sidd.py --validate results/sidd_b/SubmitSrgb.csv
 
-The same line again goes on where a run was stopped. docs/benchmarks.md has the files and what to expect.
+The same command resumes a stopped run. docs/guides/evaluate.md lists the files to get and the
+scores to expect.
 """
 
 import argparse
 from pathlib import Path
 
-from cycleisp.dataloaders.protocols import SIDD_GRID
-from cycleisp.dataloaders.sidd.blocks import (
-    SiddBlocks,
-    check_files,
-    file_hashes,
-    file_names,
-    pattern_of,
-    read_noise_levels,
-    read_patterns,
-    read_scenes,
-)
-from cycleisp.dataloaders.sidd.results import PhotoBlocks, RawBlocks, SiddResults
-from cycleisp.dataloaders.sidd.submission import validate_submission
-from cycleisp.networks.acceleration import to_device
-from cycleisp.networks.inference.batched import BatchDenoiser
-from cycleisp.networks.pretrained import SHIPPED_DENOISERS, load_denoiser
+from cycleisp.tasks.benchmarks import Evaluation, check_sidd, run_sidd
 from cycleisp.utils.cli import run_script
-from cycleisp.utils.devices import PRECISIONS, inference_precision, pick_device
-from cycleisp.utils.output.settings import check_folder, claim_folder
-from cycleisp.utils.version import code_version
+from cycleisp.utils.devices import PRECISIONS
 
 
 def parse_args() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--data", type=Path, metavar="DIR", help="the folder with SIDD's .mat files")
-    parser.add_argument("--space", choices=("raw", "srgb"), default="srgb")
-    parser.add_argument("--split", choices=("validation", "benchmark"), default="validation")
-    parser.add_argument("--weights", help="a denoiser, by name or path; default: the shipped one of the space")
-    parser.add_argument("--output", type=Path, metavar="DIR")
-    parser.add_argument("--device", choices=("auto", "cpu", "cuda", "mps"), default="auto")
-    parser.add_argument(
-        "--precision", choices=PRECISIONS, default="float32", help="default: float32, as scores are told"
+    add = parser.add_argument
+    add("--data", type=Path, metavar="DIR", help="folder with SIDD's .mat files")
+    add("--space", choices=("raw", "srgb"), default="srgb", help="which blocks to denoise (default: srgb)")
+    add(
+        "--split", choices=("validation", "benchmark"), default="validation", help="set of blocks (default: validation)"
     )
-    parser.add_argument("--batch-size", type=int, default=4, metavar="N")
-    parser.add_argument("--scenes", type=Path, metavar="FILE", help="text with the 40 scene names of other blocks")
-    parser.add_argument("--save-images", action="store_true", help="also a PNG of every block")
-    parser.add_argument("--validate", type=Path, metavar="FILE", help="check a submission file and do nothing else")
+    add("--weights", help="denoiser to use, by shipped name or path (default: compact_srgb or compact_raw)")
+    add("--output", type=Path, metavar="DIR", help="folder for the results")
+    add("--device", choices=("auto", "cpu", "cuda", "mps"), default="auto", help="device to compute on (default: auto)")
+    add("--precision", choices=PRECISIONS, default="float32", help="precision of the network (default: float32)")
+    add("--batch-size", type=int, default=4, metavar="N", help="denoise N blocks at once (default: 4)")
+    add("--scenes", type=Path, metavar="FILE", help="text file with the 40 scene names of the benchmark blocks")
+    add("--save-images", action="store_true", help="also write a PNG of every block")
+    add("--validate", type=Path, metavar="FILE", help="check a submission file and do nothing else")
     args = parser.parse_args()
     if args.validate is None and (args.data is None or args.output is None):
         parser.error("--data and --output are needed, or --validate")
@@ -60,41 +45,14 @@ def parse_args() -> argparse.Namespace:
 def main() -> int:
     args = parse_args()
     if args.validate is not None:
-        print(validate_submission(args.validate))
-        return 0
-    check_files(args.data, args.split, args.space)
-    network, sha256 = load_denoiser(args.weights or SHIPPED_DENOISERS[args.space == "raw"], args.space)
-    device = pick_device(args.device)
-    precision = inference_precision(args.precision, device)
-    denoiser = BatchDenoiser(to_device(network, device), precision)
-    scenes, patterns = read_scenes(args.scenes), None
-    denoise: PhotoBlocks | RawBlocks = PhotoBlocks(denoiser)
-    if args.space == "raw":
-        known = read_patterns(args.data / "bayer_patterns.csv")
-        patterns = [pattern_of(scene, known) for scene in scenes]
-        denoise = RawBlocks(denoiser, patterns, read_noise_levels(args.data / "noise_level_functions.csv", scenes))
-    hashes = file_hashes(args.data, args.split, args.space, args.scenes)
-    settings = {"benchmark": "SIDD", "space": args.space, "split": args.split, "weights": sha256, **hashes}
-    if precision != "float32":  # which folders of earlier versions do not name
-        settings["precision"] = precision
-    check_folder(args.output, settings, "blocks")
-    files = {
-        kind: SiddBlocks(args.data / name, args.space, args.output / "unpacked")
-        for kind, name in file_names(args.split, args.space).items()
-    }
-    claim_folder(args.output, settings, "blocks")  # once the files are known to be whole
-    results = SiddResults(args.output, args.space)
-    results.denoise(files["noisy"], denoise, args.batch_size)
-    if args.split == "benchmark":
-        print("\n".join(results.submit()))
+        outcome = check_sidd(args.validate)
     else:
-        scores = results.score(files["clean"])
-        print(scores.report(scenes, f"SIDD validation, {args.space}, {SIDD_GRID[0]} x {SIDD_GRID[1]} blocks"))
-        scores.save(args.output / "metrics.json", scenes, {**settings, "version": code_version()})
-        results.save_worst(scores, scenes, files["noisy"], files["clean"], patterns)
-    if args.save_images:
-        results.save_images(files["noisy"], files.get("clean"), patterns)
-    return 0
+        evaluation = Evaluation(
+            args.data, args.space, args.output, args.weights, args.device, args.precision, args.batch_size
+        )
+        outcome = run_sidd(evaluation, args.split, args.scenes, args.save_images)
+    print(outcome.text)
+    return 0 if outcome.valid else 1
 
 
 if __name__ == "__main__":

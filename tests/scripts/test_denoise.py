@@ -1,4 +1,4 @@
-"""denoise.py as users call it: photos and camera files in, pictures out; bad input told in a line."""
+"""denoise.py as users call it: photos and camera files in, pictures out; bad input in one line."""
 
 import re
 from pathlib import Path
@@ -11,8 +11,8 @@ from cycleisp.dataloaders.photos import read_photo
 from cycleisp.utils.raw import bayer
 from cycleisp.utils.raw.camera_files import read_raw
 from denoise import main
-from tests.dataloaders.results.test_denoised_files import HALF_A_LEVEL, files_of, random_mosaic
-from tests.support.pictures import encode_png, random_picture, write_dng, write_png
+from tests.support.paths import files_of
+from tests.support.pictures import HALF_A_LEVEL, encode_png, random_mosaic, random_picture, write_dng, write_png
 from tests.support.scripts import Outcome, call_script, error_line, start_script
 
 

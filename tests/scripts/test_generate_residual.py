@@ -1,4 +1,6 @@
-"""generate_data.py --noise residual from end to end: real noise arrives in the files, and the promises still hold."""
+"""generate_data.py --noise residual from end to end: real noise arrives in the files, and the
+promises still hold.
+"""
 
 import json
 import os
@@ -17,14 +19,15 @@ from numpy.typing import NDArray
 
 import generate_data
 from cycleisp.dataloaders.pairs.store import Record, read_manifest, read_raw_pair
-from cycleisp.dataloaders.photos import as_float, read_photo
+from cycleisp.dataloaders.photos import read_photo
+from cycleisp.dataloaders.real_noise.finding import find_residual_sources
 from cycleisp.dataloaders.real_noise.residuals import ResidualNoise
-from cycleisp.dataloaders.real_noise.sources import find_residual_sources
 from cycleisp.dataloaders.training.stored_pairs import StoredPairs
 from cycleisp.networks.cycleisp import CycleISP
 from cycleisp.networks.synthesis.learned_camera import LearnedCamera
 from cycleisp.networks.synthesis.photo_pairs import PairSynthesizer
 from cycleisp.utils.errors import UserError
+from cycleisp.utils.images import as_float
 from cycleisp.utils.raw.camera_files import read_raw
 from tests.support.paths import ROOT, shared
 from tests.support.pictures import random_picture, write_dng, write_png
@@ -65,7 +68,7 @@ def sidd(tmp_path: Path) -> Path:
 
 @pytest.fixture
 def photos(tmp_path: Path) -> Path:
-    """Photos of odd and even sizes, 8 and 16 bit, some larger than all scenes, and a camera file."""
+    """Writes photos of odd and even sizes, some larger than all scenes, and a camera file."""
     folder = tmp_path / "photos"
     sizes = [(24, 32), (24, 32), (17, 21), (24, 32), (2, 3), (90, 70)]
     for number, (height, width) in enumerate(sizes):
@@ -162,7 +165,9 @@ def test_noisy_srgb_is_what_the_networks_make_of_it(
 
 
 def test_matched_noise_follows_the_signal_of_the_image(tmp_path: Path, tiny_weights: Path) -> None:
-    """Flat scenes of many levels, flat images: the variance in the pairs is that of a camera at the image's level."""
+    """Flat scenes of many levels, flat images: the variance in the pairs is that of a camera at the
+    image's level.
+    """
     levels = [0.1, 0.25, 0.4, 0.55, 0.7]
     for number, level in enumerate(levels):
         scene = f"{number:04d}_001_GP_00800_00350_3200_L"
@@ -198,7 +203,8 @@ def test_true_camera_files_serve_as_frames_and_as_photos(tmp_path: Path, tiny_we
     )
     inside = (noisy > 0) & (clean > 0.02)
     assert inside.mean() > 0.5
-    # the source has the size of the photo and shows the same: every pixel has the noise of its own signal
+    # the source has the size of the photo and shows the same: every pixel has the noise of its own
+    # signal
     assert ((noisy - clean)[inside] ** 2).mean() == pytest.approx((1e-3 * clean + 1e-5)[inside].mean(), rel=0.05)
 
 

@@ -8,12 +8,11 @@ import pytest
 from cycleisp.dataloaders.photos import read_photo
 from cycleisp.networks.cycleisp import CycleISP
 from cycleisp.networks.inference.color_matching import ColorMatcher
-from cycleisp.utils.color.color_lut import read_cube
 from match_colors import main
-from tests.dataloaders.results.test_denoised_files import files_of
-from tests.scripts.test_denoise import error_line
+from tests.support.color_luts import read_cube
+from tests.support.paths import files_of
 from tests.support.pictures import encode_png, random_picture, write_png
-from tests.support.scripts import Outcome, call_script, start_script
+from tests.support.scripts import Outcome, call_script, error_line, start_script
 
 
 def match(weights: Path, *options: object) -> Outcome:

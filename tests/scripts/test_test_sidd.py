@@ -1,4 +1,6 @@
-"""test_sidd.py as users call it, on small blocks in the true layout: scores by hand, RAW as RGGB, resumed runs."""
+"""test_sidd.py as users call it, on small blocks in the true layout: scores by hand, RAW as RGGB,
+resumed runs.
+"""
 
 import json
 import math
@@ -21,13 +23,15 @@ from torch import Tensor
 
 import test_sidd
 from cycleisp.dataloaders import protocols
-from cycleisp.dataloaders.sidd.blocks import PATTERNS, VALIDATION_SCENES, Space, parse_scene
+from cycleisp.dataloaders.sidd.scenes import PATTERNS, VALIDATION_SCENES, parse_scene
 from cycleisp.dataloaders.sidd.submission import validate_submission
+from cycleisp.networks.pretrained import load_denoiser
+from cycleisp.tasks import benchmarks
+from cycleisp.utils.images import Space
 from cycleisp.utils.metrics import ssim_8bit, ssim_luma_8bit, ssim_raw
 from cycleisp.utils.raw.bayer import flip_to_rggb, pack
-from tests.scripts.test_denoise import error_line
 from tests.support.paths import ROOT
-from tests.support.scripts import Outcome, call_script
+from tests.support.scripts import Outcome, call_script, error_line
 from tests.support.sidd import (
     SIDE,
     noise_levels,
@@ -77,7 +81,7 @@ def sidd(tmp_path_factory: pytest.TempPathFactory) -> dict[Space, FakeSidd]:
 @pytest.fixture
 def squared(monkeypatch: pytest.MonkeyPatch) -> None:
     """In place of networks, which take a while for 1280 blocks: every value times itself."""
-    monkeypatch.setattr(test_sidd, "BatchDenoiser", lambda *_: lambda noisy, _variance=None: noisy * noisy)
+    monkeypatch.setattr(benchmarks, "BatchDenoiser", lambda *_: lambda noisy, _variance=None: noisy * noisy)
 
 
 @pytest.fixture
@@ -194,7 +198,7 @@ def test_a_real_network_and_all_its_pictures(
     data, out = sidd["srgb"], tmp_path / "out"
     succeeded(run("srgb", data.folder, out, "--weights", weights["srgb"], "--save-images"))
     results = np.load(out / "blocks.npy")
-    network = test_sidd.load_denoiser(weights["srgb"], "srgb")[0]
+    network = load_denoiser(weights["srgb"], "srgb")[0]
     for index in (0, 33, 1279):
         noisy = data.noisy[divmod(index, 32)]
         tensor = torch.from_numpy(noisy).permute(2, 0, 1)[None].float() / 255
@@ -226,7 +230,7 @@ def test_the_contact_sheet_shows_the_blocks_with_the_lowest_psnr(
         return np.zeros((4, 4, 3), np.uint8)
 
     monkeypatch.setattr("cycleisp.dataloaders.sidd.results.contact_sheet", record)
-    monkeypatch.setattr(test_sidd, "BatchDenoiser", lambda *_: Spy(lambda noisy: noisy))
+    monkeypatch.setattr(benchmarks, "BatchDenoiser", lambda *_: Spy(lambda noisy: noisy))
     data = sidd["raw"]
     succeeded(run("raw", data.folder, tmp_path / "out", "--weights", weights["raw"], "--save-images"))
     scores = [psnr(*pair) for pair in zip(data.noisy.reshape(1280, -1), data.clean.reshape(1280, -1), strict=True)]
@@ -257,7 +261,9 @@ class Spy:
 
 
 def colored_mosaics() -> NDArray[np.float32]:
-    """Red 0.2, green 0.4 in red lines and 0.6 in blue ones, blue 0.8; the first pixel of a block is brighter."""
+    """Red 0.2, green 0.4 in red lines and 0.6 in blue ones, blue 0.8; the first pixel of a block is
+    brighter.
+    """
     blocks = np.zeros((40, 32, SIDE, SIDE), np.float32)
     levels = {"R": 0.2, "r": 0.4, "b": 0.6, "B": 0.8}
     sites = {"RGGB": "RrbB", "BGGR": "BbrR", "GRBG": "rRBb", "GBRG": "bBRr"}
@@ -274,7 +280,9 @@ def test_the_network_sees_true_rggb_of_every_camera_and_its_noise(
     weights: Weights,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    """Answers are marked in the first of the red pixels, so that blocks not turned back would show it elsewhere."""
+    """Answers are marked in the first of the red pixels, so that blocks not turned back would show
+    it elsewhere.
+    """
     mosaics = colored_mosaics()
     data = write_validation(tmp_path / "SIDD", mosaics, mosaics)
     write_noise_levels(data / "noise_level_functions.csv", VALIDATION_SCENES)
@@ -285,7 +293,7 @@ def test_the_network_sees_true_rggb_of_every_camera_and_its_noise(
         return answer
 
     spy = Spy(mark)
-    monkeypatch.setattr(test_sidd, "BatchDenoiser", lambda *_: spy)
+    monkeypatch.setattr(benchmarks, "BatchDenoiser", lambda *_: spy)
     succeeded(run("raw", data, tmp_path / "out", "--weights", weights["raw"]))
     noisy, variance = (torch.cat(part) for part in zip(*spy.seen, strict=True))
     assert noisy.shape == variance.shape == (1280, 4, SIDE // 2, SIDE // 2) and noisy.dtype == torch.float32
@@ -319,7 +327,7 @@ def test_results_of_raw_are_clipped_and_not_rounded(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     spy = Spy(lambda noisy: 2.5 * noisy - 0.7)
-    monkeypatch.setattr(test_sidd, "BatchDenoiser", lambda *_: spy)
+    monkeypatch.setattr(benchmarks, "BatchDenoiser", lambda *_: spy)
     data = sidd["raw"]
     succeeded(run("raw", data.folder, tmp_path / "out", "--weights", weights["raw"], split="benchmark"))
     results = np.load(tmp_path / "out" / "blocks.npy").reshape(data.noisy.shape)
@@ -339,9 +347,9 @@ def test_a_network_without_a_result_is_told(
     space: Space,
 ) -> None:
     """Clipped and rounded, NaN would be black."""
-    network, digest = test_sidd.load_denoiser(weights[space], space)
+    network, digest = load_denoiser(weights[space], space)
     torch.nn.init.constant_(network.tail.bias, float("nan"))  # type: ignore[arg-type]
-    monkeypatch.setattr(test_sidd, "load_denoiser", lambda *_: (network, digest))
+    monkeypatch.setattr(benchmarks, "load_denoiser", lambda *_: (network, digest))
     said = error_line(run(space, sidd[space].folder, tmp_path / "out"))
     assert "the network's result holds NaN or infinity" in said
     assert np.isnan(np.load(tmp_path / "out" / "seconds.npy")).all()
@@ -395,7 +403,7 @@ def counted(monkeypatch: pytest.MonkeyPatch, stop_at: int | None = None) -> list
         sizes.append(len(noisy))
         return noisy * noisy
 
-    monkeypatch.setattr(test_sidd, "BatchDenoiser", lambda *_: square)
+    monkeypatch.setattr(benchmarks, "BatchDenoiser", lambda *_: square)
     return sizes
 
 
@@ -439,7 +447,8 @@ def test_an_interrupted_run_goes_on_to_the_same_bytes(
 KILLED = """
 import os, signal, sys
 import test_sidd
-from cycleisp.utils import protocols
+from cycleisp.dataloaders import protocols
+from cycleisp.tasks import benchmarks
 from cycleisp.utils.cli import run_script
 protocols.SIDD_SIDE = 16
 batches = []
@@ -448,7 +457,7 @@ def square(noisy, variance=None):
     if len(batches) == 4:
         os.kill(os.getpid(), signal.SIGKILL)
     return noisy * noisy
-test_sidd.BatchDenoiser = lambda *_: square
+benchmarks.BatchDenoiser = lambda *_: square
 run_script(test_sidd.main)
 """
 

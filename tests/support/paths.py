@@ -1,4 +1,4 @@
-"""Where the tests find things that are not in the repository."""
+"""Places: the repository, reference data that are not part of it, and what lies in a folder."""
 
 from pathlib import Path
 
@@ -9,8 +9,13 @@ SHARED = ROOT.parent / "shared"
 
 
 def shared(name: str) -> Path:
-    """A file or folder of the reference data beside the checkout; skips the test, saying why, where it is absent."""
+    """Returns a file or folder of the reference data; skips the test where there are none."""
     path = SHARED / name
     if not path.exists():
         pytest.skip(f"the reference data {name} lies beside the developers' checkouts only")
     return path
+
+
+def files_of(folder: Path) -> set[str]:
+    """Returns the paths of all files in a folder and below, relative to it."""
+    return {path.relative_to(folder).as_posix() for path in folder.rglob("*") if path.is_file()}

@@ -1,4 +1,6 @@
-"""Running the scripts of this repository: in this process, which takes a moment, or as processes of their own."""
+"""Runs the scripts of the repository: in this process, which is quick, or in processes of their
+own.
+"""
 
 import contextlib
 import io
@@ -17,7 +19,7 @@ Outcome = subprocess.CompletedProcess[str]
 
 
 def call_script(main: Callable[[], int | None], *options: object) -> Outcome:
-    """A script's `main` with a command line; `returncode`, `stdout` and `stderr` are what its process would leave."""
+    """Runs a script's `main` with a command line, and returns what its process would leave."""
     words, out, err = ["script.py", *map(str, options)], io.StringIO(), io.StringIO()
     handler, root = logging.StreamHandler(err), logging.getLogger()
     level = root.level
@@ -36,18 +38,18 @@ def call_script(main: Callable[[], int | None], *options: object) -> Outcome:
     finally:
         root.removeHandler(handler)
         root.setLevel(level)
-    raise AssertionError("run_script came back")
+    raise AssertionError("run_script has returned")
 
 
 def start_script(script: str | Path, *options: object) -> Outcome:
-    """A script of the repository as a process of its own, from the repository's folder."""
+    """Runs a script of the repository as a process of its own, in the repository's folder."""
     command = [sys.executable, str(ROOT / script), *map(str, options)]
     environment = {**os.environ, "OMP_NUM_THREADS": "1"}
     return subprocess.run(command, capture_output=True, text=True, timeout=600, cwd=ROOT, env=environment)
 
 
 def error_line(result: Outcome) -> str:
-    """The one line of a run that could not start."""
+    """Returns the one line of a run that could not start."""
     assert result.returncode == 2, result.stderr
     assert "Traceback" not in result.stderr
     (line,) = (line for line in result.stderr.splitlines() if line.startswith("error: "))

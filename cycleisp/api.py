@@ -1,0 +1,296 @@
+"""The functions that `import cycleisp` offers to other people's programs, for images in memory.
+
+An image is a numpy array or a torch tensor, in one of the forms of `cycleisp.layouts`:
+
+    image         numpy                          torch
+    photo         (H, W, 3)                      (3, H, W)
+    packed RAW    (4, H/2, W/2)                  (4, H/2, W/2)
+    batch         one more dimension in front    one more dimension in front
+
+Floats lie in [0, 1]; unsigned integers of 8 and 16 bits are scaled. Results are of the kind, number
+type and device of the images that came in. What works on files lies in `cycleisp.tasks`.
+"""
+
+import hashlib
+from collections.abc import Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import Literal
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from cycleisp.dataloaders.pairs.factory import pair_seed as seed_of_pair
+from cycleisp.layouts import Images, read_images
+from cycleisp.networks.acceleration import to_device
+from cycleisp.networks.cycleisp import CycleISP
+from cycleisp.networks.denoiser import RawDenoiser, SrgbDenoiser
+from cycleisp.networks.inference.tiled import TiledDenoiser
+from cycleisp.networks.pretrained import SHIPPED_DENOISERS, load_any, load_cycleisp, load_denoiser
+from cycleisp.networks.synthesis.learned_camera import CleanTarget, LearnedCamera
+from cycleisp.networks.synthesis.photo_pairs import PairSynthesizer
+from cycleisp.utils.devices import inference_precision, pick_device
+from cycleisp.utils.images import Image, Space
+from cycleisp.utils.pairs import NoisyCleanPair
+from cycleisp.utils.raw.noise import FixedNoise, NoiseError, NoiseModel, noise_level_function, parse_noise
+from cycleisp.utils.raw.noise_estimate import estimate_noise
+
+Level = float | Sequence[float]  # of all planes, or of R, G_r, G_b, B
+NoiseLevel = str | FixedNoise | tuple[Level, Level]
+
+_DENOISERS: dict[Space, type[SrgbDenoiser | RawDenoiser]] = {"srgb": SrgbDenoiser, "raw": RawDenoiser}
+
+
+def load(name_or_path: str | Path, device: str | torch.device = "cpu") -> nn.Module:
+    """Loads a network of any kind, ready for inference.
+
+    >>> import cycleisp
+    >>> network = cycleisp.load("compact_srgb")
+    >>> type(network).__name__
+    'SrgbDenoiser'
+
+    Args:
+        name_or_path: the name of shipped or registered weights; a `.safetensors` file of this
+            project; a `.pth` file of the authors, or a folder with their three files of CycleISP.
+            Registered weights that are not there are downloaded.
+        device: where the network computes: "cpu", "cuda", "mps", or "auto" for a GPU if there is
+            one. `to` moves the network later.
+
+    Raises:
+        UserError: no such weights, damaged ones, or a device that is not there.
+    """
+    return to_device(load_any(name_or_path), _pick(device))
+
+
+def denoise(
+    image: Image,
+    *,
+    weights: str | Path | nn.Module | None = None,
+    noise: NoiseLevel | None = None,
+    space: Space | None = None,
+    tile: int | None = None,
+    device: str | torch.device | None = None,
+    precision: str = "auto",
+) -> Image:
+    """Denoises a photo, packed RAW, or a batch of either.
+
+    >>> import cycleisp, numpy as np
+    >>> photo = np.random.default_rng(0).integers(100, 156, (48, 64, 3), dtype=np.uint8)
+    >>> denoised = cycleisp.denoise(photo)
+    >>> denoised.shape, denoised.dtype, bool(denoised.std() < photo.std() / 2)
+    ((48, 64, 3), dtype('uint8'), True)
+
+    Packed RAW comes with the level of its noise; without one it is estimated from the image.
+
+    >>> raw = np.full((4, 32, 32), 0.2, np.float32)
+    >>> raw += 0.05 * np.random.default_rng(0).standard_normal(raw.shape, np.float32)
+    >>> denoised = cycleisp.denoise(raw.clip(0, 1), noise="shot=0.01,read=0.0005")
+    >>> bool(denoised.std() < 0.01)
+    True
+
+    Args:
+        image: a photo or packed RAW, of a layout and range that the module `cycleisp.layouts`
+            lists.
+        weights: a denoiser, by shipped name, by path, or as `load` returned it, which saves loading
+            it for every image. None takes compact_srgb for photos and compact_raw for RAW.
+        noise: of RAW: the variances shot_noise and read_noise on the [0, 1] scale, as a tuple or as
+            "shot=0.01,read=0.0005"; either of the tuple may be four numbers, of R, G_r, G_b, B.
+        space: "srgb" or "raw", for the few shapes that fit both.
+        tile: the side of a tile in pixels of the network's input, to save memory; None denoises
+            images whole.
+        device: where a network given by name computes: "auto", "cpu", "cuda" or "mps". None takes
+            the device of a tensor, and "auto" for an array.
+        precision: "auto", "float32", "tf32", "bf16" or "fp16"; "auto" is tf32 on CUDA, else
+            float32.
+
+    Returns:
+        An image like `image`, in [0, 1]; integers are rounded to nearest.
+
+    Raises:
+        TypeError: neither an array nor a tensor.
+        ValueError: a shape, number type or range that does not fit, or a noise level that is
+            impossible, superfluous or cannot be estimated.
+        UserError: weights or a device that cannot be used.
+    """
+    images = read_images(image, space)
+    if images.space == "srgb" and noise is not None:
+        raise ValueError("noise is for packed RAW; the denoiser of photos takes no noise level")
+    network = _open_denoiser(weights, images.space, _pick(device, image))
+    precision = inference_precision(precision, next(network.parameters()).device)
+    denoiser = TiledDenoiser(network, tile, precision)
+    denoised = []
+    for one in images.batch.cpu().split(1):
+        if images.space == "srgb":
+            denoised.append(denoiser(one))
+        else:
+            denoised.append(denoiser(one, noise_level_function(one, *_noise_level(noise, one[0]))))
+    return images.restore(torch.cat(denoised), image)
+
+
+def synthesize(
+    photo: Image | Sequence[Image],
+    *,
+    noise: str | NoiseModel = "dnd",
+    seed: int = 0,
+    pair_seed: int | Sequence[int] | None = None,
+    space: Literal["raw", "both"] = "both",
+    weights: str | Path | nn.Module = "compact_isp",
+    clean_target: CleanTarget = "input",
+    blur: float = 1.0,
+    device: str | torch.device | None = None,
+    precision: str = "auto",
+) -> NoisyCleanPair[Image] | list[NoisyCleanPair[Image]]:
+    """Makes a realistic noisy/clean pair of a clean photo, in RAW and in sRGB.
+
+    >>> import cycleisp, numpy as np
+    >>> photo = np.tile(np.linspace(60, 200, 64).astype(np.uint8)[:, None], (48, 1, 3))
+    >>> pair = cycleisp.synthesize(photo, noise="sidd", seed=1)
+    >>> pair.noisy_srgb.shape, pair.noisy_srgb.dtype
+    ((48, 64, 3), dtype('uint8'))
+    >>> pair.noisy_raw.shape, pair.noisy_raw.dtype
+    ((4, 24, 32), dtype('float32'))
+    >>> len(cycleisp.synthesize([photo, photo[:32]], space="raw"))
+    2
+
+    A pair depends on the photo and on `seed` alone, not on its place in a batch, as with
+    generate_data.py. That script derives the noise from the bytes of the photo's file, this
+    function from the pixels; the script's pair is made again by the `pair_seed` of its manifest.
+
+    Args:
+        photo: a clean photo of at least 2x2 pixels, of a layout and range that the module
+            `cycleisp.layouts` lists; or a batch of photos, or a sequence of photos of any sizes.
+        noise: "dnd", "sidd", "upi_released", variances as "shot=0.01,read=0.0005", or a noise model
+            such as `dataloaders.real_noise.residuals.ResidualNoise`.
+        seed: with the pixels of each photo, the seed of its noise.
+        pair_seed: the very seed of the noise, one for each photo, in place of `seed`.
+        space: "raw" leaves the sRGB pair out, which takes half of the time.
+        weights: a CycleISP, by shipped name, by path, or as `load` returned it.
+        clean_target: the clean sRGB image: "input" is the photo, "cycle" the photo as the networks
+            render it without noise, "residual" the photo, to which the networks' noise is added.
+        blur: the sigma in pixels of the Gaussian that removes the photo's own noise; 0 for none.
+        device: where a network given by name computes: "auto", "cpu", "cuda" or "mps". None takes
+            the device of a tensor, and "auto" for an array.
+        precision: "auto", "float32", "tf32", "bf16" or "fp16"; "auto" is tf32 on CUDA, else
+            float32.
+
+    Returns:
+        A pair for one photo, a list of pairs for several. Its sRGB images are like the photo, its
+        packed RAW is float32.
+
+    Raises:
+        TypeError: neither an array nor a tensor.
+        ValueError: a shape, number type or range that does not fit, or unknown noise.
+        UserError: weights or a device that cannot be used.
+    """
+    photos = list(photo) if isinstance(photo, Sequence) else [photo]
+    batches = [read_images(one, "srgb") for one in photos]
+    for images in batches:
+        if min(images.batch.shape[2:]) < 2:  # there is no Bayer tile to put noise on
+            height, width = images.batch.shape[2:]
+            raise ValueError(f"expected a photo of at least 2x2 pixels, got {height}x{width}")
+    isp = _open_isp(weights, _pick(device, photos[0] if photos else None))
+    camera = LearnedCamera(isp, clean_target, inference_precision(precision, next(isp.parameters()).device))
+    model = parse_noise(noise) if isinstance(noise, str) else noise
+    make = PairSynthesizer(camera, model, blur, with_srgb=space != "raw")
+    seeds = _pair_seeds(batches, seed, pair_seed)
+    pairs: list[NoisyCleanPair[Image]] = []
+    for images, like in zip(batches, photos, strict=True):
+        own = seeds[len(pairs) : len(pairs) + len(images.batch)]
+        pairs += [_pair_like(pair, images, like) for pair in make(images.batch.cpu(), own)]
+    return pairs if isinstance(photo, Sequence) or not batches[0].alone else pairs[0]
+
+
+# ---------------------------------------------------------------- networks, noise, pairs
+
+
+def _pick(device: str | torch.device | None, like: object = None) -> torch.device:
+    """Returns the device that is meant. None means that of a tensor, or a GPU if there is one."""
+    if device is None:
+        return like.device if isinstance(like, Tensor) else pick_device("auto")
+    if isinstance(device, torch.device) or ":" in device:
+        return torch.device(device)
+    return pick_device(device)
+
+
+def _open_denoiser(
+    weights: str | Path | nn.Module | None, space: Space, device: torch.device
+) -> SrgbDenoiser | RawDenoiser:
+    if isinstance(weights, nn.Module):
+        if not isinstance(weights, _DENOISERS[space]):
+            raise ValueError(
+                f"this image is {space} and needs a {_DENOISERS[space].__name__}, got a {type(weights).__name__}"
+            )
+        return weights
+    return to_device(load_denoiser(weights or SHIPPED_DENOISERS[space], space)[0], device)
+
+
+def _open_isp(weights: str | Path | nn.Module, device: torch.device) -> CycleISP:
+    if not isinstance(weights, nn.Module):
+        return to_device(load_cycleisp(weights)[0], device)
+    if not isinstance(weights, CycleISP):
+        raise ValueError(f"pairs are made by a CycleISP, got a {type(weights).__name__}")
+    return weights
+
+
+def _noise_level(noise: NoiseLevel | None, packed_raw: Tensor) -> tuple[Tensor, Tensor]:
+    """Returns shot and read noise of packed RAW (4, H, W), each (1, 1) or (1, 4)."""
+    if noise is None:
+        try:
+            noise = estimate_noise(packed_raw)
+        except ValueError:
+            raise ValueError(
+                "the image is too small, too dark or too uniform to estimate its noise; give noise=(shot, read)"
+            ) from None
+    if isinstance(noise, str):
+        parsed = parse_noise(noise)
+        if not isinstance(parsed, FixedNoise):
+            raise NoiseError(f"noise {noise!r} is a range of levels; give this image's own, as shot=0.01,read=0.0005")
+        noise = parsed
+    shot, read = (noise.shot_noise, noise.read_noise) if isinstance(noise, FixedNoise) else noise
+    return _level("shot", shot), _level("read", read)
+
+
+def _level(name: str, value: Level) -> Tensor:
+    level = torch.as_tensor(value, dtype=torch.float32).reshape(1, -1)
+    if level.shape[1] not in (1, 4) or not (level.min() >= 0 and level.max() <= 1):
+        raise NoiseError(f"{name} noise {value}: expected a variance in [0, 1], or four, of R, G_r, G_b and B")
+    return level
+
+
+def _pair_seeds(batches: Sequence[Images], seed: int, given: int | Sequence[int] | None) -> list[int]:
+    """Returns the seed of every photo's noise."""
+    photos = [photo for images in batches for photo in images.batch]
+    if given is None:
+        return [seed_of_pair(seed, _digest(photo)) for photo in photos]
+    exact = list(given) if isinstance(given, Sequence) else [given]
+    if len(exact) != len(photos):
+        raise ValueError(f"expected one pair_seed for each photo, {len(photos)} in all, got {len(exact)}")
+    return exact
+
+
+def _digest(image: Tensor) -> str:
+    """Returns a hash of the values and the shape of an image."""
+    pixels = np.ascontiguousarray(image.cpu().numpy())
+    return hashlib.sha256(f"{pixels.shape}".encode() + pixels.tobytes()).hexdigest()
+
+
+def _pair_like(pair: NoisyCleanPair[Tensor], images: Images, like: Image) -> NoisyCleanPair[Image]:
+    """Returns a pair in the form of the photo that it was made of; RAW stays float32."""
+    one = replace(images, alone=True)
+
+    def srgb(image: Tensor | None) -> Image | None:
+        return None if image is None else one.restore(image[None], like)
+
+    def raw(image: Tensor) -> Image:
+        return image.to(like.device) if isinstance(like, Tensor) else np.ascontiguousarray(image.cpu())
+
+    return NoisyCleanPair(
+        clean_raw=raw(pair.clean_raw),
+        noisy_raw=raw(pair.noisy_raw),
+        clean_srgb=srgb(pair.clean_srgb),
+        noisy_srgb=srgb(pair.noisy_srgb),
+        shot_noise=pair.shot_noise,
+        read_noise=pair.read_noise,
+        noise_origin=pair.noise_origin,
+    )

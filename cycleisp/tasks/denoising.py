@@ -1,0 +1,69 @@
+"""Denoises files: what denoise.py does, as a function.
+
+    from cycleisp.tasks.denoising import denoise_files
+
+    summary = denoise_files(["photos"], "denoised")
+
+Images that lie in memory are denoised by `cycleisp.denoise`.
+"""
+
+from collections.abc import Sequence
+from pathlib import Path
+
+from cycleisp.dataloaders.photos import find_sources
+from cycleisp.dataloaders.results.denoised_files import DenoisedFiles
+from cycleisp.dataloaders.results.summary import Summary
+from cycleisp.networks.acceleration import to_device
+from cycleisp.networks.inference.tiled import TiledDenoiser
+from cycleisp.networks.pretrained import load_denoisers
+from cycleisp.utils.devices import inference_precision, pick_device
+from cycleisp.utils.errors import UserError
+from cycleisp.utils.raw.noise import FixedNoise, NoiseError, parse_noise
+
+
+def denoise_files(
+    inputs: Sequence[Path | str],
+    output: Path | str,
+    weights: str | None = None,
+    noise: str = "auto",
+    tile: int | None = None,
+    device: str = "auto",
+    precision: str = "auto",
+    overwrite: bool = False,
+) -> Summary:
+    """Denoises photos and camera RAW files into a folder.
+
+    A photo becomes a PNG with its depth, EXIF and colour profile. A camera RAW file becomes a DNG
+    with the denoised mosaic, and a PNG with its rendering. Results that are already there are kept.
+    A file that cannot be used is left out and named in the summary.
+
+    Args:
+        inputs: photos, camera RAW files, and folders of them.
+        output: the folder for the results.
+        weights: one denoiser, by the name of shipped weights or by path. None takes compact_srgb
+            for photos and compact_raw for RAW files.
+        noise: of RAW files: "auto" takes the file's NoiseProfile, or else an estimate; variances
+            are written as "shot=0.01,read=0.0005".
+        tile: the side of a tile in pixels, to save memory; None denoises images whole.
+        device: "auto", "cpu", "cuda" or "mps".
+        precision: "auto", "float32", "tf32", "bf16" or "fp16"; "auto" is tf32 on CUDA, else
+            float32.
+        overwrite: whether to overwrite existing results.
+
+    Raises:
+        UserError: an input or weights that do not exist, impossible options (named as those of the
+            script), or a folder that cannot be written.
+    """
+    if tile is not None and tile < 1:
+        raise UserError(f"--tile {tile}: expected the side of a tile in pixels, at least 1")
+    level = None if noise == "auto" else parse_noise(noise)
+    if level is not None and not isinstance(level, FixedNoise):
+        raise NoiseError(f"--noise {noise}: expected auto or the file's own level, as shot=0.01,read=0.0005")
+    sources = find_sources(inputs, exclude=Path(output))
+    place = pick_device(device)
+    precision = inference_precision(precision, place)
+    srgb, raw = (
+        network and TiledDenoiser(to_device(network, place), tile, precision)
+        for network in load_denoisers(weights, {source.space for source in sources})
+    )
+    return DenoisedFiles(Path(output), srgb, raw, level, overwrite).run(sources)
