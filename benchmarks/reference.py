@@ -1,7 +1,8 @@
-"""The plain forward of the paper's networks, the fixed yardstick of benchmarks/speed.py.
+"""The plain forward of the paper's networks, which is the fixed reference of benchmarks/speed.py.
 
-Written straight from the structure that the paper gives, one PyTorch call for each step, NCHW, float32: what one gets
-without thinking about speed. It takes a network of this project for its weights alone. Not to be made faster.
+It is written from the structure that the paper gives, with one PyTorch call for each step, NCHW,
+float32: what one gets without thinking about speed. It uses a network of this project only for its
+weights. Do not make it faster.
 """
 
 import torch
@@ -14,7 +15,7 @@ from cycleisp.utils.raw import bayer
 
 
 def dual_attention(block: DAB, features: Tensor) -> Tensor:
-    """conv - PReLU - conv, spatial and channel attention of it side by side, 1x1 convolution, skip."""
+    """Computes a DAB: conv - PReLU - conv, both attentions of that, 1x1 convolution, skip."""
     hidden = F.conv2d(features, block.conv1.weight, block.conv1.bias, padding=1)
     u = F.conv2d(F.prelu(hidden, block.activation.weight), block.conv2.weight, block.conv2.bias, padding=1)
     pooled = torch.cat([u.amax(dim=1, keepdim=True), u.mean(dim=1, keepdim=True)], dim=1)
@@ -26,7 +27,7 @@ def dual_attention(block: DAB, features: Tensor) -> Tensor:
 
 
 def residual_group(group: RRG, features: Tensor) -> Tensor:
-    """DABs, a convolution, and the group's input."""
+    """Computes an RRG: DABs, a convolution, and the group's input added."""
     deep = features
     for block in group.blocks:
         assert isinstance(block, DAB)
@@ -35,7 +36,7 @@ def residual_group(group: RRG, features: Tensor) -> Tensor:
 
 
 def trunk(deep: DeepFeatures, features: Tensor) -> Tensor:
-    """Groups one behind the other, and a convolution."""
+    """Computes the groups one after the other, and a convolution."""
     for group in deep.groups:
         assert isinstance(group, RRG)
         features = residual_group(group, features)
@@ -43,22 +44,22 @@ def trunk(deep: DeepFeatures, features: Tensor) -> Tensor:
 
 
 def body(network: SrgbDenoiser | RawDenoiser | Rgb2Raw, planes: Tensor) -> Tensor:
-    """Head, trunk, PReLU, tail."""
+    """Computes head, trunk, PReLU and tail."""
     shallow = F.conv2d(planes, network.head.weight, network.head.bias, padding=1)
     deep = F.prelu(trunk(network.deep, shallow), network.activation.weight)
     return F.conv2d(deep, network.tail.weight, network.tail.bias, padding=1)
 
 
 def srgb_denoiser(network: SrgbDenoiser, noisy: Tensor) -> Tensor:
-    """Of a network without unshuffle: (B, 3, H, W) -> (B, 3, H, W)."""
+    """Denoises (B, 3, H, W) by a network without unshuffle."""
     return noisy + body(network, noisy)
 
 
 def raw_denoiser(network: RawDenoiser, noisy: Tensor, variance: Tensor) -> Tensor:
-    """Of a network without unshuffle and stabilisation: two (B, 4, H, W) -> (B, 4, H, W)."""
+    """Denoises (B, 4, H, W) by a network without unshuffle and stabilisation."""
     return noisy + body(network, torch.cat([noisy, variance], dim=1))
 
 
 def rgb2raw(network: Rgb2Raw, srgb: Tensor) -> Tensor:
-    """Of a network without unshuffle and companding: (B, 3, H, W) -> packed (B, 4, H/2, W/2)."""
+    """Converts (B, 3, H, W) to packed RAW by a network without unshuffle and companding."""
     return bayer.pack(bayer.mosaic(body(network, srgb), "RGGB"))

@@ -1,4 +1,16 @@
-"""The networks of CycleISP."""
+"""The networks of CycleISP, and what runs them.
+
+    blocks, companding, blur      what the networks are made of
+    rgb2raw, raw2rgb, cycleisp    the camera pipeline in both directions
+    denoiser                      the denoisers for RAW and for sRGB
+    pretrained, growth            building networks, and filling them with weights
+    objectives                    what they are trained for
+    acceleration, fast/           running them in less time and memory
+    inference/                    large photos, batches, colour matching
+    synthesis/                    noisy/clean pairs
+
+Every class that this package exports has an entry in the table utils/weights/kinds.py.
+"""
 
 from cycleisp.networks.cycleisp import CycleISP, GuidedRaw2Rgb
 from cycleisp.networks.denoiser import RawDenoiser, SrgbDenoiser

@@ -1,34 +1,37 @@
-"""A display-like curve for RAW inside the compact networks (ours; the paper works on linear RAW throughout).
+"""A display-like curve for RAW inside the compact networks (ours).
 
-Linear RAW keeps most of its values near 0, where a display curve is steepest. Networks that see RAW through a curve of
-that shape, and add to the picture instead of making it anew, learn in a small part of the steps.
+The paper works on linear RAW throughout. Most values of linear RAW are near 0, where a display
+curve is steepest. Networks that see RAW through such a curve, and add a correction to the picture
+instead of making a new one, need far fewer steps to learn.
 """
 
 import torch
 from torch import Tensor, nn
 
-# f(x) = (sqrt(x + e) - sqrt(e)) / (sqrt(1 + e) - sqrt(e)) has f(0) = 0, f(1) = 1, and with this e a slope of 5 at 0,
-# close to the BT.709 curve's 4.5, so that photo and companded RAW differ by white balance and matrix only.
+# f(x) = (sqrt(x + e) - sqrt(e)) / (sqrt(1 + e) - sqrt(e)) has f(0) = 0 and f(1) = 1. With this e
+# its slope at 0 is 5, close to the 4.5 of the BT.709 curve, so that photo and companded RAW differ
+# by white balance and matrix only.
 _OFFSET = 0.0123
 _LOW = _OFFSET**0.5
 _SPAN = (1 + _OFFSET) ** 0.5 - _LOW
 
 
 def compand(linear: Tensor) -> Tensor:
-    """Linear RAW -> companded RAW, any shape; [0, 1] to [0, 1]. Negative values count as 0."""
+    """Turns linear RAW of any shape, in [0, 1], into companded RAW; negative values count as 0."""
     return ((linear.clamp(min=0) + _OFFSET).sqrt() - _LOW) / _SPAN
 
 
 def expand(companded: Tensor) -> Tensor:
-    """Companded RAW -> linear RAW, the inverse of `compand`; negative values count as 0."""
+    """Turns companded RAW into linear RAW, the inverse of `compand`; negative values count as 0."""
     return (companded.clamp(min=0) * _SPAN + _LOW) ** 2 - _OFFSET
 
 
 class LinearDemosaic(nn.Conv2d):
-    """Learned linear demosaicking: planes R, G_r, G_b, B, (B, 4, H, W) -> (B, 12, H, W), to be pixel-shuffled by 2.
+    """Learned linear demosaicking of planes R, G_r, G_b, B.
 
-    Begins as the crudest one: every pixel of a tile takes the tile's red and blue, and its own green where it has one,
-    else the mean of both.
+    (B, 4, H, W) -> (B, 12, H, W), which a pixel-shuffle by 2 turns into colours. It begins as the
+    simplest one: every pixel of a tile takes the tile's red and blue, and its own green if it has
+    one, or else the mean of both greens.
     """
 
     def __init__(self) -> None:

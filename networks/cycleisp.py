@@ -1,4 +1,4 @@
-"""The cycle sRGB -> RAW -> sRGB: RGB2RAW and colour-guided RAW2RGB together (CycleISP, Sec. 3 and 3.4)."""
+"""The cycle sRGB -> RAW -> sRGB: RGB2RAW and colour-guided RAW2RGB (CycleISP, Sec. 3 and 3.4)."""
 
 from torch import Tensor, nn
 
@@ -7,7 +7,7 @@ from cycleisp.networks.rgb2raw import Rgb2Raw
 
 
 class GuidedRaw2Rgb(nn.Module):
-    """RAW2RGB with the colour branch that tells it the colours to produce."""
+    """RAW2RGB with the colour branch that tells it which colours to produce."""
 
     def __init__(self, raw2rgb: Raw2Rgb, color_correction: ColorCorrection) -> None:
         super().__init__()
@@ -15,7 +15,15 @@ class GuidedRaw2Rgb(nn.Module):
         self.color_correction = color_correction
 
     def forward(self, packed_raw: Tensor, reference: Tensor) -> Tensor:
-        """Render packed RAW (B, 4, H/2, W/2) in the colours of `reference`, sRGB (B, 3, H, W), [0, 1]; not clipped."""
+        """Renders packed RAW in the colours of a reference photo.
+
+        Args:
+            packed_raw: (B, 4, H/2, W/2), linear.
+            reference: (B, 3, H, W) sRGB in [0, 1].
+
+        Returns:
+            sRGB (B, 3, H, W), not clipped.
+        """
         return self.raw2rgb(packed_raw, self.color_correction(reference))
 
 
@@ -30,15 +38,17 @@ class CycleISP(nn.Module):
     def forward(
         self, srgb: Tensor, true_raw: Tensor | None = None, reference: Tensor | None = None
     ) -> tuple[Tensor, ...]:
-        """There and back without noise, nothing clipped.
+        """Turns a photo into RAW and back, without noise and without clipping.
 
         Args:
             srgb: (B, 3, H, W) in [0, 1].
-            true_raw: (B, 4, H/2, W/2) the photo's own packed RAW, to be rendered too.
-            reference: (B, 3, H, W) in [0, 1], whose colours to produce; None for those of `srgb`.
+            true_raw: (B, 4, H/2, W/2), the photo's own packed RAW, to be rendered, too.
+            reference: (B, 3, H, W) in [0, 1], the photo whose colours to produce; None takes
+                `srgb`.
 
         Returns:
-            Packed RAW (B, 4, H/2, W/2), the photo again (B, 3, H, W), and with `true_raw` its rendering (B, 3, H, W).
+            Packed RAW (B, 4, H/2, W/2) and the photo made from it (B, 3, H, W); with `true_raw`
+            also its rendering (B, 3, H, W).
         """
         packed_raw = self.rgb2raw(srgb)
         color_map = self.guided_raw2rgb.color_correction(srgb if reference is None else reference)

@@ -1,4 +1,6 @@
-"""Tests. Where there is no GPU Triton's kernels are interpreted; it looks for that when kernels are defined."""
+"""Tests. Where there is no GPU Triton's kernels are interpreted; it looks for that when kernels are
+defined.
+"""
 
 import os
 

@@ -1,4 +1,4 @@
-"""Where to compute, and how precisely."""
+"""Devices and precisions: which to compute on, and the way of tensors to them and back."""
 
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -15,10 +15,12 @@ _HALF = {"bf16": torch.bfloat16, "fp16": torch.float16}
 
 
 def pick_device(name: str, local_rank: int = 0) -> torch.device:
-    """The device meant by auto, cpu, cuda or mps; under torchrun each process takes the GPU of its `local_rank`.
+    """Returns the device that auto, cpu, cuda or mps means.
+
+    Under torchrun each process takes the GPU of its `local_rank`.
 
     Raises:
-        UserError: CUDA or MPS asked for and absent.
+        UserError: CUDA or MPS is asked for, and PyTorch sees no such device.
     """
     if name == "auto":
         name = "cuda" if torch.cuda.is_available() else "cpu"
@@ -32,10 +34,12 @@ def pick_device(name: str, local_rank: int = 0) -> torch.device:
 
 
 def training_precision(precision: str, device: torch.device) -> str:
-    """What `precision` means for training: auto is bf16 on CUDA devices that compute in it, float32 elsewhere.
+    """Returns the precision of training that `precision` means on a device.
+
+    auto is bf16 on CUDA devices that compute in it, and float32 elsewhere.
 
     Raises:
-        UserError: a precision that the device has not.
+        UserError: the device does not have the precision.
     """
     if precision == "auto":
         has_bf16 = device.type == "cuda" and torch.cuda.is_bf16_supported(including_emulation=False)
@@ -44,12 +48,13 @@ def training_precision(precision: str, device: torch.device) -> str:
 
 
 def inference_precision(precision: str, device: torch.device) -> str:
-    """What `precision` means for trained networks: auto is tf32 on CUDA, float32 elsewhere.
+    """Returns the precision of trained networks that `precision` means on a device.
 
-    Half precision would show: it tells apart 256 values between 0.5 and 1.
+    auto is tf32 on CUDA, and float32 elsewhere. Half precision would be visible: bf16 has only 128
+    values between 0.5 and 1.
 
     Raises:
-        UserError: a precision that the device has not.
+        UserError: the device does not have the precision.
     """
     if precision == "auto":
         return "tf32" if device.type == "cuda" else "float32"
@@ -66,10 +71,11 @@ def _checked(precision: str, device: torch.device) -> str:
 
 @contextmanager
 def computing(precision: str, device: torch.device) -> Iterator[None]:
-    """Inside, networks on `device` compute in `precision`: float32, tf32, bf16 or fp16.
+    """Lets networks on `device` compute in float32, tf32, bf16 or fp16 inside the block.
 
-    float32 is exact on CUDA too, where PyTorch by itself takes convolutions in TF32, of 10 bits. Half precision leaves
-    what float32 means alone: that is a switch of the whole process, which other threads see.
+    With float32 products are exact on CUDA, too, where PyTorch by default computes convolutions in
+    TF32, which has 10 bits. With half precision this default is left alone, since it is a switch of
+    the whole process, which other threads see.
     """
     if precision in _HALF:
         with torch.autocast(device.type, dtype=_HALF[precision]):
@@ -81,7 +87,10 @@ def computing(precision: str, device: torch.device) -> Iterator[None]:
 
 @contextmanager
 def tf32(allowed: bool) -> Iterator[None]:
-    """Inside, float32 products and convolutions on CUDA may round what they multiply to 10 bits, or never do."""
+    """Allows or forbids TF32 inside the block.
+
+    With TF32, float32 products and convolutions on CUDA round their factors to 10 bits.
+    """
     switches: tuple[Any, ...] = (torch.backends.cuda.matmul, torch.backends.cudnn)
     before = [switch.allow_tf32 for switch in switches]
     try:
@@ -94,14 +103,14 @@ def tf32(allowed: bool) -> Iterator[None]:
 
 
 def upload(tensor: Tensor, device: torch.device) -> Tensor:
-    """A CPU's tensor on `device`; to a GPU by way of pinned memory, while the CPU goes on."""
+    """Copies a tensor to `device`; to a GPU through pinned memory, while the CPU continues."""
     if device.type != "cuda" or tensor.device.type != "cpu":
         return tensor.to(device)
     return tensor.pin_memory().to(device, non_blocking=True)
 
 
 def download(tensors: Sequence[Tensor]) -> list[Tensor]:
-    """Tensors of one device on the CPU; from a GPU into pinned memory, waiting once for all."""
+    """Copies tensors of one device to the CPU; from a GPU into pinned memory, waiting only once."""
     if not tensors or tensors[0].device.type != "cuda":
         return [tensor.cpu() for tensor in tensors]
     arrived = [torch.empty(tensor.shape, dtype=tensor.dtype, pin_memory=True) for tensor in tensors]

@@ -2,4 +2,7 @@
 
 
 class UserError(Exception):
-    """Something a user can mend: the message says which file, what was expected, what came, and what to do."""
+    """A problem that the user can solve.
+
+    The message says which file, what was expected, what was found, and what to do.
+    """

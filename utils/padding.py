@@ -1,4 +1,4 @@
-"""Padding that works at any size, and its exact inverse."""
+"""Padding by reflection, for images of any size."""
 
 import torch
 import torch.nn.functional as F
@@ -6,7 +6,10 @@ from torch import Tensor
 
 
 def _reflected_indices(size: int, before: int, after: int, device: torch.device) -> Tensor:
-    """Indices 0 <= i < size of a line padded by reflection without repeating the border, as often as it takes."""
+    """Returns the indices of a line padded by reflection, repeated as often as necessary.
+
+    They lie in 0 ... size - 1, and the border is not repeated.
+    """
     if size == 1:
         return torch.zeros(before + size + after, dtype=torch.long, device=device)
     period = 2 * (size - 1)
@@ -15,7 +18,7 @@ def _reflected_indices(size: int, before: int, after: int, device: torch.device)
 
 
 def reflect_pad(image: Tensor, padding: tuple[int, int, int, int]) -> Tensor:
-    """Pad (..., H, W) by reflection; unlike torch's, also by more than the image's own size.
+    """Pads (..., H, W) by reflection; unlike PyTorch's padding, also by more than the image's size.
 
     Args:
         image: (..., H, W), any range.
@@ -34,9 +37,10 @@ def reflect_pad(image: Tensor, padding: tuple[int, int, int, int]) -> Tensor:
 
 
 def pad_to_multiple(image: Tensor, multiple: int) -> Tensor:
-    """Reflect-pad (..., H, W) at the bottom and right so that both sides are multiples of `multiple`.
+    """Pads (..., H, W) at the bottom and right so that both sides are multiples of `multiple`.
 
-    The first pixel stays where it is, so the Bayer phase is kept and `[..., :H, :W]` undoes it exactly.
+    The first pixel stays where it is, so that the Bayer phase is kept, and `[..., :H, :W]` undoes
+    the padding exactly.
     """
     height, width = image.shape[-2:]
     return reflect_pad(image, (0, -width % multiple, 0, -height % multiple))

@@ -1,4 +1,4 @@
-"""Which code made a file."""
+"""The version of the code, which files made by it state."""
 
 import subprocess
 from pathlib import Path
@@ -7,7 +7,10 @@ from cycleisp import __version__
 
 
 def code_version() -> str:
-    """The version, and the git commit where the code lies in a repository: `0.1.0+g1a2b3c4` (`.dirty` if changed)."""
+    """Returns the version and, in a git repository, the commit, as in `0.1.0+g1a2b3c4`.
+
+    `.dirty` at the end says that files have changed since that commit.
+    """
     root = Path(__file__).resolve().parents[1]
     if not (root / ".git").exists():
         return __version__

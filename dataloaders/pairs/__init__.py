@@ -1,1 +1,7 @@
-"""Folders of noisy/clean pairs: making, storing, looking at them."""
+"""Noisy/clean pairs on disk.
+
+folders  any two folders of pictures, noisy/NAME beside clean/NAME
+store    the folder that generate_data.py writes: layout, manifest, resume, several processes
+factory  fills such a folder from photos: reads, computes and writes at the same time
+preview  a contact sheet of such a folder
+"""

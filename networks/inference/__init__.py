@@ -1,1 +1,1 @@
-"""Trained networks on users' pictures: whole photos, batches of crops, the colours of another view."""
+"""Trained networks on users' pictures: whole photos, batches of crops, colours of another view."""

@@ -1,4 +1,6 @@
-"""The yardstick of benchmarks/speed.py computes what the networks compute, and the benchmark measures both."""
+"""The yardstick of benchmarks/speed.py computes what the networks compute, and the benchmark
+measures both.
+"""
 
 import json
 import math

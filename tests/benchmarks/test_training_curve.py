@@ -1,4 +1,4 @@
-"""What benchmarks/training_curve.py draws: the figures of a run, and of stages one behind the other."""
+"""benchmarks/training_curve.py reads the figures of a run, and several stages as one run."""
 
 import json
 from pathlib import Path

@@ -21,7 +21,7 @@ def test_8_bit_levels_are_rounded_and_clipped(dtype: type) -> None:
 
 
 def test_every_8_bit_level_comes_back_from_single_precision() -> None:
-    """What a network that does nothing gives: the very image."""
+    """A network that does nothing must return the very image."""
     levels = np.arange(256, dtype=np.uint8)
     np.testing.assert_array_equal(as_8bit(levels.astype(np.float32) / 255), levels)
     np.testing.assert_array_equal(as_8bit(levels.astype(np.float32) / np.float32(255)), levels)

@@ -1,4 +1,4 @@
-"""The denoisers' halo and their first output; shapes, sizes and gradients are in test_networks.py."""
+"""The denoisers' halo and first output. Shapes, sizes and gradients are in test_networks.py."""
 
 import pytest
 import torch
@@ -16,7 +16,7 @@ SIZES = [
 
 
 class ConstantMean(nn.Module):
-    """In place of GlobalMean: sees nothing, so that the network sees its halo only."""
+    """Replaces GlobalMean and sees nothing, so that the network sees its halo only."""
 
     def forward(self, features: Tensor) -> Tensor:
         return torch.full_like(features[..., :1, :1], 0.3)
@@ -36,7 +36,7 @@ def photo(height: int, width: int, seed: int = 0) -> Tensor:
 
 @pytest.mark.parametrize("sizes", SIZES, ids=["1", "2", "4"])
 def test_a_pixel_is_seen_within_the_halo_and_up_to_its_end(sizes: dict[str, int]) -> None:
-    """The halo counts from the block of `unshuffle` pixels that the changed pixel lies in."""
+    """The halo counts from the block of `unshuffle` pixels that holds the changed pixel."""
     torch.manual_seed(0)
     network = SrgbDenoiser(**sizes).double()
     without_global_mean(network)
@@ -66,7 +66,7 @@ def test_with_the_global_mean_a_pixel_is_seen_everywhere() -> None:
 
 
 def test_the_halo_by_hand() -> None:
-    """3x3 convolutions: head, tail, closing one; one a group; three a block. Those of 1x1 see nothing more."""
+    """3x3 convolutions: head, tail, the closing one, one in each group, three in each block."""
     with torch.device("meta"):
         assert SrgbDenoiser().halo == RawDenoiser().halo == 3 + 4 * (1 + 8 * 3)
         assert RawDenoiser(num_groups=2, num_blocks=4, unshuffle=4).halo == 4 * (3 + 2 * (1 + 4 * 3))
@@ -75,7 +75,7 @@ def test_the_halo_by_hand() -> None:
 @pytest.mark.parametrize("seed", range(3))
 @pytest.mark.parametrize("sizes", [{"num_groups": 1, "num_blocks": 2}, {"width": 32, "num_groups": 2, "num_blocks": 4}])
 def test_a_new_denoiser_is_close_to_the_identity_but_not_dead(sizes: dict[str, int], seed: int) -> None:
-    """Root mean square of the first correction below 0.2, on the scale of the photo, and above a thousandth."""
+    """The root mean square of the first correction is between 0.001 and 0.2."""
     torch.manual_seed(seed)
     options = {"width": 8, "reduction": 4, "unshuffle": 2, **sizes}
     srgb, raw = SrgbDenoiser(**options), RawDenoiser(**options)
@@ -88,7 +88,7 @@ def test_a_new_denoiser_is_close_to_the_identity_but_not_dead(sizes: dict[str, i
 
 
 def test_convolutions_keep_the_variance_of_what_they_are_given() -> None:
-    """Each weight's variance is one over what flows into an output: five standard errors of the sample variance."""
+    """The variance of weights is 1 / inputs of an output, within five standard errors."""
     torch.manual_seed(0)
     network = SrgbDenoiser(width=32, num_groups=1, num_blocks=1, reduction=4)
     for name, module in network.named_modules():
@@ -102,7 +102,7 @@ def test_convolutions_keep_the_variance_of_what_they_are_given() -> None:
 
 @pytest.mark.parametrize("kind", [SrgbDenoiser, RawDenoiser])
 def test_the_paper_size_begins_near_the_noisy_image(kind: type[SrgbDenoiser] | type[RawDenoiser]) -> None:
-    """32 blocks, each of which adds something: the sum must not outweigh the picture."""
+    """Each of 32 blocks adds something; the sum must not outweigh the picture."""
     torch.manual_seed(0)
     network = kind().eval()
     noisy = torch.rand(1, 3 if kind is SrgbDenoiser else 4, 24, 24, generator=torch.Generator().manual_seed(1))

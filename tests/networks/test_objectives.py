@@ -8,14 +8,14 @@ from cycleisp.networks.objectives import DenoiserObjective
 
 
 class Halved(nn.Module):
-    """Half of the noisy image, plus the variance if there is one."""
+    """Returns half of the noisy image, plus the variance if there is one."""
 
     def forward(self, noisy: Tensor, variance: Tensor | None = None) -> Tensor:
         return noisy / 2 + (0 if variance is None else variance)
 
 
 def batch(*deviations: float, error: float = 0.1) -> dict[str, Tensor]:
-    """One image for each deviation of noise, all off by `error`."""
+    """Returns one image for each standard deviation of noise, all of them wrong by `error`."""
     clean = torch.full((len(deviations), 4, 6, 8), 0.4)
     variance = torch.tensor(deviations).square().view(-1, 1, 1, 1).expand_as(clean)
     return {"clean": clean, "noisy": clean + error, "variance": variance}
@@ -55,7 +55,7 @@ def test_an_images_deviation_is_the_root_of_its_mean_variance() -> None:
 
 
 def test_a_quiet_image_counts_as_much_as_a_noisy_one() -> None:
-    """Results off by half their noise's deviation: the same loss, the same size of step against the deviation."""
+    """Errors of half the noise's deviation make equal losses, and equal steps in that unit."""
     losses, gradients = [], []
     for deviation in (1e-3, 0.1):
         whole = batch(deviation, error=deviation / 2)

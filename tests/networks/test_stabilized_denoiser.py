@@ -1,4 +1,4 @@
-"""A RawDenoiser behind the variance-stabilising transform: noise of every level looks the same to it."""
+"""A RawDenoiser behind the variance-stabilising transform sees noise of one strength only."""
 
 from pathlib import Path
 from typing import Any
@@ -41,7 +41,7 @@ def noisy_pair(shot_noise: float, read_noise: float, clean: Tensor | None = None
 
 
 def seen_by(model: RawDenoiser, noisy: Tensor, variance: Tensor) -> Tensor:
-    """What the convolutions are given: four stabilised planes, then four of the noise's deviation."""
+    """Returns the convolutions' input: four stabilised planes, then four of noise deviation."""
     seen: list[Tensor] = []
     handle = model.stem.register_forward_pre_hook(lambda _stem, inputs: seen.append(inputs[0]))
     with torch.no_grad():
@@ -65,7 +65,7 @@ def test_it_sees_stabilised_raw_and_the_deviation(shot_noise: float, read_noise:
 
 @pytest.mark.parametrize("factor", [0.1, 0.5])
 def test_a_darker_scene_of_the_same_photons_looks_the_same(factor: float) -> None:
-    """Signal and shot noise times c, read noise times c squared: the same electrons on another scale."""
+    """Signal and shot noise times c, and read noise times c squared, are the same electrons."""
     noisy, variance = noisy_pair(0.01, 1e-4)
     first = seen_by(network(), noisy, variance)
     second = seen_by(network(), factor * noisy, factor**2 * variance)
@@ -75,7 +75,7 @@ def test_a_darker_scene_of_the_same_photons_looks_the_same(factor: float) -> Non
 
 @pytest.mark.parametrize(("shot_noise", "read_noise"), [(1e-4, 1e-8), (0.002, 1e-4), (0.012, 1e-3)])
 def test_noise_of_every_level_has_one_strength(shot_noise: float, read_noise: float) -> None:
-    """Of flat fields away from black and white; five standard errors of 4096 values, and what is of higher order."""
+    """Fields are flat and grey. The bound is five standard errors and a higher order."""
     clean = torch.tensor([0.3, 0.5, 0.5, 0.7]).view(1, 4, 1, 1).expand(1, 4, 32, 32)
     seen = seen_by(network(), *noisy_pair(shot_noise, read_noise, clean))
     deviation = seen[:, :4].std(dim=(2, 3)).mean().item()
@@ -130,7 +130,7 @@ def test_a_gradient_in_every_parameter() -> None:
 
 
 def test_it_learns_to_remove_noise() -> None:
-    """One batch of slopes, at two noise levels: the error falls below the noise's at both."""
+    """On one batch of slopes at two noise levels, the error falls below the noise at both."""
     slopes = torch.linspace(0.1, 0.8, 24).expand(1, 4, 24, 24)
     clean = torch.cat([slopes, slopes.transpose(2, 3)])
     shot, read = torch.tensor([0.002, 0.02]), torch.tensor([1e-5, 1e-3])
@@ -162,7 +162,7 @@ def test_each_image_of_a_batch_is_as_alone() -> None:
 
 @pytest.mark.parametrize("unshuffle", [1, 2])
 def test_tiles_differ_from_the_whole_by_little(unshuffle: int) -> None:
-    """As in tests/networks/inference/test_tiled.py for the plain one; each tile reads the noise level itself."""
+    """As in tests/networks/inference/test_tiled.py; each tile reads the noise level itself."""
     torch.manual_seed(0)
     sizes = {**SIZES, "unshuffle": unshuffle, "num_blocks": 2}
     model = RawDenoiser(**sizes, stabilized=True).eval().requires_grad_(False)

@@ -1,4 +1,6 @@
-"""generate_data.py from end to end: what it writes, that it can be made again, and that nothing stops it for good."""
+"""generate_data.py from end to end: what it writes, that it can be made again, and that nothing
+stops it for good.
+"""
 
 import errno
 import hashlib
@@ -64,7 +66,9 @@ def _same_version(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
 
 @pytest.fixture
 def generate(tiny_weights: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]) -> Generate:
-    """`generate("--input", ...)` runs the script in this process, on the CPU, with tiny weights unless others come."""
+    """`generate("--input", ...)` runs the script in this process, on the CPU, with tiny weights
+    unless others come.
+    """
 
     def run(*options: object, defaults: bool = True) -> Outcome:
         words = list(map(str, options))
@@ -810,7 +814,9 @@ def test_a_disk_too_full_for_the_manifest_is_one_clear_line_too(
 def test_a_disk_that_fills_up_inside_a_file_is_one_clear_line(
     tmp_path: Path, tiny_weights: Path, generate: Generate
 ) -> None:
-    """A limit on the size of files stops the writing libraries in the middle of one, as a full disk does."""
+    """A limit on the size of files stops the writing libraries in the middle of one, as a full disk
+    does.
+    """
     resource = pytest.importorskip("resource", reason="limits are POSIX")
     for number in range(3):
         write_png(tmp_path / "photos" / f"{number}.png", random_picture(48, 64, seed=number))

@@ -1,4 +1,6 @@
-"""test_dnd.py as users call it: data in, a valid submission out; missing data and bad options told at once."""
+"""test_dnd.py as users call it: data in, a valid submission out; missing data and bad options told
+at once.
+"""
 
 import json
 from functools import partial

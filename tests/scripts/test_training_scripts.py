@@ -1,4 +1,4 @@
-"""The training scripts from the shell: dry run, a smoke run from photos and from camera files, resume, clear errors."""
+"""The training scripts in a shell: photos and camera files, all stages, resuming, clear errors."""
 
 import subprocess
 import sys

@@ -48,7 +48,7 @@ def test_mps_where_there_is_one(monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest.mark.parametrize("resolve", [inference_precision, training_precision])
 def test_what_auto_means(resolve: Callable[[str, torch.device], str], monkeypatch: pytest.MonkeyPatch) -> None:
-    """Training rounds its steps, which average out; a trained network's rounding would be seen."""
+    """Rounding averages out over training's steps; that of a trained network would be seen."""
     monkeypatch.setattr(torch.cuda, "is_bf16_supported", lambda including_emulation: True)
     assert resolve("auto", torch.device("cpu")) == resolve("auto", torch.device("mps")) == "float32"
     assert resolve("auto", torch.device("cuda")) == {inference_precision: "tf32", training_precision: "bf16"}[resolve]
@@ -77,7 +77,7 @@ def test_tf32_is_for_cuda() -> None:
 
 @pytest.mark.parametrize("precision", ["float32", "tf32", "bf16", "fp16"])
 def test_computing_sets_what_cuda_may_round_and_puts_it_back(precision: str) -> None:
-    """On a CPU half precision can be tried, too: autocast is one for all devices."""
+    """Half precision can be tried on a CPU, too, since autocast is the same for all devices."""
     switches = (torch.backends.cuda.matmul, torch.backends.cudnn)
     before = [switch.allow_tf32 for switch in switches]
     weight, cpu = torch.rand(4, 4), torch.device("cpu")
@@ -91,7 +91,7 @@ def test_computing_sets_what_cuda_may_round_and_puts_it_back(precision: str) -> 
 
 
 def test_tensors_go_to_a_device_and_come_back() -> None:
-    """On a CPU they are where they should be; pinned memory is tests/networks/fast/test_cuda.py's."""
+    """On a CPU they are already in place; tests/networks/fast/test_cuda.py has the GPU's part."""
     tensor = torch.rand(2, 3)
     assert upload(tensor, torch.device("cpu")) is tensor
     assert torch.equal(download([upload(tensor, torch.device("cpu"))])[0], tensor)

@@ -56,7 +56,7 @@ def test_half_precision_images_are_compared_in_double_precision() -> None:
 
 
 def test_bfloat16_images_of_training_are_compared_too() -> None:
-    """A type that numpy has not."""
+    """numpy does not have this type."""
     target = torch.full((8, 8), 0.5)
     predicted = (target + 2**-5).bfloat16().requires_grad_()
     assert psnr(predicted, target.bfloat16()) == pytest.approx(20 * 5 * math.log10(2))
@@ -99,7 +99,7 @@ def test_psnr_of_a_constant_8_bit_error(error: int, expected: float, sign: int) 
 
 
 def test_8_bit_psnr_takes_one_mean_over_pixels_and_channels() -> None:
-    """One channel off by 30, the others equal: a mean square of 300."""
+    """One channel is off by 30 and the others are equal, which is a mean square of 300."""
     target = random_picture(16, 20) // 2
     predicted = target.copy()
     predicted[..., 1] += 30
@@ -127,7 +127,10 @@ def test_ssim_of_flat_images_is_its_luminance_term(first: int, second: int) -> N
 
 
 def ssim_by_hand(first: NDArray, second: NDArray, data_range: float = 255) -> float:
-    """Wang et al. (2004), eq. 13, over windows that lie within the image (H, W, C); mean of the channels."""
+    """Computes eq. 13 of Wang et al. (2004) over windows within the image (H, W, C).
+
+    The result is the mean of the channels.
+    """
     window = np.exp(-0.5 * (np.arange(-5, 6) / 1.5) ** 2)
     window /= window.sum()
 
@@ -192,7 +195,7 @@ def test_ssim_needs_its_window(size: tuple[int, int]) -> None:
 
 
 def test_ssim_of_luma_is_that_of_the_weighted_sum() -> None:
-    """BT.601's weights, on values that are not rounded."""
+    """The weights are those of BT.601, and values are not rounded."""
     clean, rng = random_picture(40, 50), np.random.default_rng(0)
     noisy = np.clip(clean + rng.normal(0, 15, clean.shape), 0, 255).astype(np.uint8)
     luma = [0.299 * x[..., :1] + 0.587 * x[..., 1:2] + 0.114 * x[..., 2:] for x in (noisy, clean)]
@@ -253,7 +256,7 @@ def test_raw_ssim_of_flat_mosaics_is_its_luminance_term(first: float, second: fl
 @pytest.mark.parametrize("score", [psnr_raw, ssim_raw])
 @pytest.mark.parametrize("value", [-1e-3, 1.001, math.nan, math.inf])
 def test_raw_outside_the_unit_interval_is_refused(score, value: float) -> None:  # type: ignore[no-untyped-def]
-    """Clipping is the protocol's business: here it would hide that it was forgotten."""
+    """The protocol clips. Clipping here would hide that the protocol forgot it."""
     good, bad = mosaic(), mosaic(1)
     bad[3, 4] = value
     with pytest.raises(ValueError, match=r"expected a prediction in \[0, 1\], got"):

@@ -19,7 +19,7 @@ def numbered(*shape: int) -> Tensor:
 
 
 def reflected(line: list[float], before: int, after: int) -> list[float]:
-    """Walk along a line and turn round at its ends, without standing on them twice."""
+    """Walks along a line and turns round at its ends, without standing on them twice."""
     there_and_back = line + line[-2:0:-1]
     return [there_and_back[position % len(there_and_back)] for position in range(-before, len(line) + after)]
 

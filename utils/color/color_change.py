@@ -1,4 +1,4 @@
-"""Another rendering of a photo: white balance, tone, saturation and hue changed, as by another camera or editor."""
+"""Changes of a photo's colours, as another camera or an editor would make them."""
 
 from dataclasses import dataclass
 
@@ -10,14 +10,14 @@ from cycleisp.utils.color import colorimetry
 
 @dataclass(frozen=True)
 class ColorChange:
-    """One change of all colours of a picture, the same everywhere; the defaults change nothing.
+    """A change of all colours of a picture, the same at every pixel. The defaults change nothing.
 
     Attributes:
-        gains: of linear red, green and blue: white balance and exposure.
+        gains: of linear red, green and blue, for white balance and exposure.
         gamma: exponent of display-encoded values; below 1 brightens.
         contrast: part of the S-shaped curve 3x^2 - 2x^3 in the tone curve.
         saturation: factor of the colour differences; 0 is grey.
-        hue: turn of the colour differences in degrees.
+        hue: angle in degrees by which the colour differences are turned.
     """
 
     gains: tuple[float, float, float] = (1.0, 1.0, 1.0)
@@ -27,7 +27,7 @@ class ColorChange:
     hue: float = 0.0
 
     def apply(self, photo: NDArray) -> NDArray[np.float32]:
-        """Photo (..., 3), display-encoded, in [0, 1] -> the same with its colours changed, clipped to [0, 1]."""
+        """Changes the colours of a photo (..., 3), display-encoded, in [0, 1]; clips to [0, 1]."""
         changed = np.asarray(photo, dtype=np.float32)
         if self.gains != (1.0, 1.0, 1.0):
             changed = colorimetry.srgb_encode(
@@ -42,7 +42,10 @@ class ColorChange:
         return np.clip(changed, 0, 1).astype(np.float32)
 
     def _chroma_matrix(self) -> NDArray:
-        """(3, 3) on display-encoded RGB: keeps luma and grey, turns and scales the colour differences."""
+        """Returns the matrix (3, 3) that turns and scales the colour differences.
+
+        It is for display-encoded RGB, and keeps luma and grey.
+        """
         cosine, sine = self.saturation * np.cos(np.radians(self.hue)), self.saturation * np.sin(np.radians(self.hue))
         turn = np.array([[1, 0, 0], [0, cosine, -sine], [0, sine, cosine]])
         return np.linalg.inv(colorimetry.RGB2YCC) @ turn @ colorimetry.RGB2YCC

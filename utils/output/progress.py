@@ -7,6 +7,9 @@ from tqdm import tqdm
 
 
 def progress_bar(**options: Any) -> tqdm:
-    """tqdm's bar on standard error; where that is a log file, a line every 30 seconds instead of ten a second."""
+    """Returns tqdm's bar on standard error.
+
+    Where standard error is a log file, it writes a line every 30 seconds instead of ten a second.
+    """
     patient = not sys.stderr.isatty()
     return tqdm(mininterval=30 if patient else 0.1, maxinterval=60 if patient else 10, **options)

@@ -1,4 +1,4 @@
-"""A folder of results belongs to the settings that made them: two kinds of results never mix in one."""
+"""Settings of a folder of results, so that results of different settings never mix."""
 
 import json
 from collections.abc import Mapping
@@ -12,12 +12,12 @@ FILE_NAME = "settings.json"
 
 
 def claim_folder(folder: Path, settings: Mapping[str, Any], content: str) -> None:
-    """Write `settings` into a folder, made as needed, or check that they are those that lie there.
+    """Writes `settings` into a folder of results, or checks that they equal those already there.
 
     Args:
-        folder: of the results.
-        settings: whatever every result depends on; JSON values.
-        content: what the results are called in messages, in the plural.
+        folder: of the results; it is made as needed.
+        settings: all that the results depend on; JSON values.
+        content: name of the results in messages, in the plural.
 
     Raises:
         UserError: the folder cannot be written, or holds results of other settings.
@@ -33,7 +33,7 @@ def claim_folder(folder: Path, settings: Mapping[str, Any], content: str) -> Non
 
 
 def check_folder(folder: Path, settings: Mapping[str, Any], content: str) -> None:
-    """As `claim_folder`, but only look: a folder that is free is left so.
+    """Checks a folder as `claim_folder` does, but writes nothing.
 
     Raises:
         UserError: the folder holds results of other settings.

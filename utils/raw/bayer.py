@@ -1,7 +1,7 @@
 """The Bayer colour filter array: patterns, mosaics and packed RAW.
 
-A `pattern` is the 2x2 tile read row by row from the top-left pixel. The functions take torch tensors of any leading
-shape (..., H, W) and give back views or copies of the same type and range.
+A `pattern` is the 2x2 tile read row by row from the top-left pixel. The functions take torch
+tensors of any leading shape (..., H, W) and return views or copies of the same type and range.
 """
 
 import torch
@@ -12,12 +12,13 @@ from cycleisp.utils.padding import reflect_pad
 
 PATTERNS = ("RGGB", "BGGR", "GRBG", "GBRG")
 
-# Rows and columns to skip so that a mosaic of the pattern begins with the red pixel of an RGGB tile.
+# Rows and columns to skip so that a mosaic of the pattern begins with the red pixel of an RGGB
+# tile.
 _RED_AT = {"RGGB": (0, 0), "GRBG": (0, 1), "GBRG": (1, 0), "BGGR": (1, 1)}
 
 
 def check_pattern(pattern: str) -> str:
-    """Return `pattern` if it is one of PATTERNS, else raise a ValueError."""
+    """Returns `pattern` if it is one of PATTERNS, and raises a ValueError otherwise."""
     if pattern not in PATTERNS:
         raise ValueError(f"unknown Bayer pattern {pattern!r}; expected one of {', '.join(PATTERNS)}")
     return pattern
@@ -29,11 +30,11 @@ def _check_even(height: int, width: int) -> None:
 
 
 def mosaic(rgb: Tensor, pattern: str) -> Tensor:
-    """Keep at every pixel the one colour that its filter lets through.
+    """Keeps at every pixel the one colour that its filter lets through.
 
     Args:
         rgb: (..., 3, H, W) camera colours, H and W even.
-        pattern: the tile of the mosaic to make.
+        pattern: the Bayer tile of the mosaic.
 
     Returns:
         (..., 1, H, W)
@@ -53,21 +54,35 @@ def mosaic(rgb: Tensor, pattern: str) -> Tensor:
 
 
 def pack(mosaic: Tensor) -> Tensor:
-    """RGGB mosaic (..., 1, H, W), even sides -> planes R, G_r, G_b, B (..., 4, H/2, W/2). Raises ValueError on odd."""
+    """Packs an RGGB mosaic (..., 1, H, W) into planes R, G_r, G_b, B (..., 4, H/2, W/2).
+
+    Raises:
+        ValueError: an odd side.
+    """
     _check_even(*mosaic.shape[-2:])
     return F.pixel_unshuffle(mosaic, 2)
 
 
 def unpack(packed: Tensor) -> Tensor:
-    """Planes R, G_r, G_b, B (..., 4, H, W) -> RGGB mosaic (..., 1, 2H, 2W); the inverse of `pack`."""
+    """Inverts `pack`: planes R, G_r, G_b, B (..., 4, H, W) -> RGGB mosaic (..., 1, 2H, 2W)."""
     return F.pixel_shuffle(packed, 2)
 
 
 def rggb_window(height: int, width: int, pattern: str) -> tuple[slice, slice]:
-    """The largest window (rows, columns) of an H x W mosaic of `pattern` that is an RGGB mosaic with even sides.
+    """Returns the largest window of a mosaic that is an RGGB mosaic with even sides.
 
-    CycleISP unifies its training data so: by cropping, which moves nothing. Crop the rendered photo by the same window.
-    Raises ValueError if the mosaic is too small to hold one tile.
+    CycleISP unifies its training data in this way: by cropping, which moves no pixel. Crop the
+    rendered photo by the same window.
+
+    Args:
+        height, width: of the mosaic.
+        pattern: of the mosaic.
+
+    Returns:
+        Rows and columns of the window.
+
+    Raises:
+        ValueError: unknown pattern, or a mosaic too small to hold one tile.
     """
     top, left = _RED_AT[check_pattern(pattern)]
     rows, columns = (height - top) // 2 * 2, (width - left) // 2 * 2
@@ -77,14 +92,21 @@ def rggb_window(height: int, width: int, pattern: str) -> tuple[slice, slice]:
 
 
 def pad_to_rggb(mosaic: Tensor, pattern: str, multiple: int) -> tuple[Tensor, tuple[slice, slice]]:
-    """Reflect-pad a mosaic (..., H, W) of `pattern`, any size, to an RGGB one with sides of whole multiples.
+    """Pads a mosaic of any size by reflection to an RGGB one whose sides are multiples of a number.
 
-    Reflection about a pixel keeps every colour on its sites, so the padding is made of true neighbours. No pixel is
-    lost: `padded[..., rows, columns]` with the window that comes back is the mosaic again. (A side of one pixel has no
-    neighbours; it is repeated.)
+    Reflection about a pixel keeps every colour on its sites, so that the padding consists of true
+    neighbours. No pixel is lost: `padded[..., rows, columns]` with the returned window is the
+    mosaic again. (A side of one pixel has no neighbours, so it is repeated.)
+
+    Args:
+        mosaic: (..., H, W).
+        pattern: of the mosaic.
+        multiple: even number that divides the padded sides.
 
     Returns:
-        (..., H', W') with H', W' multiples of `multiple`, and the window (rows, columns) of the mosaic in it.
+        (..., H', W') with H', W' multiples of `multiple`, and the window (rows, columns) of the
+        mosaic
+        in it.
 
     Raises:
         ValueError: unknown pattern, or an odd `multiple`.
@@ -98,10 +120,13 @@ def pad_to_rggb(mosaic: Tensor, pattern: str, multiple: int) -> tuple[Tensor, tu
 
 
 def flip_to_rggb(mosaic: Tensor, pattern: str) -> Tensor:
-    """Mirror a mosaic (..., H, W), even sides, so that it reads RGGB. The same call undoes it: no pixel is lost.
+    """Mirrors a mosaic (..., H, W) with even sides so that it becomes RGGB.
 
-    GBRG becomes RGGB by a vertical flip, GRBG by a horizontal one, BGGR by both. Benchmarks are unified so, since
-    every pixel is scored. Raises ValueError on an unknown pattern or odd sides.
+    The same call undoes it, so no pixel is lost. GBRG becomes RGGB by a vertical flip, GRBG by a
+    horizontal one, BGGR by both. Benchmarks are unified in this way, since every pixel is scored.
+
+    Raises:
+        ValueError: unknown pattern, or an odd side.
     """
     _check_even(*mosaic.shape[-2:])
     vertical, horizontal = _RED_AT[check_pattern(pattern)]
@@ -112,10 +137,11 @@ def flip_to_rggb(mosaic: Tensor, pattern: str) -> Tensor:
 def augment(
     mosaic: Tensor, image: Tensor, flip_rows: bool, flip_columns: bool, transpose: bool
 ) -> tuple[Tensor, Tensor]:
-    """Mirror and transpose an RGGB mosaic and its photo together, keeping RGGB.
+    """Mirrors and transposes an RGGB mosaic and its photo together, so that it stays RGGB.
 
-    A flip of an even mosaic moves red by one pixel, so one pixel is cut from either end of a flipped side; two from the
-    far end of a side that is not flipped, which makes the size the same for all eight cases.
+    A flip of an even mosaic moves red by one pixel. Therefore one pixel is cut from either end of a
+    flipped side, and two from the far end of a side that is not flipped, so that the size is the
+    same in all eight cases.
 
     Args:
         mosaic: (..., H, W) RGGB, even sides.

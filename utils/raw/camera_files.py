@@ -1,4 +1,4 @@
-"""Camera RAW files through LibRaw: the linear mosaic, what the file says about it, and LibRaw's own rendering."""
+"""Camera RAW files, read by LibRaw: the linear mosaic, its metadata, and LibRaw's own rendering."""
 
 import logging
 from collections.abc import Iterator
@@ -24,30 +24,31 @@ RAW_SUFFIXES = frozenset((
 _QUARTER_TURNS = {3: 2, 5: 1, 6: 3}  # LibRaw's flip: 180 degrees, 90 counter-clockwise, 90 clockwise
 DNG_NOISE_PROFILE = 51041  # DNG tag: one or N pairs (shot, read), variances on the [0, 1] scale
 
-# tifffile reports odd private tags of camera files as errors; they are none of ours
+# tifffile reports odd private tags of camera files as errors, which do not matter here
 logging.getLogger("tifffile").setLevel(logging.CRITICAL)
 
 
 class RawFileError(UserError):
-    """A camera file that cannot be used; the message says which and why."""
+    """A camera file that cannot be used. The message says which and why."""
 
 
 @dataclass(frozen=True)
 class RawImage:
-    """One camera file.
+    """The content of a camera file.
 
     Attributes:
-        mosaic: (H, W) float32, linear: black level subtracted, divided by (white - black), clipped to [0, 1] unless
-            read without clipping.
+        mosaic: (H, W) float32, linear: black level subtracted, divided by (white - black), clipped
+            to [0, 1] unless read without clipping.
         pattern: Bayer tile at the mosaic's top-left pixel.
         black_level: (4,) sensor units, for the colours R, G, B and second G as LibRaw numbers them.
         white_level: sensor units at which the sensor saturates.
         white_balance: (3,) as-shot gains for R, G, B; green = 1.
-        cam2rgb: (3, 3) white-balanced camera colours to linear sRGB; None where LibRaw knows no matrix.
-        iso: sensitivity, None where the file does not say.
-        noise_profile: (N, 2) pairs (shot_noise, read_noise) of DNG tag 51041, variances; one for all colours or one a
-            colour; None where absent.
-        quarter_turns: counter-clockwise ones that turn the picture upright.
+        cam2rgb: (3, 3) white-balanced camera colours to linear sRGB; None where LibRaw knows no
+            matrix.
+        iso: sensitivity; None where the file does not say.
+        noise_profile: (N, 2) pairs (shot_noise, read_noise) of DNG tag 51041, variances; one for
+            all colours or one a colour; None where absent.
+        quarter_turns: number of counter-clockwise quarter turns that turn the picture upright.
     """
 
     mosaic: NDArray[np.float32]
@@ -63,7 +64,7 @@ class RawImage:
 
 @contextmanager
 def _opened(path: Path) -> Iterator[rawpy.RawPy]:
-    """Open a Bayer file, with every error turned into a RawFileError that names it."""
+    """Opens a Bayer file, and turns every error into a RawFileError that names the file."""
     if not path.is_file():
         raise RawFileError(f"{path}: no such file")
     try:
@@ -87,7 +88,11 @@ def _pattern(raw: rawpy.RawPy, path: Path) -> str:
 
 
 def _levels(raw: rawpy.RawPy, path: Path) -> tuple[NDArray[np.float64], float]:
-    """Black level of each colour and the white level. Some cameras saturate below LibRaw's general white level."""
+    """Returns the black level of each colour, and the white level.
+
+    Some cameras saturate below LibRaw's general white level, so the channels' levels take
+    precedence.
+    """
     black = np.asarray(raw.black_level_per_channel, dtype=np.float64)
     per_channel = raw.camera_white_level_per_channel
     white = float(min(per_channel)) if per_channel and min(per_channel) > 0 else float(raw.white_level)
@@ -106,7 +111,7 @@ def _white_balance(raw: rawpy.RawPy) -> NDArray[np.float64]:
 
 
 def _cam2rgb(raw: rawpy.RawPy) -> NDArray[np.float64] | None:
-    """LibRaw gives the matrix in one of two places and zeros in the other."""
+    """Returns the colour matrix, which LibRaw has in one of two places, with zeros in the other."""
     xyz2cam = np.asarray(raw.rgb_xyz_matrix[:3], dtype=np.float64)
     if xyz2cam.any():
         return cam2rgb_from_xyz2cam(xyz2cam)
@@ -123,21 +128,23 @@ def _noise_profile(path: Path) -> NDArray[np.float64] | None:
                 if (tag := page.tags.get(DNG_NOISE_PROFILE)) is not None:  # type: ignore[union-attr]
                     return np.asarray(tag.value, dtype=np.float64).reshape(-1, 2)
     except (tifffile.TiffFileError, ValueError, OSError):
-        pass  # LibRaw could read the picture; a tag that tifffile cannot is no reason to refuse it
+        pass  # LibRaw can read the picture, so a tag that tifffile cannot read is no reason to refuse it
     return None
 
 
 def read_raw(path: Path | str, clip: bool = True) -> RawImage:
-    """Read a camera file into a linear Bayer mosaic.
+    """Reads a camera file into a linear Bayer mosaic.
 
-    The visible area of the sensor is kept, odd borders included; `bayer.rggb_window` cuts it to whole RGGB tiles.
+    The visible area of the sensor is kept, odd borders included; `bayer.rggb_window` cuts it to
+    whole RGGB tiles.
 
     Args:
         path: of the file.
-        clip: whether to clip to [0, 1]; clipped at black, noise in the dark loses its lower half.
+        clip: whether to clip to [0, 1]. Clipping at black removes the lower half of the noise in
+            the dark.
 
     Raises:
-        RawFileError: missing or damaged file, no Bayer sensor, senseless levels.
+        RawFileError: missing or damaged file, no Bayer sensor, impossible levels.
     """
     path = Path(path)
     with _opened(path) as raw:
@@ -159,13 +166,17 @@ def read_raw(path: Path | str, clip: bool = True) -> RawImage:
 
 
 def render_with_libraw(path: Path | str) -> NDArray[np.uint8]:
-    """LibRaw's rendering of a camera file, (H, W, 3) uint8 sRGB primaries, pixel-aligned with `read_raw`'s mosaic.
+    """Renders a camera file with LibRaw, pixel-aligned with `read_raw`'s mosaic.
 
-    CycleISP's recipe: camera white balance, no automatic brightness, no rotation, 8 bit. LibRaw's curve is BT.709
-    (gamma 2.222, toe 4.5). Besides (ours): white is `read_raw`'s white level and is not lowered to the brightest pixel,
-    so that one formula relates photo and RAW: mosaic * white_balance / min(white_balance), clipped to 1, times cam2rgb,
-    BT.709. (Where black levels differ between colours, LibRaw divides by one common scale, the mosaic by each colour's
-    own: negligible in real files.)
+    The settings are CycleISP's: camera white balance, no automatic brightness, no rotation, 8 bits.
+    LibRaw's curve is BT.709 (gamma 2.222, toe 4.5). In addition (ours) white is `read_raw`'s white
+    level, and is not lowered to the brightest pixel, so that one formula relates photo and RAW:
+    mosaic * white_balance / min(white_balance), clipped to 1, times cam2rgb, BT.709. (Where black
+    levels differ between colours, LibRaw divides by one common scale, and the mosaic by that of
+    each colour; the difference is negligible in real files.)
+
+    Returns:
+        (H, W, 3) with sRGB primaries.
 
     Raises:
         RawFileError: as `read_raw`; also if the rendering does not have the mosaic's size.

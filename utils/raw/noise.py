@@ -1,8 +1,8 @@
-"""Shot and read noise of a sensor, on linear RAW in [0, 1].
+"""Shot and read noise of a sensor, on linear RAW in [0, 1]: models, how they are drawn, formulas.
 
-The noise of a photosite is Gaussian with variance shot_noise * x + read_noise (Brooks et al., CVPR 2019, arXiv
-1811.11127; used by CycleISP). Both factors are variances. Randomness always comes from a generator that the caller
-owns, so a noisy image can be made again.
+The noise of a photosite is Gaussian with variance shot_noise * x + read_noise (Brooks et al., CVPR
+2019, arXiv 1811.11127; used by CycleISP). Both factors are variances. Randomness always comes from
+a generator that the caller owns, so that a noisy image can be reproduced.
 """
 
 import math
@@ -20,7 +20,7 @@ from cycleisp.utils.errors import UserError
 
 @dataclass(frozen=True)
 class NoiseLevels:
-    """One draw per image: `shot_noise` and `read_noise`, each (B,), variances on the [0, 1] scale."""
+    """The noise levels of a batch, each (B,): variances on the [0, 1] scale."""
 
     shot_noise: Tensor
     read_noise: Tensor
@@ -31,12 +31,12 @@ PlaneFactors = float | tuple[float, ...] | None  # of all planes, or of R, G_r, 
 
 @dataclass(frozen=True)
 class NoisyRaw:
-    """A RAW image with noise, and what is known of the noise.
+    """A RAW image with noise, and what is known about the noise.
 
     Attributes:
         image: (4, H, W) packed RGGB, linear, not clipped.
         shot_noise, read_noise: variances on the [0, 1] scale.
-        origin: where noise that was not drawn was taken from; JSON values.
+        origin: where recorded noise comes from; JSON values; empty for noise that was drawn.
     """
 
     image: Tensor
@@ -46,18 +46,23 @@ class NoisyRaw:
 
 
 class NoiseModel(Protocol):
-    """Whatever can put noise on clean RAW."""
+    """A noise model: adds noise to clean RAW."""
 
     @property
     def settings(self) -> Mapping[str, Any]:
-        """What its noise depends on besides its name; JSON values."""
+        """Returns all that the noise depends on besides the model's name, as JSON values."""
 
     def add(self, clean: Tensor, seed: int) -> NoisyRaw:
-        """Put noise on one image (4, H, W), packed RGGB in [0, 1], on the CPU; a function of image and seed alone."""
+        """Adds noise to one image, as a function of the image and the seed alone.
+
+        Args:
+            clean: (4, H, W) packed RGGB in [0, 1], on the CPU.
+            seed: of all randomness.
+        """
 
 
 class ShotReadNoise(ABC):
-    """A noise model that draws shot and read noise; what comes from `sample` are the levels."""
+    """A noise model of shot and read noise, whose levels come from `sample`."""
 
     @property
     def settings(self) -> Mapping[str, Any]:
@@ -65,7 +70,7 @@ class ShotReadNoise(ABC):
 
     @abstractmethod
     def sample(self, count: int, generator: torch.Generator) -> NoiseLevels:
-        """Draw `count` noise levels on the generator's device, float32."""
+        """Draws `count` noise levels, float32, on the generator's device."""
 
     def add(self, clean: Tensor, seed: int) -> NoisyRaw:
         generator = torch.Generator().manual_seed(seed)
@@ -78,13 +83,16 @@ class ShotReadNoise(ABC):
 class NoiseProfile(ShotReadNoise):
     """A camera family's distribution of noise levels.
 
-    log(shot) is uniform between `shot_range`; log(read) = slope * log(shot) + intercept + N(0, spread^2).
+    log(shot) is uniform over `shot_range`, and log(read) = slope * log(shot) + intercept +
+    N(0, spread^2).
 
     Attributes:
-        name: what users call it.
+        name: for users.
         shot_range: smallest and largest shot_noise.
-        slope, intercept, spread: the line of read noise against shot noise, in logarithms to `base`.
-        base: of the logarithms. 10 fits the noise level functions of DND; the released code of Brooks et al. has e.
+        slope, intercept, spread: the line of read noise against shot noise, in logarithms to
+            `base`.
+        base: of the logarithms. 10 fits the noise level functions of DND; the released code of
+            Brooks et al. has e.
     """
 
     name: str
@@ -95,7 +103,7 @@ class NoiseProfile(ShotReadNoise):
     base: float = 10.0
 
     def sample(self, count: int, generator: torch.Generator) -> NoiseLevels:
-        """Draw `count` noise levels on the generator's device, float32."""
+        """Draws `count` noise levels, float32, on the generator's device."""
         device = generator.device
         low, high = (math.log(shot, self.base) for shot in self.shot_range)
         uniform = torch.rand(count, generator=generator, device=device, dtype=torch.float64)
@@ -117,7 +125,7 @@ class FixedNoise(ShotReadNoise):
         return f"shot={self.shot_noise:g},read={self.read_noise:g}"
 
     def sample(self, count: int, generator: torch.Generator) -> NoiseLevels:
-        """`count` times the same levels, on the generator's device; draws nothing."""
+        """Returns the same levels `count` times, on the generator's device, without drawing."""
         device = generator.device
         return NoiseLevels(
             torch.full((count,), self.shot_noise, device=device), torch.full((count,), self.read_noise, device=device)
@@ -129,24 +137,25 @@ PROFILES = {
     for profile in (
         NoiseProfile("dnd", (1e-4, 0.012), slope=2.18, intercept=1.20, spread=0.26),
         NoiseProfile("sidd", (0.00068674, 0.02194856), slope=1.85, intercept=0.30, spread=0.20),
-        # As `dnd` in natural logarithms: read variance 4.77 times smaller. Kept to compare with what was released.
+        # As `dnd`, but in natural logarithms: the read variance is 4.77 times smaller. It serves to
+        # compare with the released code.
         NoiseProfile("upi_released", (1e-4, 0.012), slope=2.18, intercept=1.20, spread=0.26, base=math.e),
     )
 }
 
-AWGN = "awgn"  # additive white Gaussian noise on sRGB: no sensor's, the baseline of denoisers
+AWGN = "awgn"  # additive white Gaussian noise on sRGB: no sensor has it, but it is the usual baseline
 _EXPLICIT = re.compile(r"shot=(?P<shot>[^,]+),\s*read=(?P<read>[^,]+)")
 
 
 class NoiseError(UserError, ValueError):
-    """A noise that is not known or not possible."""
+    """A noise that is unknown or impossible."""
 
 
 def parse_noise(text: str) -> NoiseProfile | FixedNoise:
-    """Read what a user writes: a profile's name, or explicit variances as `shot=0.01,read=0.0005`.
+    """Reads a noise from text: a profile's name, or variances as `shot=0.01,read=0.0005`.
 
     Raises:
-        NoiseError: neither, or values outside [0, 1].
+        NoiseError: the text is neither, or values lie outside [0, 1].
     """
     if text in PROFILES:
         return PROFILES[text]
@@ -164,12 +173,12 @@ def parse_noise(text: str) -> NoiseProfile | FixedNoise:
 
 
 def noise_level_function(signal: Tensor, shot_noise: Tensor, read_noise: Tensor) -> Tensor:
-    """Variance of the noise at every pixel: shot_noise * signal + read_noise.
+    """Returns the variance of each pixel's noise: shot_noise * signal + read_noise.
 
     Args:
-        signal: (B, C, H, W) linear RAW in [0, 1]; negative values, which noise makes, count as 0.
+        signal: (B, C, H, W) linear RAW in [0, 1]; negative values, due to noise, count as 0.
         shot_noise: (B,) variance per unit of signal, or (B, C) where it differs between the planes.
-        read_noise: likewise, variance of the signal-free part.
+        read_noise: likewise, variance of the part that is independent of the signal.
 
     Returns:
         (B, C, H, W), never negative.
@@ -179,17 +188,20 @@ def noise_level_function(signal: Tensor, shot_noise: Tensor, read_noise: Tensor)
 
 
 def add_shot_read_noise(clean: Tensor, shot_noise: Tensor, read_noise: Tensor, generator: torch.Generator) -> Tensor:
-    """Add signal-dependent Gaussian sensor noise to a linear RAW image: y ~ N(x, shot_noise * x + read_noise).
+    """Adds signal-dependent Gaussian sensor noise to linear RAW.
+
+    The result is y ~ N(x, shot_noise * x + read_noise).
 
     Args:
         clean: (B, 4, H, W) packed RGGB, linear, in [0, 1].
         shot_noise: (B,) variance per unit of signal.
-        read_noise: (B,) variance (not a standard deviation) of the signal-free part.
-        generator: source of randomness; its device may differ from `clean`'s, a CPU one gives the same noise on every
-            device.
+        read_noise: (B,) variance (not a standard deviation) of the part that is independent of the
+            signal.
+        generator: source of randomness. Its device may differ from that of `clean`; a generator on
+            the CPU gives the same noise on every device.
 
     Returns:
-        (B, 4, H, W), not clipped: whoever needs [0, 1] clips in the open.
+        (B, 4, H, W), not clipped: callers that need [0, 1] clip explicitly.
     """
     variance = noise_level_function(clean, shot_noise, read_noise)
     white = torch.randn(clean.shape, generator=generator, device=generator.device, dtype=clean.dtype)
@@ -197,20 +209,31 @@ def add_shot_read_noise(clean: Tensor, shot_noise: Tensor, read_noise: Tensor, g
 
 
 def noise_from_seeds(clean: Tensor, shot_noise: Tensor, read_noise: Tensor, seeds: list[int]) -> Tensor:
-    """`add_shot_read_noise`, image i from a generator with seed i: the same in any batch, on devices of one model."""
+    """Adds noise as `add_shot_read_noise`, to image i from a generator with seed i.
+
+    The noise of an image is the same in any batch, on devices of one model.
+
+    Args:
+        clean: (B, 4, H, W) packed RGGB, linear, in [0, 1].
+        shot_noise, read_noise: (B,) variances.
+        seeds: one for each image.
+
+    Returns:
+        (B, 4, H, W), not clipped.
+    """
     white = white_noise(clean, seeds)
     return clean + noise_level_function(clean, shot_noise, read_noise).sqrt() * white
 
 
 def clipped_mean(signal: Tensor, variance: Tensor) -> Tensor:
-    """The mean of Gaussian noise around `signal`, each value clipped to [0, 1]: the average of many frames.
+    """Returns the average of many noisy frames, each clipped to [0, 1].
 
-    Sensors cannot go below black nor above white, so the average of very noisy frames is brighter than the light in
-    the dark. SIDD's clean pictures, for one, are such averages.
+    Sensors cannot go below black nor above white, so the average of very noisy frames is brighter
+    than the light in the dark. SIDD's clean pictures, for one, are such averages.
 
     Args:
-        signal: any shape, in [0, 1].
-        variance: of the noise, positive, of the same shape.
+        signal: of any shape, in [0, 1].
+        variance: of the Gaussian noise, positive, of the same shape.
     """
     deviation = variance.sqrt().clamp(min=1e-9)
     low, high = -signal / deviation, (1 - signal) / deviation
@@ -223,7 +246,12 @@ def _normal_density(x: Tensor) -> Tensor:
 
 
 def white_noise(like: Tensor, seeds: list[int]) -> Tensor:
-    """Standard normal numbers of the shape (B, ...), drawn on the device of `like`, image i from seed i of B."""
+    """Draws standard normal numbers of the shape and on the device of `like`.
+
+    Args:
+        like: (B, ...).
+        seeds: B of them; image i is drawn from seed i.
+    """
     each = [
         torch.randn(image.shape, generator=torch.Generator(like.device).manual_seed(seed), device=like.device)
         for image, seed in zip(like, seeds, strict=True)

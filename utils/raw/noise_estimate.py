@@ -1,4 +1,4 @@
-"""The noise level of a RAW image from the image itself, for files that do not tell it."""
+"""Estimation of a RAW image's noise level from the image itself, for files that do not state it."""
 
 import torch
 from torch import Tensor
@@ -11,20 +11,22 @@ PARTS, MOST_CLIPPED = 4 * BINS, 0.1  # parts by brightness; share of a part's sq
 
 
 def estimate_noise(packed_raw: Tensor) -> FixedNoise:
-    """Shot and read noise (variances) of packed RAW, one pair for all planes.
+    """Estimates shot and read noise (variances) of packed RAW, one pair for all planes.
 
-    In every 2x2 square of a plane (a + d - b - c) / 2 has the noise's variance and ignores slopes. Squares are sorted
-    by brightness; in each of BINS levels the median of the absolute difference, which edges hardly move, gives a
-    deviation. A line through variance against brightness, each level weighted by the precision of its variance, is
-    the result. Brightnesses at which many squares are clipped are left out as a whole: dropping clipped squares alone
-    would leave those of little noise. Texture as fine as pixels counts as noise, so on images full of it the estimate
-    is high.
+    In every 2x2 square of a plane, (a + d - b - c) / 2 has the noise's variance and ignores slopes.
+    The squares are sorted by brightness. In each of BINS levels of brightness, the median of the
+    absolute difference, which edges hardly change, gives a deviation. The result is a line through
+    variance against brightness, in which each level is weighted by the precision of its variance.
+    Brightnesses at which many squares are clipped are left out as a whole, since dropping the
+    clipped squares alone would leave those with little noise. Texture as fine as pixels counts as
+    noise, so the estimate is too high on images full of it.
 
     Args:
         packed_raw: (4, H, W) RGGB planes, linear, in [0, 1].
 
     Raises:
-        ValueError: fewer than two levels of brightness have enough squares between black and saturation.
+        ValueError: fewer than two levels of brightness have enough squares between black and
+            saturation.
     """
     _, height, width = packed_raw.shape
     planes = packed_raw[:, : height // 2 * 2, : width // 2 * 2].double()
@@ -50,7 +52,7 @@ def estimate_noise(packed_raw: Tensor) -> FixedNoise:
 
 
 def _line(levels: list[tuple[float, float, float]]) -> tuple[float, float]:
-    """Slope and offset, neither negative, of the weighted least-squares line."""
+    """Returns slope and offset, neither of them negative, of the weighted least-squares line."""
     x, y, count = (torch.tensor(column, dtype=torch.float64) for column in zip(*levels, strict=True))
     weight = count / y.clamp(min=1e-12) ** 2  # the error of a variance is proportional to it
     mean_x, mean_y = (weight * x).sum() / weight.sum(), (weight * y).sum() / weight.sum()

@@ -97,7 +97,7 @@ class Registry(Section):
 
     @property
     def entries(self) -> list[Weights | Bundle]:
-        """Everything that has a name."""
+        """Returns everything that has a name."""
         return [*self.weights, *self.bundles]
 
     def find(self, name: str) -> Weights | Bundle | None:

@@ -50,7 +50,7 @@ class Part:
 
     @property
     def size(self) -> int:
-        """The number of bytes so far."""
+        """Returns the number of bytes so far."""
         return 0 if self._anew else self.file.tell()
 
     def restart(self) -> None:

@@ -1,7 +1,8 @@
 """A dual attention block on a GPU, as Triton kernels.
 
-Features lie with channels innermost, (B, H * W, C). Written with PyTorch's operations a block reads or writes such a
-map some twenty-five times; these kernels do it eleven times, or eight where the convolutions are kernels, too:
+Features are stored with channels innermost, (B, H * W, C). A block written with PyTorch's
+operations reads or writes such a map about twenty-five times. With these kernels it does so eleven
+times, and eight times where the convolutions are kernels as well:
 
     activate   hidden = PReLU(hidden + bias)                             one read, one write
     pool       each pixel's maximum and mean, each channel's sum         one read
@@ -9,15 +10,16 @@ map some twenty-five times; these kernels do it eleven times, or eight where the
     excite     c, what to look at, and W2 diag(c)                        nothing of a map's size
     attend     features + s * (W1 u) + W2 diag(c) u + bias, into u       two reads, one write
 
-For up to 64 channels in half precision the 3x3 convolutions are kernels of their own, which activate or pool while they
-still have their result: for small images faster than cuDNN's. All others are cuDNN's.
+For up to 64 channels in half precision the 3x3 convolutions are kernels, too, which activate or
+pool their result before they store it. For small images they are faster than cuDNN's. All other
+convolutions are cuDNN's.
 
-Every program handles pixels of one image, and sums are added up in a fixed order, so that an image gives the same
-result in any batch. Sums and attention are float32 whatever the features are. With TRITON_INTERPRET=1 the kernels run
-on a CPU, slowly, for tests.
+Every program handles pixels of one image, and sums are added up in a fixed order, so that an image
+gives the same result in any batch. Sums and attention are float32 whatever type the features have.
+With TRITON_INTERPRET=1 the kernels run on a CPU, slowly, for tests.
 """
 
-# ruff: noqa: N803  (constants of kernels are written as Triton's documentation writes them)
+# ruff: noqa: N803  (constants of kernels are written as in Triton's documentation)
 
 from dataclasses import dataclass
 from typing import Any
@@ -27,12 +29,13 @@ import triton
 import triton.language as tl
 from torch import Tensor
 
-_PIXELS = 128  # that a program takes at a time
-_PROGRAMS = 1024  # of an image, at most, that add channels up
-_SUMMED = 256  # programs' sums that `excite` adds at a time
-_CONVOLVE = (128, 4, 3)  # pixels and warps of a program of a convolution, and how many taps it loads ahead
-# Of `attend`, by type of its products and whether there are more than 64 channels: pixels and warps of a program, and
-# channels of u that it takes at a time. The fastest on an H200.
+_PIXELS = 128  # that a program of `pool` handles at a time
+_PROGRAMS = 1024  # at most so many programs of an image sum up its channels
+_SUMMED = 256  # sums of programs that `excite` adds at a time
+_CONVOLVE = (128, 4, 3)  # pixels and warps of a convolution's program, and taps that it loads ahead
+# For `attend`, by the type of its products and whether there are more than 64 channels: pixels and
+# warps of a program, and channels of u that it handles at a time. These were the fastest on an
+# H200.
 _ATTEND = {
     ("half", False): (64, 8, 64),
     ("half", True): (64, 4, 128),
@@ -204,7 +207,7 @@ def _attend_kernel(  # type: ignore[no-untyped-def]
 
 
 def activate(values: Tensor, bias: Tensor, slopes: Tensor) -> None:
-    """values = PReLU(values + bias), in place.
+    """Computes values = PReLU(values + bias), in place.
 
     Args:
         values: (B, C, H, W), channels innermost.
@@ -215,7 +218,12 @@ def activate(values: Tensor, bias: Tensor, slopes: Tensor) -> None:
 
 
 def add(values: Tensor, bias: Tensor, skip: Tensor) -> None:
-    """values += bias + skip, in place; both maps (B, C, H, W), channels innermost; bias (C,) float32."""
+    """Computes values += bias + skip, in place.
+
+    Args:
+        values, skip: (B, C, H, W), channels innermost.
+        bias: (C,) float32.
+    """
     grid, block = _pieces(values.numel())
     _add_kernel[grid](values, bias, skip, values.numel(), values.shape[1], block)
 
@@ -226,42 +234,39 @@ def _pieces(count: int, block: int = 1024) -> tuple[tuple[int], int]:
 
 @dataclass(frozen=True)
 class AttentionWeights:
-    """What `dual_attention` needs of a block, C channels and R of the bottleneck; float32 but for `spatial_matrix`.
+    """The weights of a block that `dual_attention` needs, with C channels and R in the bottleneck.
 
-    `conv2_bias` (C,); `kernel` (2, 3, 3) of the spatial attention; `squeeze` (R, C), `squeeze_bias` (R,), `excite`
-    (C, R), `excite_bias` (C,) of the channel attention. The two halves of the 1x1 convolution (C, C), input before
-    output: `spatial_matrix`, in the features' type, and `channel_matrix`; its bias `fuse_bias` (C,). `spatial_offset`
-    (C,) is what `conv2_bias` becomes behind `spatial_matrix`.
+    All are float32, except for `spatial_matrix`, which has the features' type. The two halves of
+    the 1x1 convolution are stored with the input before the output.
     """
 
-    conv2_bias: Tensor
-    kernel: Tensor
-    squeeze: Tensor
-    squeeze_bias: Tensor
-    excite: Tensor
-    excite_bias: Tensor
-    spatial_matrix: Tensor
-    spatial_offset: Tensor
-    channel_matrix: Tensor
-    fuse_bias: Tensor
+    conv2_bias: Tensor  # (C,)
+    kernel: Tensor  # (2, 3, 3) of spatial attention
+    squeeze: Tensor  # (R, C) of channel attention, as the next three
+    squeeze_bias: Tensor  # (R,)
+    excite: Tensor  # (C, R)
+    excite_bias: Tensor  # (C,)
+    spatial_matrix: Tensor  # (C, C), first half of the 1x1 convolution
+    spatial_offset: Tensor  # (C,), `conv2_bias` times `spatial_matrix`
+    channel_matrix: Tensor  # (C, C), second half of the 1x1 convolution
+    fuse_bias: Tensor  # (C,) of the 1x1 convolution
 
 
 @dataclass(frozen=True)
 class Pooled:
-    """What the two attentions see of u: `planes` (B, 2, H * W), each pixel's maximum and mean over the channels, and
-    `sums` (B, n, C), each channel's sums over parts of the image."""
+    """The input of the two attentions, pooled from u."""
 
-    planes: Tensor
-    sums: Tensor
+    planes: Tensor  # (B, 2, H * W), each pixel's maximum and mean over the channels
+    sums: Tensor  # (B, n, C), each channel's sums over n parts of the image
 
 
 def convolves(channels: int, dtype: torch.dtype) -> bool:
-    """Whether `convolve_activate` and `convolve_pool` are for features of this kind; cuDNN is faster for others."""
+    """Returns whether the convolutions of this file are faster than cuDNN's for such features."""
     return 16 <= channels <= 64 and dtype in (torch.float16, torch.bfloat16)
 
 
 def convolve_activate(features: Tensor, weight: Tensor, bias: Tensor, slopes: Tensor) -> Tensor:
-    """PReLU of a 3x3 convolution padded with zeros.
+    """Returns the PReLU of a 3x3 convolution padded with zeros.
 
     Args:
         features: (B, C, H, W), channels innermost.
@@ -279,10 +284,12 @@ def convolve_activate(features: Tensor, weight: Tensor, bias: Tensor, slopes: Te
 
 
 def convolve_pool(features: Tensor, weight: Tensor, bias: Tensor) -> tuple[Tensor, Pooled]:
-    """A 3x3 convolution padded with zeros, without its bias, and what is pooled of it with its bias.
+    """Returns a 3x3 convolution without its bias, and what is pooled from it with its bias.
+
+    It is padded with zeros.
 
     Args:
-        features, weight, bias: as of `convolve_activate`.
+        features, weight, bias: as for `convolve_activate`.
     """
     batch, channels, height, width = features.shape
     pixels, warps, stages = _CONVOLVE
@@ -302,7 +309,7 @@ def convolve_pool(features: Tensor, weight: Tensor, bias: Tensor) -> tuple[Tenso
 
 
 def pool(u: Tensor, bias: Tensor) -> Pooled:
-    """What is pooled of u + bias, (B, C, H, W), channels innermost."""
+    """Pools u + bias, where u is (B, C, H, W) with channels innermost."""
     batch, channels, height, width = u.shape
     pixels = height * width
     tiles = triton.cdiv(pixels, _PIXELS * _PROGRAMS)
@@ -321,13 +328,14 @@ def _empty_pooled(u: Tensor, programs: int) -> Pooled:
 
 
 def dual_attention(u: Tensor, features: Tensor, pooled: Pooled, block: AttentionWeights, precision: str) -> None:
-    """u = features + fuse(spatial attention of u, channel attention of u), in place.
+    """Computes u = features + fuse(spatial attention of u, channel attention of u), in place.
 
     Args:
         u: (B, C, H, W), channels innermost: the second convolution's result without its bias.
-        features: (B, C, H, W), channels innermost: what the block began with.
-        pooled: of u with its bias.
-        precision: of products of float32: ieee or tf32.
+        features: (B, C, H, W), channels innermost: the block's input.
+        pooled: pooled from u with its bias.
+        block: the weights.
+        precision: of float32 products: ieee or tf32.
     """
     batch, channels, height, width = u.shape
     pixels, reduced, programs = height * width, len(block.squeeze_bias), pooled.sums.shape[1]

@@ -1,7 +1,7 @@
-"""How networks/fast/strips/strips.py divides an image: into strips that a cache holds, and bands of strips that one
-thread takes.
+"""How an image is divided: into strips that fit into a cache, and bands of strips for threads.
 
-The division depends on the image alone, never on the number of threads: so neither do results.
+The division depends on the image alone, never on the number of threads. So results do not depend on
+it either.
 """
 
 from itertools import pairwise
@@ -14,7 +14,7 @@ STRIP_BYTES = 8_000_000  # of features in a strip: small enough for the cache
 GPU_STRIP_BYTES = 256_000_000  # on a GPU: large enough to keep it busy
 FEWEST_ROWS = 8  # of a strip
 TILE = 4  # rows that Winograd's convolutions compute at once
-THREADS = 4  # or a multiple is the number of bands that are strips: the most usual numbers of cores divide it
+THREADS = 4  # independent strips are a multiple of it: the most usual numbers of cores divide 4
 LONG_BANDS = 8  # of an image whose strips depend on each other
 EDGE = 3  # rows that a block looks at above and below its own
 
@@ -24,10 +24,10 @@ class Strip(NamedTuple):
 
     first: int
     end: int
-    shared: bool = False  # another band looks at them as they were before a step that changes them
+    shared: bool = False  # another band reads them as they were before a step that changes them
 
     def around(self, height: int) -> tuple[int, int]:
-        """With a row above and one below, where the image has them."""
+        """Returns first and end with a row above and one below, where the image has them."""
         return max(self.first - 1, 0), min(self.end + 1, height)
 
 
@@ -35,11 +35,12 @@ Band = list[Strip]  # from top to bottom
 
 
 def apart(height: int, width: int, channels: int, device: torch.device, in_tiles: bool) -> list[Band]:
-    """Strips that need nothing of each other, each of them a band.
+    """Returns bands of one strip each, for strips that are independent of each other.
 
     Args:
-        in_tiles: convolutions are Winograd's. The second one of a block also computes a row above and one below the
-            strip, so that strips have two rows less than whole tiles.
+        in_tiles: whether convolutions are Winograd's, which compute tiles of rows. The second one
+            of a block also computes a row above and one below the strip. So strips have two rows
+            less than whole tiles.
     """
     if in_tiles:
         count = THREADS * ceil(height * width * channels * 4 / (THREADS * STRIP_BYTES))
@@ -50,7 +51,10 @@ def apart(height: int, width: int, channels: int, device: torch.device, in_tiles
 
 
 def in_turn(height: int, width: int, channels: int, device: torch.device, in_tiles: bool) -> list[Band]:
-    """Strips that need what the one above has computed, in one band, or in several for convolutions by threads."""
+    """Returns bands for strips that need what the strip above has computed.
+
+    There is one band, or several for Winograd's convolutions, whose bands are spread over threads.
+    """
     rows = _rows(width, channels, device)
     if not in_tiles:
         return [_strips(0, height, rows)]

@@ -1,9 +1,8 @@
-"""The 3x3 convolutions of networks/fast/strips/strips.py: PyTorch's direct ones, or Winograd's where a CPU is faster
-with them.
+"""3x3 convolutions of strips: PyTorch's direct ones, or Winograd's where a CPU is faster with them.
 
-Either is made ready once for many strips: a function of rows (1, I, n + 2, W) that have their neighbours above and
-below, columns being padded with zeros. It gives (1, O, n, W), channels innermost, and writes its values, (n * W, O), to
-a second argument if there is one.
+Either kind is prepared once and used for many strips. It is a function of rows (1, I, n + 2, W),
+which come with a row above and one below; columns are padded with zeros. It returns (1, O, n, W),
+channels innermost, and writes the values, (n * W, O), to its second argument if there is one.
 """
 
 import logging
@@ -17,14 +16,15 @@ from torch import Tensor, nn
 
 from cycleisp.networks.fast.strips.rows import as_values, convolve
 
-FEWEST_CHANNELS = 32  # for which Winograd's convolutions are faster than direct ones (benchmarks/winograd.py)
-FEWEST_PRODUCTS = (64 * 144) ** 2  # pixels * channels * channels, likewise: each step waits for its last strip
+# From these on Winograd's convolutions are faster than direct ones (benchmarks/winograd.py).
+FEWEST_CHANNELS = 32
+FEWEST_PRODUCTS = (64 * 144) ** 2  # pixels * channels * channels
 Convolution = Callable[..., Tensor]
 log = logging.getLogger(__name__)
 
 
 def direct(conv: nn.Conv2d, slopes: Tensor | None = None) -> Convolution:
-    """`conv`, with a PReLU behind it if there are slopes."""
+    """Prepares PyTorch's convolution, followed by a PReLU if there are slopes."""
 
     def convolution(rows: Tensor, out: Tensor | None = None) -> Tensor:
         result = convolve(conv, rows)
@@ -38,7 +38,11 @@ def direct(conv: nn.Conv2d, slopes: Tensor | None = None) -> Convolution:
 
 
 def winograd(conv: nn.Conv2d, slopes: Tensor | None = None) -> Convolution:
-    """The same for float32 on a CPU, with operations of one core; errors are of the size of a direct convolution's."""
+    """Prepares Winograd's convolution, followed by a PReLU if there are slopes.
+
+    It is for float32 on a CPU. Its operations use one core. Its rounding errors are about as large
+    as a direct convolution's.
+    """
     module = _winograd()
     assert module is not None and conv.bias is not None
     convolution: Convolution = module.convolution(conv.weight, conv.bias, slopes)
@@ -46,7 +50,13 @@ def winograd(conv: nn.Conv2d, slopes: Tensor | None = None) -> Convolution:
 
 
 def winograd_wins(planes: Tensor, channels: int, pixels: int) -> bool:
-    """Whether a trunk is faster with it, for images of `pixels` features that have the device and type of `planes`."""
+    """Returns whether a trunk is faster with Winograd's convolutions.
+
+    Args:
+        planes: has the device and the type of the images.
+        channels: of the features.
+        pixels: of the features of one image.
+    """
     return (
         planes.device.type == "cpu"
         and planes.dtype == torch.float32
@@ -59,8 +69,9 @@ def winograd_wins(planes: Tensor, channels: int, pixels: int) -> bool:
 
 @cache
 def _winograd() -> ModuleType | None:
-    """networks/fast/strips/winograd.py, imported when needed, since that takes a second; None where Numba cannot be
-    used.
+    """Returns the module with Winograd's convolutions, or None where Numba cannot be used.
+
+    It is imported when it is needed, since that takes a second.
     """
     try:
         from cycleisp.networks.fast.strips import winograd

@@ -1,8 +1,8 @@
-"""Where the features of one image lie while networks/fast/strips/strips.py works on them: in memory, or where there is
-more room.
+"""Where the features of one image are kept: in memory, or where there is more room.
 
-Features are (H, W, C), row by row with channels innermost, and have a row of zeros above and below, as a convolution
-pads them. A map on a CPU that does not fit goes to a temporary file, one on a GPU to the memory of the host.
+Features are (H, W, C), row by row with channels innermost. A row of zeros lies above and below
+them, as a convolution pads its input. A map that does not fit is kept in a temporary file if it
+belongs to a CPU, and in the memory of the host if it belongs to a GPU.
 """
 
 import tempfile
@@ -14,9 +14,9 @@ from typing import Protocol
 import torch
 from torch import Tensor
 
-FEATURE_MEMORY = 6_300_000_000  # bytes of feature maps to keep in memory
+FEATURE_MEMORY = 6_300_000_000  # bytes of feature maps that a CPU keeps in memory
 GPU_SHARE = 0.7  # of a GPU's free memory that maps may take; the rest is for strips and the network
-SURELY_FITS = 1 / 16  # of all memory of a GPU
+SURELY_FITS = 1 / 16  # of a GPU's memory; what needs less fits without asking
 
 
 class FeatureMap(Protocol):
@@ -25,16 +25,19 @@ class FeatureMap(Protocol):
     height: int
 
     def rows(self, first: int, end: int) -> Tensor:
-        """(1, C, end - first, W), channels innermost; -1 <= first, end <= H + 1. To be read."""
+        """Returns (1, C, end - first, W), channels innermost, for reading only.
+
+        Both -1 <= first and end <= H + 1 are allowed: the rows of zeros.
+        """
 
     def values(self, first: int, end: int) -> Tensor:
-        """((end - first) * W, C) to change in place, and then to hand to `changed`."""
+        """Returns ((end - first) * W, C), to be changed in place and then passed to `changed`."""
 
     def changed(self, first: int, values: Tensor) -> None:
-        """Keep what was changed in `values`."""
+        """Keeps what was changed in `values`."""
 
     def store(self, first: int, values: Tensor) -> None:
-        """Copy ((end - first) * W, C) in."""
+        """Copies ((end - first) * W, C) into the map."""
 
 
 class InMemory:
@@ -52,7 +55,7 @@ class InMemory:
         return self._data[first + 1 : end + 1].view(-1, self._channels)
 
     def changed(self, first: int, values: Tensor) -> None:
-        """Nothing to do: `values` were the map's own."""
+        """Does nothing: `values` are the map's own."""
 
     def store(self, first: int, values: Tensor) -> None:
         self._data[first + 1 :].view(-1, self._channels)[: len(values)].copy_(values)
@@ -78,7 +81,10 @@ class OnHost:
 
 
 class OnDisk:
-    """A map in a temporary file. Read and written, not mapped: mapped pages would count as this process's memory."""
+    """A map in a temporary file.
+
+    The file is read and written, not mapped: mapped pages would count as this process's memory.
+    """
 
     def __init__(self, height: int, width: int, channels: int, like: Tensor) -> None:
         self.height, self._width, self._channels, self._like = height, width, channels, like.new_empty(0)
@@ -114,31 +120,38 @@ class OnDisk:
 
     @contextmanager
     def _at(self, row: int) -> Iterator[None]:
-        """The file at this row, for one thread."""
+        """Opens the file at this row, for one thread at a time."""
         with self._lock:
             self._file.seek(row * self._row)
             yield
 
 
 def memory_for_maps(device: torch.device) -> int:
-    """Bytes that the maps of an image may take on `device`."""
+    """Returns how many bytes the maps of an image may take on `device`."""
     if device.type != "cuda":
         return FEATURE_MEMORY
     free, _ = torch.cuda.mem_get_info(device)
-    unused = torch.cuda.memory_reserved(device) - torch.cuda.memory_allocated(device)  # PyTorch's own, to be had again
+    unused = torch.cuda.memory_reserved(device) - torch.cuda.memory_allocated(device)  # PyTorch reuses it
     return int(GPU_SHARE * (free + unused))
 
 
 def fits(size: int, device: torch.device) -> bool:
-    """Whether maps of `size` bytes fit into the memory of a CUDA device. Small ones do: to ask takes a millisecond."""
+    """Returns whether maps of `size` bytes fit into the memory of a CUDA device.
+
+    Small ones always do, since asking the device takes a millisecond.
+    """
     return size < SURELY_FITS * torch.cuda.get_device_properties(device).total_memory or size <= memory_for_maps(device)
 
 
 def make_maps(height: int, width: int, channels: int, like: Tensor) -> tuple[FeatureMap, FeatureMap | None, FeatureMap]:
-    """Places for the features, for hidden ones (None: compute them again), and for what a group adds at its end.
+    """Makes maps for the features, for hidden features, and for the input of a group.
 
     Args:
-        like: type and device of the features.
+        like: has the type and the device of the features.
+
+    Returns:
+        The three maps. The second one is None where hidden features are to be computed twice
+    instead of stored.
     """
     size = like.element_size() * height * width * channels
     fit = memory_for_maps(like.device) // size

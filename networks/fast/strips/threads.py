@@ -1,4 +1,8 @@
-"""Threads of our own, each of which computes with one core: nothing waits for the slower core after every operation."""
+"""Threads that compute with one core each.
+
+PyTorch's own threads meet after every operation and wait for the slowest core; these meet after
+every step of a block.
+"""
 
 import os
 from collections.abc import Callable, Iterator, Sequence
@@ -14,26 +18,37 @@ Result = TypeVar("Result")
 
 
 class Spread(Protocol):
-    """Calls a function for every item, wherever; its results in the items' order."""
+    """A function that applies work to every item, possibly in parallel.
+
+    It returns the results in input order.
+    """
 
     def __call__(self, work: Callable[[Item], Result], items: Sequence[Item]) -> list[Result]: ...
 
 
 @contextmanager
 def caller() -> Iterator[Spread]:
-    """The calling thread does all, and PyTorch's operations take the cores they would."""
+    """Yields a `Spread` that works in the calling thread.
+
+    PyTorch's operations use all cores as usual.
+    """
     yield _in_turn
 
 
 @contextmanager
 def threads() -> Iterator[Spread]:
-    """Inside, items are spread over as many threads as PyTorch's operations take, each of which then takes one."""
+    """Yields a `Spread` that works in several threads, each of which uses one core.
+
+    There are as many threads as PyTorch's operations use cores.
+
+    After the block PyTorch's operations use as many cores as before.
+    """
     count = torch.get_num_threads()
     if count == 1:
         yield _in_turn
         return
     inference = torch.is_inference_mode_enabled()
-    torch.set_num_threads(1)  # of this thread, and of those that have yet to compute for the first time
+    torch.set_num_threads(1)  # for this thread, and for those that have not computed yet
 
     def spread(work: Callable[[Item], Result], items: Sequence[Item]) -> list[Result]:
         def without_gradient(item: Item) -> Result:
@@ -54,5 +69,5 @@ def _in_turn(work: Callable[[Item], Result], items: Sequence[Item]) -> list[Resu
 
 @cache
 def _pool(count: int, _process: int) -> ThreadPoolExecutor:
-    """Threads that stay; a forked process makes its own."""
+    """Returns threads that stay for later calls; a forked process makes its own."""
     return ThreadPoolExecutor(count, thread_name_prefix="trunk", initializer=torch.get_num_threads)

@@ -1,12 +1,15 @@
 """3x3 convolutions on a CPU with a quarter of the multiplications: Winograd's F(4x4, 3x3).
 
-A tile of 4x4 results needs 6x6 values. Both are seen as products of polynomials, evaluated at six points in each
-direction: there a convolution is one product of matrices a point, 36 in all where 16 * 9 = 144 would be. Tiles are
-taken in blocks that stay in the second-level cache from the values to the results.
+A tile of 4x4 results needs 6x6 values. A convolution is a product of polynomials, and a product of
+polynomials follows from their values at a few points, here six in each direction. At each of these
+36 points it is one product of matrices. So a tile takes 36 multiplications for each pair of
+channels, where a direct convolution takes 16 * 9 = 144. Tiles are processed in blocks that stay in
+the second-level cache from the values to the results.
 
-Points are 0, +-sqrt(1/2), +-sqrt(2) and infinity, which round a third as much as the usual 0, +-1, +-2: little more
-than a direct convolution. Source: Lavin, Gray, Fast algorithms for convolutional neural networks (2015); on the choice
-of points Barabasz, Anderson, Soodhalter, Gregg, Error analysis and improving the accuracy of Winograd convolution for
+The points are 0, +-sqrt(1/2), +-sqrt(2) and infinity. They give a third of the rounding errors of
+the usual 0, +-1, +-2 and infinity, which is little more than a direct convolution's. Source: Lavin,
+Gray, Fast algorithms for convolutional neural networks (2015). On the choice of points: Barabasz,
+Anderson, Soodhalter, Gregg, Error analysis and improving the accuracy of Winograd convolution for
 deep neural networks (2018).
 """
 
@@ -22,28 +25,28 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 TILE = 4  # rows and columns of results
-BLOCK = 52  # tiles whose values, points and results stay in the cache; of a power of two, lines would share places
+BLOCK = 52  # tiles that stay in the cache; with a power of two, cache lines would evict each other
 Floats = NDArray[np.float32]
 
-_A, _B = sqrt(1 / 2), sqrt(2)  # the points besides 0 and infinity, each with both signs
+_A, _B = sqrt(1 / 2), sqrt(2)  # the points other than 0 and infinity, each with both signs
 _A1, _B1 = np.float32(_A), np.float32(_B)
 _A2, _B2, _SUM = np.float32(_A**2), np.float32(_B**2), np.float32(_A**2 + _B**2)
 _A3, _B3 = np.float32(_A**3), np.float32(_B**3)
-# What polynomials through three taps are divided by at the points +-A and +-B, so that nothing else needs divisions.
+# The divisors of the taps' values at the points +-A and +-B. Nothing else needs a division.
 _NORM_A, _NORM_B = np.float32(1 / (2 * _A**2 * (_A**2 - _B**2))), np.float32(1 / (2 * _B**2 * (_B**2 - _A**2)))
 
 
 def convolution(weight: Tensor, bias: Tensor, slopes: Tensor | None = None) -> Callable[..., Tensor]:
-    """A 3x3 convolution, with a PReLU behind it if there are slopes, ready to be called for many rows.
+    """Prepares a 3x3 convolution, followed by a PReLU if there are slopes, for many calls.
 
     Args:
         weight: (O, I, 3, 3) float32.
         bias, slopes: (O,).
 
     Returns:
-        A function of rows (1, I, n + 2, W), float32 with channels innermost, that have their neighbours above and
-        below; columns are padded with zeros. It gives (1, O, n, W), and writes it to `out`, (n * W, O), if that is
-        given.
+        A function of rows (1, I, n + 2, W), float32 with channels innermost, which come with a row
+        above and one below; columns are padded with zeros. It returns (1, O, n, W), and writes the
+        values to its second argument `out`, (n * W, O), if that is given.
     """
     outputs, inputs = weight.shape[:2]
     matrices = torch.empty(36, inputs, outputs)
@@ -82,7 +85,10 @@ def convolution(weight: Tensor, bias: Tensor, slopes: Tensor | None = None) -> C
 
 
 class _Scratch(threading.local):
-    """What a thread needs for a block of tiles: values at the points, products, and one direction of either."""
+    """A thread's memory for a block of tiles.
+
+    It holds values at the points, products, and either of them after one direction.
+    """
 
     size = (0, 0)
     points: Tensor
@@ -91,7 +97,7 @@ class _Scratch(threading.local):
 
     def make(self, inputs: int, outputs: int) -> None:
         if self.size != (inputs, outputs):
-            with torch.inference_mode(False):  # else they could not be written to outside of it
+            with torch.inference_mode(False):  # so that they can be written to outside of it, too
                 self.points, self.products = (torch.zeros(36, BLOCK, count) for count in (inputs, outputs))
             self.between = np.zeros((6, 6, max(inputs, outputs)), np.float32)
             self.size = (inputs, outputs)
@@ -104,7 +110,7 @@ _scratch = _Scratch()
 
 _fast: dict[str, Any] = {
     "nogil": True,
-    "fastmath": {"contract", "reassoc", "nsz"},  # numbers that are none stay what they are
+    "fastmath": {"contract", "reassoc", "nsz"},  # NaN and infinity stay what they are
     "error_model": "numpy",
     "cache": True,
 }
@@ -112,7 +118,7 @@ _fast: dict[str, Any] = {
 
 @njit(inline="always", **_fast)
 def _taps_at_points(k0, k1, k2, v0, v1, v2, v3, v4, v5, channels):  # type: ignore[no-untyped-def]
-    """Three taps at six points, for every channel."""
+    """Evaluates polynomials of three taps at six points, for every channel."""
     for c in range(channels):
         even, odd = k0[c] + _A2 * k2[c], _A1 * k1[c]
         v1[c] = _NORM_A * (even + odd)
@@ -126,7 +132,7 @@ def _taps_at_points(k0, k1, k2, v0, v1, v2, v3, v4, v5, channels):  # type: igno
 
 @njit(**_fast)
 def _kernel_at_points(kernel, matrices):  # type: ignore[no-untyped-def]
-    """Taps (3, 3, I, O) -> values at the points (36, I, O)."""
+    """Turns taps (3, 3, I, O) into values at the points (36, I, O)."""
     _, _, inputs, outputs = kernel.shape
     rows = np.empty((6, 3, outputs), np.float32)
     for i in range(inputs):
@@ -143,7 +149,7 @@ def _kernel_at_points(kernel, matrices):  # type: ignore[no-untyped-def]
 
 @njit(inline="always", **_fast)
 def _evaluate(d0, d1, d2, d3, d4, d5, v0, v1, v2, v3, v4, v5, channels):  # type: ignore[no-untyped-def]
-    """Six values at six points, for every channel."""
+    """Evaluates six values at six points, for every channel."""
     for c in range(channels):
         x0, x1, x2, x3, x4, x5 = d0[c], d1[c], d2[c], d3[c], d4[c], d5[c]
         even_a, odd_a = x4 - _B2 * x2, _A1 * (x3 - _B2 * x1)
@@ -156,14 +162,15 @@ def _evaluate(d0, d1, d2, d3, d4, d5, v0, v1, v2, v3, v4, v5, channels):  # type
         v5[c] = x1 - _SUM * x3 + x5
 
 
-# To loop over these instead of a range lets LLVM look at each row by itself. For a range it looks at all at once, whose
-# results lie between each other, and takes channels one by one: five times slower.
+# A loop over this array makes LLVM optimise each row by itself. In a loop over range(6) it looks at
+# all rows at once, sees results interleaved, and processes channels one by one, which is five times
+# slower.
 _ROWS = np.arange(6)
 
 
 @njit(**_fast)
 def _to_points(values, first, count, across, points, between):  # type: ignore[no-untyped-def]
-    """Tiles of values (n + 2, W, C) -> points (36, tiles, C)."""
+    """Turns tiles of values (n + 2, W, C) into values at the points (36, tiles, C)."""
     rows, columns, channels = values.shape
     zero = np.zeros(channels, np.float32)
     for tile in range(count):
@@ -192,7 +199,7 @@ def _to_points(values, first, count, across, points, between):  # type: ignore[n
 
 @njit(**_fast)
 def _to_results(products, first, count, across, shift, slope, between, target):  # type: ignore[no-untyped-def]
-    """Products (36, tiles, C) -> tiles of the results (n, W, C), with bias and PReLU."""
+    """Turns products (36, tiles, C) into tiles of the results (n, W, C), with bias and PReLU."""
     rows, columns, channels = target.shape
     unseen = np.empty(channels, np.float32)
     for tile in range(count):
@@ -230,6 +237,9 @@ def _to_results(products, first, count, across, shift, slope, between, target): 
 
 @njit(**_fast)
 def _to_results_and_points(done, coming):  # type: ignore[no-untyped-def]
-    """Both for a block of tiles each, in one call: on its way back to Python a thread waits for the others."""
+    """Runs both on a block of tiles each.
+
+    One call is faster than two: a thread that returns to Python waits for the others.
+    """
     _to_results(*done)
     _to_points(*coming)

@@ -338,7 +338,8 @@ def test_a_folder_without_pairs_has_no_manifest_to_read(tmp_path: Path) -> None:
 
 # ---------------------------------------------------------------- a full disk
 
-# Files may not grow beyond a limit: for the writing libraries this is a disk that fills up in the middle of a file.
+# Files may not grow beyond a limit. For the libraries that write them, this is a disk that fills up
+# in the middle of a file.
 FULL_DISK = """
 import resource, sys
 from pathlib import Path

@@ -1,4 +1,4 @@
-"""Training patches: number n is a function of (seed, n), and photo and RAW show the same thing."""
+"""Training patches: patch n is a function of (seed, n), and photo and RAW show the same."""
 
 from pathlib import Path
 from typing import Any
@@ -18,7 +18,7 @@ from tests.support.pictures import random_picture, write_dng, write_png
 
 
 def rggb_mosaic(photo: NDArray[np.uint8]) -> NDArray[np.uint16]:
-    """A camera whose colours are the photo's: (H, W) values that its RGGB filters let through."""
+    """Returns the mosaic (H, W) of a camera whose colours are those of the photo."""
     values = photo.astype(np.uint16) * 257
     mosaic = values[..., 1].copy()
     mosaic[0::2, 0::2], mosaic[1::2, 1::2] = values[0::2, 0::2, 0], values[1::2, 1::2, 2]
@@ -111,7 +111,7 @@ def test_loader_processes_change_nothing(raw_pairs: RawPairStore, photos: PhotoS
 
 
 def signs(photo: torch.Tensor) -> tuple[int, int, int]:
-    """Which of the eight mirrored and transposed cases a patch of `slopes()` is."""
+    """Returns which of the eight mirrored and transposed cases a patch of `slopes()` is."""
     down, right = photo[:, -1, 0] - photo[:, 0, 0], photo[:, 0, -1] - photo[:, 0, 0]
     transposed = bool(right[0].abs() > down[0].abs())
     red, blue = (right[0], down[2]) if transposed else (down[0], right[2])
@@ -119,7 +119,7 @@ def signs(photo: torch.Tensor) -> tuple[int, int, int]:
 
 
 def slopes(height: int = 40, width: int = 52) -> NDArray[np.uint8]:
-    """Red grows downwards, blue to the right, green is different everywhere."""
+    """Returns a photo whose red grows downwards, blue to the right, and green at random."""
     rows, columns = np.indices((height, width))
     return np.stack([rows * 4, (rows * 53 + columns * 31) % 256, columns * 4], axis=-1).astype(np.uint8)
 
@@ -151,7 +151,7 @@ def test_a_photo_of_one_color_is_brightest_in_its_own_planes(
     patches = IspPatches(None, PhotoStore([tmp_path / "photos"]), 1.0, patch_size=16, seed=0, length=40)
     for number in range(40):
         raw = patches[number]["raw"]
-        assert raw.std(dim=(1, 2)).max() < 1e-6  # each plane is flat: no colour strays into another's
+        assert raw.std(dim=(1, 2)).max() < 1e-6  # each plane is flat
         order = raw.mean(dim=(1, 2)).argsort(descending=True).tolist()
         assert set(order[: len(brightest)]) == brightest
 

@@ -1,4 +1,4 @@
-"""Pairs {photo, RAW} from camera files: the right pixels, made once, whatever else lies in the folder."""
+"""Pairs {photo, RAW} from camera files: the right pixels, made once, whatever else is there."""
 
 import itertools
 import json
@@ -21,12 +21,12 @@ HEIGHT, WIDTH = 35, 47  # odd: every pattern but RGGB loses a line or a column o
 
 
 def random_scene(seed: int = 0) -> NDArray[np.uint16]:
-    """(H, W, 3) what the three filters would let through at every photosite, in sensor units."""
+    """Returns (H, W, 3): what the three filters let through at every photosite, in sensor units."""
     return np.random.default_rng(seed).integers(BLACK, WHITE + 1, (HEIGHT, WIDTH, 3)).astype(np.uint16)
 
 
 def through_filters(scene: NDArray[np.uint16], pattern: str) -> NDArray[np.uint16]:
-    """One value per photosite, (H, W)."""
+    """Returns one value per photosite, (H, W)."""
     side = round(len(pattern) ** 0.5)
     rows, columns = np.indices(scene.shape[:2])
     letters = np.array(["RGB".index(letter) for letter in pattern]).reshape(side, side)[rows % side, columns % side]
@@ -34,12 +34,12 @@ def through_filters(scene: NDArray[np.uint16], pattern: str) -> NDArray[np.uint1
 
 
 def shoot(path: Path, pattern: str = "RGGB", seed: int = 0) -> Path:
-    """Write a DNG of `random_scene`."""
+    """Writes a DNG of `random_scene`."""
     return write_dng(path, through_filters(random_scene(seed), pattern), pattern, BLACK, WHITE)
 
 
 def modified(store: Path) -> dict[str, int]:
-    """Time of the last change of every file of pairs; the report, which is a result of each run, aside."""
+    """Returns when each file was changed, but for the report, which each run makes anew."""
     return {
         path.relative_to(store).as_posix(): path.stat().st_mtime_ns
         for path in store.rglob("*")
@@ -143,7 +143,7 @@ def test_a_pair_without_its_last_file_is_made_again(tmp_path: Path) -> None:
     shoot(tmp_path / "in" / "a.dng")
     prepare([tmp_path / "in"], tmp_path / "store")
     before = modified(tmp_path / "store")
-    (tmp_path / "store" / "a.json").write_text('{"source": {"layo')  # as if killed and the disk had lost the rest
+    (tmp_path / "store" / "a.json").write_text('{"source": {"layo')  # the rest is lost
     assert prepare([tmp_path / "in"], tmp_path / "store").ready == ["a"]
     assert json.loads((tmp_path / "store" / "a.json").read_text())["pattern_in_file"] == "RGGB"
     assert modified(tmp_path / "store").keys() == before.keys()
@@ -157,7 +157,7 @@ def test_bad_files_are_skipped_with_a_reason_and_the_rest_is_made(tmp_path: Path
     bad = {"garbage": b"garbage" * 1000, "empty": b"", "cut": whole[: len(whole) // 2], "header": whole[:200]}
     for name, content in bad.items():
         (folder / f"{name}.nef").write_bytes(content)
-    write_png(folder / "photo.png", np.zeros((8, 8, 3), np.uint8))  # no camera file: none of our business
+    write_png(folder / "photo.png", np.zeros((8, 8, 3), np.uint8))  # no camera file
     report = prepare([folder], tmp_path / "store")
     assert report.ready == ["good"]
     assert {path.stem for path, _ in report.skipped} == {"fuji", *bad}
@@ -254,7 +254,10 @@ def test_holding_out_everything_is_refused(patterns: list[str], count: int) -> N
 
 
 def numbered_store(folder: Path, height: int = 20, width: int = 26) -> RawPairStore:
-    """A pair whose mosaic tells rows x 256 + columns, and whose photo tells rows in red, columns in blue."""
+    """Writes a pair of which each pixel tells its place.
+
+    The mosaic holds row * 256 + column. The photo holds the row in red and the column in blue.
+    """
     rows, columns = np.indices((height, width))
     folder.mkdir(exist_ok=True)
     np.save(folder / "a.mosaic.npy", (rows * 256 + columns).astype(np.uint16))

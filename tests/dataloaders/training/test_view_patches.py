@@ -1,4 +1,4 @@
-"""Two views of one square: what they show, how they differ, and that RAW stays the source's."""
+"""Two views of one square: what they show, how they differ, and that RAW is the source's."""
 
 from pathlib import Path
 from typing import Any
@@ -20,7 +20,7 @@ UNCHANGED = Views(unchanged_share=1.0)
 
 
 class Squares(Dataset[dict[str, Tensor]]):
-    """Random squares whose RAW is the mosaic of the photo; number n is a function of n."""
+    """Random squares whose RAW is the mosaic of the photo. Square n is a function of n."""
 
     def __init__(self, size: int, length: int = 200) -> None:
         self.size, self.length = size, length
@@ -34,7 +34,7 @@ class Squares(Dataset[dict[str, Tensor]]):
 
 
 def place(image: Tensor, whole: Tensor) -> tuple[int, int]:
-    """Where `image` (3, h, w) lies in `whole`."""
+    """Returns where an image (3, h, w) lies in a larger one."""
     rows, columns = (whole.shape[axis] - image.shape[axis] + 1 for axis in (1, 2))
     found = [
         (top, left)
@@ -67,7 +67,7 @@ def test_views_are_cut_from_all_over_the_room_and_raw_keeps_its_phase() -> None:
 
 
 def test_the_truth_is_the_source_in_the_rendering_of_the_target_view() -> None:
-    """With no room both views are one square: target view and truth must then be one picture, the source another."""
+    """Without room both views are one square, so that target view and truth must be one picture."""
     patches = ViewPatches(Squares(12), Views(unchanged_share=0.0), room=0, seed=0)
     for number in range(20):
         patch = patches[number]

@@ -34,7 +34,7 @@ def test_what_a_band_shares_is_what_its_neighbours_look_at(height: int) -> None:
 
 
 def test_strips_fill_whole_tiles() -> None:
-    """256x256 pixels of 64 channels: four strips, which with a row above and one below fill tiles of four rows."""
+    """Four strips of 256x256 pixels fill tiles of four rows, with a row above and one below."""
     assert bands.apart(256, 256, 64, CPU, in_tiles=True) == [
         [Strip(0, 66)], [Strip(66, 132)], [Strip(132, 198)], [Strip(198, 256)]
     ]  # fmt: skip

@@ -14,7 +14,7 @@ def red_picture(height: int, width: int) -> NDArray[np.uint8]:
 
 
 def red_box(sheet: NDArray[np.uint8]) -> tuple[int, int]:
-    """Height and width of the region of exactly red pixels, which must be a full rectangle."""
+    """Returns height and width of the exactly red pixels, which must form a full rectangle."""
     rows, columns = np.nonzero((sheet == RED).all(axis=2))
     height, width = np.ptp(rows) + 1, np.ptp(columns) + 1
     assert rows.size == height * width
@@ -75,7 +75,7 @@ def test_sixteen_bit_pictures_are_shown_in_eight() -> None:
 
 
 def test_pictures_may_be_views() -> None:
-    """Mirrored, or with red and blue exchanged: negative strides."""
+    """Mirrored pictures, and those with red and blue exchanged, have negative strides."""
     picture = np.ascontiguousarray(red_picture(50, 80)[..., ::-1])
     assert red_box(contact_sheet([[("", picture[::-1, :, ::-1])]], cell=100)) == (50, 80)
 

@@ -35,7 +35,7 @@ def opened_by_opencv(png: bytes) -> NDArray:
 
 
 def chunks(png: bytes) -> list[tuple[bytes, bytes]]:
-    """Kind and content of every chunk; checks signature, lengths and checksums."""
+    """Returns kind and content of every chunk, after checking signature, lengths and checksums."""
     assert png[:8] == b"\x89PNG\r\n\x1a\n"
     position, found = 8, []
     while position < len(png):
@@ -94,7 +94,7 @@ def test_each_comes_alone_and_without_metadata_there_is_none() -> None:
 
 
 def test_the_file_is_a_png_by_the_letter() -> None:
-    """Checksums hold, the profile lies before the pixels as it must, and EXIF has no prefix of JPEG."""
+    """Checksums hold, the profile lies before the pixels, and EXIF lacks the prefix of JPEG."""
     exif, profile = exif_of("A"), b"profile" * 30
     found = chunks(encode_png(random_picture(40, 50, np.uint16), PhotoMetadata(exif, profile)))
     kinds = [kind for kind, _ in found]

@@ -15,20 +15,23 @@ EIGHT_CASES = list(itertools.product((False, True), repeat=3))
 
 
 def numbered_rgb(height: int, width: int) -> Tensor:
-    """(3, H, W), every value its own: 10000 x colour + 100 x row + column."""
+    """Returns (3, H, W) with a value of its own everywhere: 10000 colour + 100 row + column."""
     colors, rows, columns = torch.arange(3), torch.arange(height), torch.arange(width)
     return (10000 * colors.view(3, 1, 1) + 100 * rows.view(1, -1, 1) + columns.view(1, 1, -1)).double()
 
 
 def color_letters(mosaic: Tensor, pattern: str) -> Tensor:
-    """A mosaic like (H, W) `mosaic`, of any size, whose value is the index of its filter in "RGB"."""
+    """Returns a mosaic (H, W) whose values are the indices of the filters in "RGB".
+
+    It has the size of `mosaic`, which may be any.
+    """
     height, width = mosaic.shape[-2:]
     tile = torch.tensor(["RGB".index(letter) for letter in pattern]).view(2, 2)
     return tile.repeat(height // 2 + 1, width // 2 + 1)[:height, :width]
 
 
 def reads_rggb(letters: Tensor) -> bool:
-    """Whether a whole mosaic of colour indices is RGGB, with even sides."""
+    """Returns whether a mosaic of colour indices is RGGB and has even sides."""
     height, width = letters.shape
     return height % 2 == width % 2 == 0 and torch.equal(letters, color_letters(letters, "RGGB"))
 
@@ -177,7 +180,10 @@ def test_an_rggb_mosaic_of_whole_multiples_is_not_padded(pattern: str) -> None:
 
 
 def test_the_padding_by_hand() -> None:
-    """GRBG begins beside red: one column before it, the mirror of the second one; then up to four columns."""
+    """GRBG begins beside red.
+
+    The column before it is the mirror of the second one; up to four columns are added behind.
+    """
     mosaic = torch.tensor([[1, 2, 3], [4, 5, 6]])  # G R G / B G B
     padded, window = bayer.pad_to_rggb(mosaic, "GRBG", 2)
     assert padded.tolist() == [[2, 1, 2, 3], [5, 4, 5, 6]]  # R G R G / G B G B
@@ -187,7 +193,7 @@ def test_the_padding_by_hand() -> None:
 @pytest.mark.parametrize("pattern", bayer.PATTERNS)
 @pytest.mark.parametrize("size", [(1, 1), (1, 6), (7, 1)], ids=str)
 def test_a_side_of_one_pixel_is_padded_with_itself(pattern: str, size: tuple[int, int]) -> None:
-    """There is no neighbour of another colour to mirror, but the mosaic comes back."""
+    """It has no neighbour of another colour to mirror, but the window still finds the mosaic."""
     mosaic = 1 + torch.rand(4, *size, generator=torch.Generator().manual_seed(0))
     padded, (rows, columns) = bayer.pad_to_rggb(mosaic, pattern, 4)
     assert not padded.shape[1] % 4 and not padded.shape[2] % 4 and padded.min() >= 1

@@ -1,4 +1,4 @@
-"""Noise statistics. Every bound is five standard errors of the sample at hand, unless a comment says otherwise."""
+"""Statistics of noise. Bounds are five standard errors, unless a comment says otherwise."""
 
 import dataclasses
 import math
@@ -207,7 +207,7 @@ def test_noise_from_seeds_has_the_models_variance_and_is_not_clipped() -> None:
 
 
 def test_as_many_seeds_as_images() -> None:
-    """One seed would otherwise give the whole batch the same noise in silence."""
+    """Otherwise one seed would silently give the whole batch the same noise."""
     for seeds in ([], [1], [1, 2], [1, 2, 3, 4]):
         with pytest.raises(ValueError, match=r"shorter|longer"):
             white_noise(torch.zeros(3, 4, 2, 2), seeds)
@@ -229,7 +229,10 @@ def test_the_mean_of_clipped_noise_is_that_of_many_frames(signal: float, varianc
 
 
 def test_the_mean_of_clipped_noise_by_hand() -> None:
-    """At black half of a normal distribution is left, with mean sigma / sqrt(2 pi); white mirrors black."""
+    """At black half of a normal distribution is left, with mean sigma / sqrt(2 pi).
+
+    White mirrors black.
+    """
     sigma, signal = 0.05, torch.tensor([0.0, 1.0, 0.5])
     mean = clipped_mean(signal, torch.full((3,), sigma**2))
     expected = [sigma / math.sqrt(2 * math.pi), 1 - sigma / math.sqrt(2 * math.pi), 0.5]

@@ -1,9 +1,9 @@
 """Noise levels recovered from pictures whose noise is known.
 
-A level's deviation is a median of N absolute differences, with relative standard error sqrt(1.36 / N); of the variance
-it is twice that. The line goes through 24 such levels, so with all squares of a 256x256 image of four planes (N = 2731
-a level) the variance in the middle of the line has a standard error of 0.9 %. Bounds at an end, or of slope and offset
-apart, are wider and say so.
+A level's deviation is a median of N absolute differences, with relative standard error sqrt(1.36 /
+N); of the variance it is twice that. The line goes through 24 such levels, so with all squares of a
+256x256 image of four planes (N = 2731 a level) the variance in the middle of the line has a
+standard error of 0.9 %. Bounds at an end, or of slope and offset apart, are wider and say so.
 """
 
 import math
@@ -23,7 +23,7 @@ LEVELS = pytest.mark.parametrize(("shot", "read"), [(0.01, 1e-3), (0.002, 1e-5),
 
 
 def recorded(clean: Tensor, shot: float, read: float, seed: int = 0) -> Tensor:
-    """As camera files hold it: noisy, clipped to [0, 1]."""
+    """Returns what a camera file holds: noisy RAW, clipped to [0, 1]."""
     white = torch.randn(clean.shape, generator=torch.Generator().manual_seed(seed))
     return (clean + (shot * clean + read).sqrt() * white).clamp(0, 1)
 
@@ -33,7 +33,10 @@ def ramp(low: float, high: float, size: int = 256) -> Tensor:
 
 
 def natural(seed: int, size: int = 256, low: float = 0.03) -> Tensor:
-    """A smooth picture with edges, as packed RAW; its finest texture is a few pixels wide."""
+    """Returns a smooth picture with edges as packed RAW.
+
+    Its finest texture is a few pixels wide.
+    """
     picture = cv2.GaussianBlur(random_picture(size, size, np.uint16, seed).astype(np.float32) / 65535, (0, 0), 4)
     picture[size // 3 : size // 2, size // 4 : size // 2] *= 0.4
     planes = torch.from_numpy(picture).permute(2, 0, 1)[[0, 1, 1, 2]]
@@ -41,12 +44,15 @@ def natural(seed: int, size: int = 256, low: float = 0.03) -> Tensor:
 
 
 def ratio(estimate: FixedNoise, shot: float, read: float, signal: float) -> float:
-    """Estimated variance at a brightness, as a share of the true one."""
+    """Returns the estimated variance at a brightness, divided by the true one."""
     return (estimate.shot_noise * signal + estimate.read_noise) / (shot * signal + read)
 
 
 def middle_error(size: int) -> float:
-    """Relative standard error of the variance in the middle of the line; the estimate of few squares is also low."""
+    """Returns the relative standard error of the variance in the middle of the line.
+
+    The estimate from few squares is also too low.
+    """
     per_level = 4 * (size // 2) ** 2 / BINS
     return 2 * math.sqrt(1.36 / per_level / BINS) + 5.4 / per_level  # weights favour levels that came out low
 
@@ -75,7 +81,7 @@ def test_a_picture_with_edges(shot: float, read: float, seed: int) -> None:
 
 
 def test_shot_and_read_noise_are_told_apart() -> None:
-    """On a 512x512 ramp that begins near black, both to 10 %."""
+    """Both are found to 10 % on a 512x512 ramp that begins near black."""
     estimate = estimate_noise(recorded(ramp(0.02, 0.85, 512), 0.004, 2e-5))
     assert estimate.shot_noise == pytest.approx(0.004, rel=0.1)
     assert estimate.read_noise == pytest.approx(2e-5, rel=0.5)  # 0.8 % of the range's mean variance
@@ -100,7 +106,7 @@ def test_slopes_are_no_noise() -> None:
 
 @pytest.mark.parametrize("seed", range(3))
 def test_texture_as_fine_as_pixels_counts_as_noise(seed: int) -> None:
-    """The fabricated picture's grain: what the docstring warns of."""
+    """The fabricated picture has grain, of which the docstring warns."""
     picture = torch.from_numpy(random_picture(128, 128, seed=seed)).permute(2, 0, 1)[[0, 1, 1, 2]].float() / 255
     shot, read = 1e-3, 1e-5
     assert ratio(estimate_noise(recorded(picture, shot, read)), shot, read, 0.5) > 1.2
@@ -111,7 +117,10 @@ def test_texture_as_fine_as_pixels_counts_as_noise(seed: int) -> None:
 
 @pytest.mark.parametrize("high", [0.2, 0.4, 1.0])
 def test_clipped_blacks_do_not_hide_noise(high: float) -> None:
-    """Noise of black is cut in half by the sensor's range; the levels above must tell. 20 % at the ramp's middle."""
+    """The sensor's range cuts the noise of black in half, so other levels must decide.
+
+    The bound is 20 % at the ramp's middle.
+    """
     estimate = estimate_noise(recorded(ramp(0.0, high, 512), 0.01, 1e-3))
     assert ratio(estimate, 0.01, 1e-3, min(high / 2, 0.4)) == pytest.approx(1, abs=0.2)
 

@@ -40,7 +40,7 @@ def test_is_the_mean_over_all_values() -> None:
 
 
 def test_twice_too_bright_costs_as_much_in_the_dark_as_in_the_light() -> None:
-    """Beside plain L1, which is next to nothing in the dark."""
+    """Plain L1, which is next to nothing in the dark, is subtracted."""
     dark, light = loss_of(0.004, 0.002) - 0.002, loss_of(0.8, 0.4) - 0.4
     assert dark == pytest.approx(light, abs=1e-9)
 
