@@ -1,5 +1,6 @@
 """The installed package: one version, types that reach across its folders, a light import."""
 
+import os
 import re
 import subprocess
 import sys
@@ -26,8 +27,15 @@ cycleisp.lode("compact_srgb")
 
 def run_python(*words: str, folder: Path = ROOT) -> str:
     """Runs Python in a folder and returns what it prints."""
+    environment = {**os.environ, "PYTHONPATH": str(ROOT)}
     ended = subprocess.run(
-        [sys.executable, *words], capture_output=True, text=True, timeout=600, cwd=folder, check=False
+        [sys.executable, *words],
+        capture_output=True,
+        text=True,
+        timeout=600,
+        cwd=folder,
+        env=environment,
+        check=False,
     )
     return ended.stdout + ended.stderr
 

@@ -118,6 +118,8 @@ def _matlab_blocks(path: Path) -> tuple[Space, Iterator[tuple[int, NDArray | str
         content = scipy.io.loadmat(path)
     except Exception as error:  # scipy raises whatever a damaged file leads it to
         raise SubmissionError(f"{path}: not a whole MATLAB file ({error})") from None
+    if all(name.startswith("__") for name in content):  # what old versions of scipy find in zeros
+        raise SubmissionError(f"{path}: not a whole MATLAB file (it holds no variable)")
     present = [space for space in IN_NAMES if f"DenoisedBlocks{IN_NAMES[space]}" in content]
     if len(present) != 1:
         raise SubmissionError(f"{path}: expected one of DenoisedBlocksRaw and DenoisedBlocksSrgb, got {len(present)}")

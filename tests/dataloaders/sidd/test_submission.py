@@ -2,6 +2,7 @@
 
 import base64
 import csv
+import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -203,8 +204,8 @@ def test_other_files_are_none(tmp_path: Path, name: str, content: bytes) -> None
     path.write_bytes(content)
     said = complaint(path)
     words = "not a whole MATLAB file" if name == "a.mat" else "expected the header ID,BLOCK, got"
-    if content == b"\0" * 500 and words not in said:  # of zeros old versions have another opinion
-        words = "expected one of DenoisedBlocksRaw" if name == "a.mat" else "cannot be read (line contains NUL)"
+    if content == b"\0" * 500 and name != "a.mat" and sys.version_info < (3, 11):  # csv reads no NUL there
+        words = "cannot be read (line contains NUL)"
     assert words in said
 
 
