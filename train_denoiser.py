@@ -13,7 +13,6 @@ import argparse
 import json
 from pathlib import Path
 
-from cycleisp.tasks.training import train_denoiser
 from cycleisp.utils.cli import parse_training, run_script, training_parser
 from cycleisp.utils.config import DenoiserRecipe, dump_recipe, load_recipe
 
@@ -34,6 +33,8 @@ def parse_args() -> argparse.Namespace:
 
 
 def main() -> int:
+    from cycleisp.tasks.training import train_denoiser  # here, since --help needs no networks
+
     args = parse_args()
     noise = [f"synthesis.noise={json.dumps(args.noise)}"] if args.noise else []
     recipe = load_recipe(DenoiserRecipe, args.config, [*args.set, *noise])

@@ -6,12 +6,13 @@
 The same command resumes a run that was stopped.
 """
 
-from cycleisp.tasks.training import train_rgb2raw
 from cycleisp.utils.cli import add_isp_data, parse_training, run_script, training_parser
 from cycleisp.utils.config import IspRecipe, dump_recipe, load_recipe
 
 
 def main() -> int:
+    from cycleisp.tasks.training import train_rgb2raw  # here, since --help needs no networks
+
     parser = training_parser(__doc__)
     add_isp_data(parser)
     args = parse_training(parser)
