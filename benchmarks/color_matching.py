@@ -31,7 +31,8 @@ from skimage.exposure import match_histograms
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 from benchmarks.arguments import labelled
-from cycleisp.dataloaders.photos import find_sources, read_photo
+from cycleisp.dataloaders.photos import read_photo
+from cycleisp.dataloaders.sources import find_sources
 from cycleisp.networks.inference.color_matching import WORKING_SIZE, ColorMatcher
 from cycleisp.networks.pretrained import load_cycleisp
 from cycleisp.utils.cli import run_script

@@ -30,7 +30,8 @@ from torch import Tensor
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 from benchmarks.unprocessing import typical_brooks_camera, typical_camera
-from cycleisp.dataloaders.photos import find_sources, read_photo
+from cycleisp.dataloaders.photos import read_photo
+from cycleisp.dataloaders.sources import find_sources
 from cycleisp.dataloaders.training.raw_pairs import RawPairStore, prepare, split_names
 from cycleisp.networks import CycleISP
 from cycleisp.networks.pretrained import load_cycleisp

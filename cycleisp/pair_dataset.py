@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 from torch.utils.data import Dataset, default_collate
 
-from cycleisp.dataloaders.photos import PhotoStore
+from cycleisp.dataloaders.photo_store import PhotoStore
 from cycleisp.dataloaders.training.denoising_patches import SRGB_MARGIN, DenoisingPatches
 from cycleisp.networks.synthesis.training_pairs import TrainingPairs, open_training_pairs
 from cycleisp.utils.config import DenoiserData, Synthesis, check_recipe

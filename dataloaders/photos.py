@@ -1,9 +1,7 @@
-"""Photos as users have them: found, and read exactly or refused with a reason."""
+"""Photos as users have them: read exactly, or refused with a reason."""
 
 import io
-from collections import OrderedDict
-from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from collections.abc import Sequence
 from pathlib import Path
 
 import cv2
@@ -13,9 +11,7 @@ from numpy.typing import NDArray
 from PIL import ExifTags, Image, ImageOps, UnidentifiedImageError
 
 from cycleisp.utils.errors import UserError
-from cycleisp.utils.images import Space, as_float
 from cycleisp.utils.output.png import PhotoMetadata
-from cycleisp.utils.raw.camera_files import RAW_SUFFIXES
 
 # The tags of a TIFF that describe the picture. The others describe how the file lays it out.
 ABOUT_THE_PICTURE = frozenset(
@@ -34,71 +30,10 @@ ABOUT_THE_PICTURE = frozenset(
         ExifTags.Base.GPSInfo,
     )
 )
-PHOTO_SUFFIXES = frozenset((".jpg", ".jpeg", ".png", ".webp", ".tif", ".tiff"))
 
 
 class PhotoError(UserError):
     """A photo that cannot be used. The message names the file, the reason, and what to do."""
-
-
-@dataclass(frozen=True)
-class Source:
-    """One input file.
-
-    Attributes:
-        path: the file.
-        name: its relative path without suffix, which its results are named after.
-    """
-
-    path: Path
-    name: str
-
-    @property
-    def space(self) -> Space:
-        """Returns `raw` for a camera file and `srgb` for a photo, by the suffix."""
-        return "raw" if self.path.suffix.lower() in RAW_SUFFIXES else "srgb"
-
-
-def find_sources(inputs: Iterable[Path | str], raw: bool = True, exclude: Path | None = None) -> list[Source]:
-    """Returns the photos and camera files among some files and folders, sorted by name.
-
-    A file inside a folder is named by its path below that folder. Where two files would have one
-    name, the later one gets a number: `a/1.jpg` and `b/1.jpg`, given as the two folders `a` and
-    `b`, become `1` and `1-2`.
-
-    Args:
-        inputs: files, and folders that are searched at all depths.
-        raw: whether to look for camera files in the folders, too.
-        exclude: a folder whose files are left out. Results in a folder inside of the inputs are no
-            inputs.
-
-    Raises:
-        PhotoError: an input does not exist, or a folder holds no photo.
-    """
-    suffixes = PHOTO_SUFFIXES | (RAW_SUFFIXES if raw else frozenset())
-    found: list[tuple[str, Path]] = []
-    for item in map(Path, inputs):
-        if item.is_dir():
-            files = [file for file in sorted(item.rglob("*")) if file.suffix.lower() in suffixes and file.is_file()]
-            if exclude is not None:
-                files = [file for file in files if not file.resolve().is_relative_to(exclude.resolve())]
-            if not files:
-                raise PhotoError(f"{item}: no photo in this folder; looked for {' '.join(sorted(suffixes))}")
-            found += [(file.relative_to(item).with_suffix("").as_posix(), file) for file in files]
-        elif item.exists():
-            found.append((item.stem, item))
-        else:
-            raise PhotoError(f"{item}: no such file or folder")
-    sources: list[Source] = []
-    taken: set[str] = set()
-    for name, path in sorted(found, key=lambda pair: (pair[0], pair[1].as_posix())):
-        unique, number = name, 1
-        while unique in taken:
-            number += 1
-            unique = f"{name}-{number}"
-        taken.add(unique)
-        sources.append(Source(path, unique))
-    return sources
 
 
 def width_x_height(shape: Sequence[int]) -> str:
@@ -235,48 +170,3 @@ def photo_metadata(content: bytes) -> PhotoMetadata:
             return PhotoMetadata(exif.tobytes().removeprefix(b"Exif\0\0") if exif else None, profile)
     except Exception:  # damaged bytes can make a parser stumble anywhere
         return PhotoMetadata()
-
-
-class PhotoStore:
-    """The photos of a training set, which are read when needed and kept in memory up to a limit.
-
-    Args:
-        inputs: files and folders, as `find_sources` takes them.
-        cache_bytes: how much memory decoded photos may take in each process.
-
-    Raises:
-        PhotoError: as `find_sources`; while drawing, as `read_photo`.
-    """
-
-    def __init__(self, inputs: Sequence[Path | str], cache_bytes: int = 512 << 20) -> None:
-        self.sources = find_sources(inputs, raw=False)
-        self._cache: OrderedDict[int, NDArray] = OrderedDict()
-        self._cache_bytes = cache_bytes
-
-    def __len__(self) -> int:
-        return len(self.sources)
-
-    def __getitem__(self, index: int) -> NDArray:
-        if index in self._cache:
-            self._cache.move_to_end(index)
-            return self._cache[index]
-        photo = read_photo(self.sources[index].path)
-        self._cache[index] = photo
-        while len(self._cache) > 1 and sum(kept.nbytes for kept in self._cache.values()) > self._cache_bytes:
-            self._cache.popitem(last=False)
-        return photo
-
-    def draw(self, rng: np.random.Generator, size: int) -> NDArray[np.float32]:
-        """Returns a random square of a random photo, (size, size, 3) in [0, 1].
-
-        A photo that is too small for the square is enlarged.
-        """
-        photo = self[int(rng.integers(len(self)))]
-        height, width = photo.shape[:2]
-        if min(height, width) < size:
-            scale = size / min(height, width)
-            larger = (max(size, round(width * scale)), max(size, round(height * scale)))
-            photo = cv2.resize(photo, larger, interpolation=cv2.INTER_LINEAR)
-            height, width = photo.shape[:2]
-        top, left = (int(rng.integers(side - size + 1)) for side in (height, width))
-        return as_float(photo[top : top + size, left : left + size])

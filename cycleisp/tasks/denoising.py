@@ -10,9 +10,10 @@ Images that lie in memory are denoised by `cycleisp.denoise`.
 from collections.abc import Sequence
 from pathlib import Path
 
-from cycleisp.dataloaders.photos import find_sources
 from cycleisp.dataloaders.results.denoised_files import DenoisedFiles
+from cycleisp.dataloaders.results.denoised_raw import RawFileDenoiser
 from cycleisp.dataloaders.results.summary import Summary
+from cycleisp.dataloaders.sources import find_sources
 from cycleisp.networks.acceleration import to_device
 from cycleisp.networks.inference.tiled import TiledDenoiser
 from cycleisp.networks.pretrained import load_denoisers
@@ -66,4 +67,5 @@ def denoise_files(
         network and TiledDenoiser(to_device(network, place), tile, precision)
         for network in load_denoisers(weights, {source.space for source in sources})
     )
-    return DenoisedFiles(Path(output), srgb, raw, level, overwrite).run(sources)
+    camera_files = None if raw is None else RawFileDenoiser(raw, level)
+    return DenoisedFiles(Path(output), srgb, camera_files, overwrite).run(sources)

@@ -15,9 +15,9 @@ from typing import Any
 
 from cycleisp.dataloaders.pairs.factory import PairFactory
 from cycleisp.dataloaders.pairs.store import PairStore, Record
-from cycleisp.dataloaders.photos import find_sources
 from cycleisp.dataloaders.real_noise.residuals import open_noise
 from cycleisp.dataloaders.results.summary import Summary
+from cycleisp.dataloaders.sources import find_sources
 from cycleisp.networks.acceleration import to_device
 from cycleisp.networks.pretrained import load_cycleisp
 from cycleisp.networks.synthesis.learned_camera import LearnedCamera

@@ -20,8 +20,9 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from cycleisp.dataloaders.pairs.store import PairFiles, PairStore, Record
-from cycleisp.dataloaders.photos import Source, decode_photo, read_content, width_x_height
+from cycleisp.dataloaders.photos import decode_photo, read_content, width_x_height
 from cycleisp.dataloaders.results.summary import Summary
+from cycleisp.dataloaders.sources import Source
 from cycleisp.utils.errors import UserError
 from cycleisp.utils.images import photo_to_tensor, tensor_to_photo, to_integers
 from cycleisp.utils.output.progress import progress_bar

@@ -6,7 +6,8 @@ from pathlib import Path
 
 from numpy.typing import NDArray
 
-from cycleisp.dataloaders.photos import PHOTO_SUFFIXES, PhotoError, read_photo, width_x_height
+from cycleisp.dataloaders.photos import PhotoError, read_photo, width_x_height
+from cycleisp.dataloaders.sources import PHOTO_SUFFIXES
 from cycleisp.utils.errors import UserError
 
 

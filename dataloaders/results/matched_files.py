@@ -14,15 +14,9 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from cycleisp.dataloaders.photos import (
-    PhotoError,
-    Source,
-    find_sources,
-    read_photo,
-    read_photo_and_metadata,
-    width_x_height,
-)
+from cycleisp.dataloaders.photos import PhotoError, read_photo, read_photo_and_metadata, width_x_height
 from cycleisp.dataloaders.results.summary import Summary
+from cycleisp.dataloaders.sources import Source, find_sources
 from cycleisp.utils.color.color_lut import ColorLut, average_luts
 from cycleisp.utils.errors import UserError
 from cycleisp.utils.images import as_float

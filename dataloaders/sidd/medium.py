@@ -21,8 +21,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from cycleisp.dataloaders.matlab.v73 import open_v73, wrong_scale
-from cycleisp.dataloaders.photos import Source, read_photo, width_x_height
+from cycleisp.dataloaders.photos import read_photo, width_x_height
 from cycleisp.dataloaders.sidd.scenes import PATTERNS_FILE, SiddError, pattern_of, read_patterns, scene_of
+from cycleisp.dataloaders.sources import Source
 
 Window = tuple[slice, slice]  # rows and columns of a mosaic as it is stored
 

@@ -6,7 +6,7 @@ from typing import Any
 
 from torch.utils.data import Dataset
 
-from cycleisp.dataloaders.photos import PhotoStore
+from cycleisp.dataloaders.photo_store import PhotoStore
 from cycleisp.dataloaders.training.denoising_patches import SRGB_MARGIN, DenoisingPatches
 from cycleisp.dataloaders.training.stored_pairs import StoredPairs, ValidationPairs
 from cycleisp.utils.config import DenoiserRecipe

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 from torch.utils.data import Dataset
 
-from cycleisp.dataloaders.photos import PhotoStore
+from cycleisp.dataloaders.photo_store import PhotoStore
 from cycleisp.utils.color import colorimetry
 from cycleisp.utils.color.simulated_camera import sample_camera
 from cycleisp.utils.config import DenoiserData, Synthesis

@@ -22,9 +22,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from cycleisp.dataloaders.photos import PhotoError, Source, find_sources
 from cycleisp.dataloaders.sidd.medium import SiddFrame, find_sidd_frames
 from cycleisp.dataloaders.sidd.scenes import scene_of
+from cycleisp.dataloaders.sources import Source, SourceError, find_sources
 from cycleisp.utils.errors import UserError
 from cycleisp.utils.images import as_float
 from cycleisp.utils.output.files import atomic_path, write_bytes
@@ -95,7 +95,7 @@ def _find(inputs: Sequence[Path | str]) -> list[Source]:
     frames: list[Source] = list(find_sidd_frames(inputs))
     try:
         found = find_sources(inputs)
-    except PhotoError:
+    except SourceError:
         others = [item for item in inputs if not any(frame.path.is_relative_to(item) for frame in frames)]
         if not frames:
             raise

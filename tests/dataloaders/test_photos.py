@@ -14,14 +14,9 @@ from numpy.typing import NDArray
 from PIL import ExifTags, Image
 
 from cycleisp.dataloaders import photos
-from cycleisp.dataloaders.photos import (
-    PhotoError,
-    PhotoStore,
-    decode_photo,
-    find_sources,
-    photo_metadata,
-    read_photo,
-)
+from cycleisp.dataloaders.photo_store import PhotoStore
+from cycleisp.dataloaders.photos import PhotoError, decode_photo, photo_metadata, read_photo
+from cycleisp.dataloaders.sources import find_sources
 from cycleisp.utils.output.png import PhotoMetadata
 from tests.support.pictures import (
     EXPOSURE_TIME,

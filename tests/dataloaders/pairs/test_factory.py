@@ -19,7 +19,8 @@ from torch import Tensor
 
 from cycleisp.dataloaders.pairs.factory import Input, PairFactory, Summary, pair_seed, read_input
 from cycleisp.dataloaders.pairs.store import PairFiles, PairStore, read_manifest, read_raw_pair
-from cycleisp.dataloaders.photos import PhotoError, Source, find_sources, read_photo
+from cycleisp.dataloaders.photos import PhotoError, read_photo
+from cycleisp.dataloaders.sources import Source, find_sources
 from cycleisp.utils.errors import UserError
 from cycleisp.utils.raw import bayer
 from cycleisp.utils.raw.camera_files import read_raw, render_with_libraw

@@ -11,8 +11,10 @@ import torch
 from PIL import ExifTags, Image
 from torch import Tensor
 
-from cycleisp.dataloaders.photos import find_sources, read_photo
+from cycleisp.dataloaders.photos import read_photo
 from cycleisp.dataloaders.results.denoised_files import DenoisedFiles, Summary
+from cycleisp.dataloaders.results.denoised_raw import RawFileDenoiser
+from cycleisp.dataloaders.sources import find_sources
 from cycleisp.utils.errors import UserError
 from cycleisp.utils.raw import bayer
 from cycleisp.utils.raw.camera_files import read_raw
@@ -50,7 +52,7 @@ def identity(photo: Tensor) -> Tensor:
 
 
 def denoise(output: Path, *inputs: Path, raw: Raw | None = None, noise: FixedNoise | None = None) -> Summary:
-    files = DenoisedFiles(output, identity, raw or Raw(), noise)
+    files = DenoisedFiles(output, identity, RawFileDenoiser(raw or Raw(), noise))
     return files.run(find_sources(inputs, exclude=output))
 
 
@@ -216,7 +218,7 @@ def test_what_is_there_is_kept_and_what_is_missing_made(tmp_path: Path) -> None:
         assert (summary.made, summary.kept) == (1, 1)
         assert files_of(tmp_path / "out") == {"a.png", "b.png", "b.dng"}
     sources = find_sources([tmp_path / "in"])
-    assert DenoisedFiles(tmp_path / "out", identity, Raw(), overwrite=True).run(sources).made == 2
+    assert DenoisedFiles(tmp_path / "out", identity, RawFileDenoiser(Raw()), overwrite=True).run(sources).made == 2
     assert (tmp_path / "out" / "a.png").read_bytes() != b"mine"
 
 
@@ -227,7 +229,7 @@ def test_an_input_is_never_replaced_by_its_result(tmp_path: Path, overwrite: boo
     photo = write_png(tmp_path / "b.png", random_picture(8, 8))
     before = {path: path.read_bytes() for path in (raw, photo)}
     sources = find_sources([raw, photo])
-    summary = DenoisedFiles(tmp_path, identity, Raw(), overwrite=overwrite).run(sources)
+    summary = DenoisedFiles(tmp_path, identity, RawFileDenoiser(Raw()), overwrite=overwrite).run(sources)
     assert {path: path.read_bytes() for path in before} == before
     assert [path for path, _ in summary.skipped] == [raw, photo]
     assert all("would replace an input; give another --output" in reason for _, reason in summary.skipped)
@@ -270,9 +272,9 @@ def test_a_file_for_which_no_denoiser_was_given_is_refused(tmp_path: Path) -> No
     sources = find_sources([raw, photo])
     for photo_denoiser, raw_denoiser, bad, words in (
         (identity, None, raw, "is a camera RAW file, the weights are for sRGB; name a RawDenoiser"),
-        (None, Raw(), photo, "is an sRGB photo, the weights are for RAW; name an SrgbDenoiser"),
+        (None, RawFileDenoiser(Raw()), photo, "is an sRGB photo, the weights are for RAW; name an SrgbDenoiser"),
     ):
-        files = DenoisedFiles(tmp_path / bad.stem, photo_denoiser, raw_denoiser, NOISE)
+        files = DenoisedFiles(tmp_path / bad.stem, photo_denoiser, raw_denoiser)
         summary = files.run(sources)
         assert summary.made == 1
         assert summary.skipped == [(bad, f"{bad}: {words}")]

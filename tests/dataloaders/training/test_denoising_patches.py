@@ -9,7 +9,8 @@ import pytest
 import torch
 from torch.utils.data import DataLoader, default_collate
 
-from cycleisp.dataloaders.photos import PhotoError, PhotoStore
+from cycleisp.dataloaders.photo_store import PhotoStore
+from cycleisp.dataloaders.photos import PhotoError
 from cycleisp.dataloaders.training.denoising_data import open_denoising_data
 from cycleisp.dataloaders.training.denoising_patches import SRGB_MARGIN, DenoisingPatches, Patch
 from cycleisp.dataloaders.training.stored_pairs import StoredPairs, ValidationPairs

@@ -9,7 +9,7 @@ import torch
 from numpy.typing import NDArray
 from torch.utils.data import DataLoader
 
-from cycleisp.dataloaders.photos import PhotoStore
+from cycleisp.dataloaders.photo_store import PhotoStore
 from cycleisp.dataloaders.training.isp_patches import IspPatches, Patch, ValidationCrops, open_isp_data
 from cycleisp.dataloaders.training.raw_pairs import RawPairStore
 from cycleisp.utils.config import IspRecipe

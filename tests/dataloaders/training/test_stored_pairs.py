@@ -13,7 +13,8 @@ from torch.utils.data import DataLoader, default_collate
 from cycleisp.dataloaders.pairs.factory import PairFactory
 from cycleisp.dataloaders.pairs.folders import find_pairs, read_pair
 from cycleisp.dataloaders.pairs.store import PairFiles, PairStore, read_manifest
-from cycleisp.dataloaders.photos import PhotoError, find_sources
+from cycleisp.dataloaders.photos import PhotoError
+from cycleisp.dataloaders.sources import find_sources
 from cycleisp.dataloaders.training.stored_pairs import StoredPairs, ValidationPairs
 from cycleisp.networks.cycleisp import CycleISP
 from cycleisp.networks.synthesis.learned_camera import LearnedCamera

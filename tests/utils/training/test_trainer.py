@@ -14,7 +14,7 @@ import torch
 from torch import Tensor
 from torch.utils.data import Dataset
 
-from cycleisp.dataloaders.photos import PhotoStore
+from cycleisp.dataloaders.photo_store import PhotoStore
 from cycleisp.dataloaders.training.denoising_patches import DenoisingPatches
 from cycleisp.networks.cycleisp import CycleISP
 from cycleisp.networks.pretrained import load_network
