@@ -26,7 +26,8 @@ class GaussianBlur(nn.Module):
 
     def __init__(self, sigma: float, radius: int) -> None:
         super().__init__()
-        taps = gaussian_taps(torch.full((), sigma, dtype=torch.float64), radius).float()
+        # on the CPU even where a network is built on `meta`, which is slow at all but plain layers
+        taps = gaussian_taps(torch.full((), sigma, dtype=torch.float64, device="cpu"), radius).float()
         self.register_buffer("taps", taps, persistent=False)
 
     def forward(self, image: Tensor) -> Tensor:

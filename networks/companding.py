@@ -37,7 +37,7 @@ class LinearDemosaic(nn.Conv2d):
     def __init__(self) -> None:
         super().__init__(4, 12, kernel_size=3, padding=1, padding_mode="replicate", bias=False)
         both_greens = (0.0, 0.5, 0.5, 0.0)
-        red, green_r, green_b, blue = torch.eye(4).tolist()
+        red, green_r, green_b, blue = torch.eye(4, device="cpu").tolist()  # built on `meta`, too
         nearest = [red] * 4 + [both_greens, green_r, green_b, both_greens] + [blue] * 4
         with torch.no_grad():
             self.weight.zero_()

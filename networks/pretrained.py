@@ -4,19 +4,23 @@ from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
 from typing import Any, TypeVar, cast
 
+import torch
+from pydantic import ValidationError
 from torch import nn
 
 from cycleisp import networks
 from cycleisp.networks import blocks
 from cycleisp.networks.cycleisp import CycleISP
 from cycleisp.networks.denoiser import RawDenoiser, SrgbDenoiser
+from cycleisp.utils.errors import reason
 from cycleisp.utils.images import Space
-from cycleisp.utils.weights import registry
+from cycleisp.utils.weights import held, registry
+from cycleisp.utils.weights.contents import check_suffix, layout_of
 from cycleisp.utils.weights.download import fetch
 from cycleisp.utils.weights.errors import WeightsError
-from cycleisp.utils.weights.files import file_sha256, load_weights, read_metadata
-from cycleisp.utils.weights.kinds import KINDS, default_sizes, denoisers_of
-from cycleisp.utils.weights.released_files import RELEASED_SUFFIXES, read_released
+from cycleisp.utils.weights.files import check_weights, count_tensors, file_sha256, load_weights, read_metadata
+from cycleisp.utils.weights.kinds import KINDS, SIZES, default_sizes, denoisers_of
+from cycleisp.utils.weights.released_files import read_released
 from cycleisp.utils.weights.released_layout import BRANCHES, LayoutError, denoised_space, describe
 
 SHIPPED_DENOISERS: Mapping[Space, str] = {"srgb": "compact_srgb", "raw": "compact_raw"}
@@ -64,13 +68,22 @@ def _build(kind: str, sizes: Sizes) -> nn.Module:
 def find_weights(name_or_path: str | Path) -> Path:
     """Returns the file or folder of a name of the registry, such as `compact_isp`, or of a path.
 
-    A registered file that is missing is fetched.
+    A registered file that is missing is fetched. One that is there must have its SHA-256, whether
+    it is given by name or by path.
 
     Raises:
-        WeightsError: neither a file nor a name; the message lists the names.
+        WeightsError: neither a file nor a name, in which case the message lists the names; or a
+            registered file that is damaged.
         DownloadError: a missing file that no source gives.
     """
-    if Path(name_or_path).exists():
+    path = _find(name_or_path)
+    for file in [path / name for name in RELEASED_ISP] if path.is_dir() else [path]:
+        held.check_registered(file)
+    return path
+
+
+def _find(name_or_path: str | Path) -> Path:
+    if _exists(name_or_path):
         return Path(name_or_path)
     known = registry.read_registry()
     entry = known.find(str(name_or_path))
@@ -123,7 +136,7 @@ def load_any(name_or_path: str | Path) -> nn.Module:
     wanted = list(KINDS)
     if _registered(name_or_path) is None:
         path = find_weights(name_or_path)
-        if path.is_file() and path.suffix in RELEASED_SUFFIXES and "network" not in read_metadata(path):
+        if path.is_file() and _is_silent(path):
             try:
                 wanted = [describe(read_released(path))[0]]
             except LayoutError as error:
@@ -183,23 +196,62 @@ def _load(name_or_path: str | Path, wanted: Sequence[str]) -> nn.Module:
         network = _load_released_isp(path)
     else:
         kind, sizes = _contents(path, entry, wanted)
-        if kind not in KINDS or not isinstance(sizes, dict):
+        if not isinstance(kind, str) or kind not in KINDS or not isinstance(sizes, dict):
             raise WeightsError(f"{path}: its header does not say which network it holds; load it with load_weights")
         if kind not in wanted:
             raise WeightsError(f"{path}: holds a {kind}, {needed}")
-        try:
-            network = build(str(kind), sizes)
-        except (KeyError, TypeError, ValueError) as error:
-            raise WeightsError(f"{path}: its sizes are none of a {kind} of this version ({error})") from None
+        network = _build_for(path, kind, sizes)
         load_weights(network, path)
     return network.eval().requires_grad_(False)
 
 
+def _build_for(path: Path, kind: str, sizes: Sizes) -> nn.Module:
+    """Builds the network of a file, after comparing the sizes with the tensors that it stores.
+
+    A header can claim any size in a few bytes. So the network is first built without memory, on
+    PyTorch's `meta` device, and only when the file's tensors fit it is it built in earnest.
+    """
+    try:
+        described = SIZES.model_validate(sizes)
+        parts = [getattr(described, part) for part in KINDS[kind].parts if sizes[part] is not None]
+        claimed = sum(part.num_groups * part.num_blocks for part in parts)
+        stored = count_tensors(path)
+        if claimed > stored:
+            raise WeightsError(
+                f"{path}: these are not the weights of this {kind}: {claimed} blocks are claimed, "
+                f"{stored} tensors are stored"
+            )
+        with torch.device("meta"):
+            skeleton = build(kind, sizes)
+        check_weights(skeleton, path)
+        return build(kind, sizes)
+    except ValidationError as error:
+        first = error.errors()[0]
+        words = f"{'.'.join(map(str, first['loc']))}: {first['msg']}"
+        raise WeightsError(f"{path}: its sizes are none of a {kind} of this version ({words})") from None
+    except (KeyError, TypeError, ValueError, RuntimeError, OverflowError) as error:
+        raise WeightsError(f"{path}: its sizes are none of a {kind} of this version ({reason(error)})") from None
+
+
 def _registered(name_or_path: str | Path) -> registry.Weights | registry.Bundle | None:
     """Returns the registry's entry, or None where a path is meant."""
-    if Path(name_or_path).exists():
+    if _exists(name_or_path):
         return None
     return registry.read_registry().find(str(name_or_path))
+
+
+def _exists(name_or_path: str | Path) -> bool:
+    """Returns whether there is a file or folder of this name, which may be no path at all."""
+    try:
+        return Path(name_or_path).exists()
+    except (OSError, ValueError):
+        return False
+
+
+def _is_silent(path: Path) -> bool:
+    """Returns whether a file is a `.pth` that does not say what it holds, like the authors'."""
+    check_suffix(path)
+    return layout_of(path) != "safetensors" and "network" not in read_metadata(path)
 
 
 def _contents(
@@ -210,8 +262,8 @@ def _contents(
     The authors' files state nothing. For them the registry's are returned, or by path the first
     wanted kind that such files can hold, with the paper's sizes.
     """
-    said = read_metadata(path)
-    if "network" in said or path.suffix not in RELEASED_SUFFIXES:
+    if not _is_silent(path):
+        said = read_metadata(path)
         return said.get("network"), said.get("sizes")
     if isinstance(entry, registry.Weights):
         return entry.network, entry.sizes.model_dump(exclude_none=True)
@@ -227,9 +279,10 @@ def _space_of(name_or_path: str | Path) -> Space:
     if entry is not None:
         return KINDS[entry.network].denoises or "srgb"
     path = find_weights(name_or_path)
-    said = {} if path.is_dir() else read_metadata(path)
-    if "network" in said or path.is_dir() or path.suffix not in RELEASED_SUFFIXES:
-        kind = KINDS.get(str(said.get("network")))
+    if path.is_dir():
+        return "srgb"
+    if not _is_silent(path):
+        kind = KINDS.get(str(read_metadata(path).get("network")))
         return (kind and kind.denoises) or "srgb"
     return denoised_space(read_released(path)) or "srgb"
 

@@ -35,8 +35,9 @@ def convert(source: Path, destination: Path, network: str | None = None) -> str:
     Raises:
         WeightsError: a file that cannot be used, or that the other layout cannot express.
     """
-    to_ours = source.suffix in RELEASED_SUFFIXES and destination.suffix == ".safetensors"
-    to_released = source.suffix == ".safetensors" and destination.suffix in RELEASED_SUFFIXES
+    into = destination.suffix.lower()
+    to_ours = source.suffix.lower() in RELEASED_SUFFIXES and into == ".safetensors"
+    to_released = source.suffix.lower() == ".safetensors" and into in RELEASED_SUFFIXES
     if not (to_ours or to_released):
         raise WeightsError(
             f"{source} to {destination}: expected .pth to .safetensors, or .safetensors to .pth, by their suffixes"
@@ -130,7 +131,7 @@ def _card(source: Path, destination: Path, kind: str, sizes: dict[str, Any], cou
     branch = sizes[kinds.KINDS[kind].part]
     rows = {
         "Network": f"`{kind}`, {count:,} parameters",
-        "Sizes": ", ".join(f"{key} {value}" for key, value in branch.items()),
+        "Sizes": ", ".join(f"{key} {branch[key]}" for key in kinds.KINDS[kind].sizes.model_fields if key in branch),
         "From": f"`{source.name}`, SHA-256 `{file_sha256(source)}`",
         "SHA-256": f"`{file_sha256(destination)}`",
         "Licence": LICENCE_REMARK,

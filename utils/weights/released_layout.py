@@ -3,7 +3,7 @@
 This module knows names and tensors, and no files. A released file holds one branch, and differs
 from ours by more than names. The PReLU that all blocks share appears under the name of every place
 that uses it; the colour branch stores its fixed blur; RAW2RGB stores a 1x1 convolution that is
-never used; and names may begin with `module.`.
+never used. What may stand before all names, as `module.`, is the business of dialects.py.
 """
 
 import re
@@ -73,11 +73,6 @@ def _depth(state: Mapping[str, Tensor]) -> tuple[int, int]:
 
 
 # ---------------------------------------------------------------- released to ours
-
-
-def plain_names(state: Mapping[str, Tensor]) -> dict[str, Tensor]:
-    """Removes the `module.` that training on several GPUs puts before every name."""
-    return {name.removeprefix("module."): tensor for name, tensor in state.items()}
 
 
 def from_released(state: Mapping[str, Tensor]) -> dict[str, Tensor]:

@@ -1,5 +1,6 @@
 """Pairs from photos: sizes, ranges, the physics of the noise, and what the sRGB pair differs by."""
 
+import copy
 import math
 from dataclasses import replace
 
@@ -82,6 +83,40 @@ def test_networks_that_leave_the_range_are_clipped(tiny_isp: CycleISP) -> None:
             assert 0 <= image.min() <= image.max() <= 1
         assert pair.clean_raw.min() == 0
         assert pair.clean_raw.max() == 1
+
+
+@pytest.mark.parametrize(("error", "warns"), [(0.2, True), (0.0, False)])
+def test_a_target_whose_errors_exceed_the_noise_is_warned_of_once(
+    tiny_isp: CycleISP, error: float, warns: bool, caplog: pytest.LogCaptureFixture
+) -> None:
+    """These networks return the photo and a constant error, to which RAW adds noise alone."""
+
+    class Grey(torch.nn.Linear):
+        def forward(self, photos: Tensor) -> Tensor:
+            return torch.full((len(photos), 4, photos.shape[2] // 2, photos.shape[3] // 2), 0.5)
+
+    class Wrong(torch.nn.Module):
+        def forward(self, packed: Tensor, photos: Tensor) -> Tensor:
+            return photos + error + torch.nn.functional.interpolate(packed[:, :3] - 0.5, scale_factor=2)
+
+    isp = copy.deepcopy(tiny_isp)
+    isp.rgb2raw = Grey(1, 1)  # type: ignore[assignment]
+    isp.guided_raw2rgb.color_correction = torch.nn.Identity()  # type: ignore[assignment]
+    isp.guided_raw2rgb.raw2rgb = Wrong()  # type: ignore[assignment]
+    make = PairSynthesizer(LearnedCamera(isp, "input"), QUIET)
+    for seed in range(6):
+        make(random_photos(1, 16, 16), [seed])
+    words = "the networks' own errors exceed the noise"
+    assert [words in record.message for record in caplog.records] == [True] * warns
+
+
+def test_the_default_pair_differs_by_noise_alone(tiny_isp: CycleISP) -> None:
+    photos = random_photos(1, 16, 16)
+    camera = LearnedCamera(tiny_isp)
+    raw = camera.expose(photos)
+    clean, noisy = camera.develop(photos, raw, raw)  # no noise
+    torch.testing.assert_close(clean, photos)
+    torch.testing.assert_close(noisy, photos)
 
 
 def test_the_clean_raw_is_rgb2raw_of_the_blurred_photo(tiny_isp: CycleISP) -> None:
