@@ -6,14 +6,18 @@
         --pairs PAIRS --run-dir runs/raw
 
 --photos makes pairs during training, with another noise level for every patch. --pairs reads them
-from a folder that generate_data.py has filled. The same command resumes a run that was stopped.
+from folders: those that generate_data.py has filled, pictures noisy/NAME beside clean/NAME, or
+SIDD's sRGB sets. A share of the photos is held out for validation.
+
+The same command resumes a run that was stopped. The exit status is 0 when the recipe is finished,
+and 3 when the run was stopped early and saved (--stop-after, Ctrl-C, SIGTERM).
 """
 
 import argparse
 import json
 from pathlib import Path
 
-from cycleisp.utils.cli import parse_training, run_script, training_parser
+from cycleisp.utils.cli import parse_training, run_script, training_parser, training_status
 from cycleisp.utils.config import DenoiserRecipe, dump_recipe, load_recipe
 
 
@@ -23,25 +27,31 @@ def parse_args() -> argparse.Namespace:
     add("--space", choices=("raw", "srgb"), required=True, help="images to denoise: packed RAW or sRGB photos")
     data = parser.add_mutually_exclusive_group()
     data.add_argument("--photos", nargs="+", default=[], metavar="PATH", help="clean photos, or folders of them")
-    data.add_argument("--pairs", type=Path, metavar="DIR", help="folder of pairs, filled by generate_data.py")
+    folders = "folders of pairs: of generate_data.py, or noisy/ and clean/, or SIDD's sRGB sets"
+    data.add_argument("--pairs", nargs="+", type=Path, default=[], metavar="DIR", help=folders)
+    shares = "how often each folder of --pairs is drawn, as 0.7 0.3 (default: every pair equally often)"
+    add("--shares", nargs="+", type=float, metavar="SHARE", help=shares)
     add("--weights", default="compact_isp", help="CycleISP that makes the pairs of photos (default: compact_isp)")
     add("--noise", nargs="+", help="dnd, sidd, or awgn for Gaussian noise on sRGB (default: as the recipe says)")
     add("--start", metavar="WEIGHTS", help="denoiser to start from, of the recipe's sizes or with fewer groups")
-    folders = "folders of sRGB pairs, noisy/ and clean/, to validate on (default: validate on synthetic pairs)"
+    folders = (
+        "folders of sRGB pairs, noisy/ and clean/, to validate on (default: hold out a share of the training data)"
+    )
     add("--validation", nargs="+", type=Path, default=[], metavar="DIR", help=folders)
     return parse_training(parser)
 
 
 def main() -> int:
-    from cycleisp.tasks.training import train_denoiser  # here, since --help needs no networks
-
     args = parse_args()
     noise = [f"synthesis.noise={json.dumps(args.noise)}"] if args.noise else []
-    recipe = load_recipe(DenoiserRecipe, args.config, [*args.set, *noise])
+    shares = [f"data.pair_shares={json.dumps(args.shares)}"] if args.shares else []
+    recipe = load_recipe(DenoiserRecipe, args.config, [*args.set, *noise, *shares])
     if args.dry_run:
         print(dump_recipe(recipe), end="")
         return 0
-    train_denoiser(
+    from cycleisp.tasks.training import train_denoiser  # here, since --help needs no networks
+
+    finished = train_denoiser(
         recipe,
         args.run_dir,
         args.space,
@@ -53,7 +63,7 @@ def main() -> int:
         device=args.device,
         stop_after=args.stop_after,
     )
-    return 0
+    return training_status(finished)
 
 
 if __name__ == "__main__":

@@ -8,13 +8,13 @@
     python train_raw2rgb.py --stage matching --config configs/compact/color_matching.yaml \\
         --raw RAWS --photos PHOTOS --isp compact_isp --run-dir runs/color_matching
 
-The same command resumes a run that was stopped.
+The same command resumes a run that was stopped. The exit status is 0 when the recipe is finished,
+and 3 when the run was stopped early and saved (--stop-after, Ctrl-C, SIGTERM).
 """
 
 import argparse
 
-from cycleisp.tasks.training import STAGES, train_raw2rgb
-from cycleisp.utils.cli import add_isp_data, parse_training, run_script, training_parser
+from cycleisp.utils.cli import add_isp_data, parse_training, run_script, training_parser, training_status
 from cycleisp.utils.config import IspRecipe, dump_recipe, load_recipe
 
 
@@ -24,7 +24,7 @@ def parse_args() -> argparse.Namespace:
     add = parser.add_argument
     stage = "what to train: raw2rgb (RAW2RGB and its colour branch; the default), joint (the whole CycleISP), "
     stage += "or matching (the whole CycleISP, to give a photo the colours of another view)"
-    add("--stage", choices=STAGES, default="raw2rgb", help=stage)
+    add("--stage", choices=("raw2rgb", "joint", "matching"), default="raw2rgb", help=stage)
     add("--isp", metavar="WEIGHTS", help="joint, matching: CycleISP to start from, by shipped name or path")
     add("--rgb2raw", metavar="WEIGHTS", help="joint, matching: RGB2RAW to start from")
     add("--raw2rgb", metavar="WEIGHTS", help="joint, matching: RAW2RGB with its colour branch to start from")
@@ -37,7 +37,9 @@ def main() -> int:
     if args.dry_run:
         print(dump_recipe(recipe), end="")
         return 0
-    train_raw2rgb(
+    from cycleisp.tasks.training import train_raw2rgb  # here, since --help needs no networks
+
+    finished = train_raw2rgb(
         recipe,
         args.run_dir,
         stage=args.stage,
@@ -50,7 +52,7 @@ def main() -> int:
         device=args.device,
         stop_after=args.stop_after,
     )
-    return 0
+    return training_status(finished)
 
 
 if __name__ == "__main__":

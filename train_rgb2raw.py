@@ -3,16 +3,15 @@
     python train_rgb2raw.py --config configs/compact/rgb2raw.yaml --raw RAWS --photos PHOTOS \\
         --run-dir runs/rgb2raw
 
-The same command resumes a run that was stopped.
+The same command resumes a run that was stopped. The exit status is 0 when the recipe is finished,
+and 3 when the run was stopped early and saved (--stop-after, Ctrl-C, SIGTERM).
 """
 
-from cycleisp.utils.cli import add_isp_data, parse_training, run_script, training_parser
+from cycleisp.utils.cli import add_isp_data, parse_training, run_script, training_parser, training_status
 from cycleisp.utils.config import IspRecipe, dump_recipe, load_recipe
 
 
 def main() -> int:
-    from cycleisp.tasks.training import train_rgb2raw  # here, since --help needs no networks
-
     parser = training_parser(__doc__)
     add_isp_data(parser)
     args = parse_training(parser)
@@ -20,7 +19,9 @@ def main() -> int:
     if args.dry_run:
         print(dump_recipe(recipe), end="")
         return 0
-    train_rgb2raw(
+    from cycleisp.tasks.training import train_rgb2raw  # here, since --help needs no networks
+
+    finished = train_rgb2raw(
         recipe,
         args.run_dir,
         raw=args.raw,
@@ -29,7 +30,7 @@ def main() -> int:
         device=args.device,
         stop_after=args.stop_after,
     )
-    return 0
+    return training_status(finished)
 
 
 if __name__ == "__main__":

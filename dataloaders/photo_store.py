@@ -1,7 +1,8 @@
 """The photos of a training set."""
 
+import copy
 from collections import OrderedDict
-from collections.abc import Sequence
+from collections.abc import Callable, Collection, Sequence
 from pathlib import Path
 
 import cv2
@@ -9,8 +10,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from cycleisp.dataloaders.photos import read_photo
-from cycleisp.dataloaders.sources import find_sources
+from cycleisp.dataloaders.sources import Source, find_sources
 from cycleisp.utils.images import as_float
+from cycleisp.utils.reading_now import now_reading
+
+Usable = Callable[[Sequence[Source]], list[Source]]
 
 
 class PhotoStore:
@@ -19,15 +23,26 @@ class PhotoStore:
     Args:
         inputs: files and folders, as `find_sources` takes them.
         cache_bytes: how much memory decoded photos may take in each process.
+        usable: returns those photos of a list that can be used; None takes all.
 
     Raises:
-        PhotoError: as `find_sources`; while drawing, as `read_photo`.
+        UserError: as `find_sources` and `usable`; while drawing, as `read_photo`.
     """
 
-    def __init__(self, inputs: Sequence[Path | str], cache_bytes: int = 512 << 20) -> None:
-        self.sources = find_sources(inputs, raw=False)
+    def __init__(
+        self, inputs: Sequence[Path | str], cache_bytes: int = 512 << 20, usable: Usable | None = None
+    ) -> None:
+        found = find_sources(inputs, raw=False)
+        self.sources = found if usable is None else usable(found)
         self._cache: OrderedDict[int, NDArray] = OrderedDict()
         self._cache_bytes = cache_bytes
+
+    def subset(self, names: Collection[str]) -> "PhotoStore":
+        """Returns a store of those photos whose sources have these names."""
+        part = copy.copy(self)
+        part.sources = [source for source in self.sources if source.name in names]
+        part._cache = OrderedDict()
+        return part
 
     def __len__(self) -> int:
         return len(self.sources)
@@ -36,7 +51,9 @@ class PhotoStore:
         if index in self._cache:
             self._cache.move_to_end(index)
             return self._cache[index]
-        photo = read_photo(self.sources[index].path)
+        path = self.sources[index].path
+        with now_reading(path):
+            photo = read_photo(path)
         self._cache[index] = photo
         while len(self._cache) > 1 and sum(kept.nbytes for kept in self._cache.values()) > self._cache_bytes:
             self._cache.popitem(last=False)

@@ -6,7 +6,8 @@
 
 Everything about a run goes into its folder: `weights.safetensors` is the trained network, and
 `checkpoint.ckpt` is what the same call resumes from. On a CPU a resumed run ends with the same bits
-as one that was never stopped. To change a recipe before it is used, read it with
+as one that was never stopped. Photos are decoded once before training, and bad ones are left out
+with a warning. To change a recipe before it is used, read it with
 `cycleisp.utils.config.load_recipe`. Under torchrun the processes share each batch.
 """
 
@@ -14,7 +15,6 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, Literal, TypeVar, get_args
 
-from lightning.fabric import Fabric
 from torch import nn
 from torch.utils.data import Dataset
 
@@ -33,6 +33,7 @@ from cycleisp.networks.objectives import (
 )
 from cycleisp.networks.pretrained import build, find_weights
 from cycleisp.networks.synthesis.training_pairs import open_training_pairs
+from cycleisp.tasks.run_start import RunStart
 from cycleisp.utils.config import DenoiserRecipe, IspLoss, IspRecipe, TrainingRecipe, load_recipe
 from cycleisp.utils.errors import UserError
 from cycleisp.utils.images import Space
@@ -78,11 +79,12 @@ def train_rgb2raw(
     """
     recipe = _read(IspRecipe, recipe)
     fabric = launch(recipe, device)
-    data = open_isp_data(recipe, _list(raw), _list(photos), Path(prepared))
     sizes = sizes_for("Rgb2Raw", recipe.network)
     network = build("Rgb2Raw", sizes, recipe.train.save_memory)
     objective = Rgb2RawObjective(recipe.loss.log_epsilon)
-    return _fit(fabric, network, objective, data, recipe=recipe, run_dir=run_dir, sizes=sizes, stop_after=stop_after)
+    with RunStart(Path(run_dir), recipe, fabric) as start:
+        data = open_isp_data(recipe, _list(raw), _list(photos), Path(prepared), start.usable)
+        return _fit(start, network, objective, data, recipe=recipe, sizes=sizes, stop_after=stop_after)
 
 
 def train_raw2rgb(
@@ -129,7 +131,6 @@ def train_raw2rgb(
     recipe = _read(IspRecipe, recipe)
     fabric = launch(recipe, device)
     open_data = open_view_data if stage == "matching" else open_isp_data
-    data = open_data(recipe, _list(raw), _list(photos), Path(prepared))
     kind = "GuidedRaw2Rgb" if stage == "raw2rgb" else "CycleISP"
     sizes = sizes_for(kind, recipe.network)
     network = build(kind, sizes, recipe.train.save_memory)
@@ -137,7 +138,9 @@ def train_raw2rgb(
         if weights is not None:
             load_weights(network.get_submodule(part), find_weights(weights))
     objective = _isp_objective(stage, recipe.loss)
-    return _fit(fabric, network, objective, data, recipe=recipe, run_dir=run_dir, sizes=sizes, stop_after=stop_after)
+    with RunStart(Path(run_dir), recipe, fabric) as start:
+        data = open_data(recipe, _list(raw), _list(photos), Path(prepared), start.usable)
+        return _fit(start, network, objective, data, recipe=recipe, sizes=sizes, stop_after=stop_after)
 
 
 def _isp_objective(stage: Stage, loss: IspLoss) -> Objective:
@@ -154,7 +157,7 @@ def train_denoiser(
     space: Space,
     *,
     photos: Paths = (),
-    pairs: Path | str | None = None,
+    pairs: Paths = (),
     weights: str = "compact_isp",
     start: str | None = None,
     validation: Paths = (),
@@ -169,11 +172,13 @@ def train_denoiser(
         space: "srgb" for a denoiser of photos, "raw" for one of packed RAW.
         photos: clean photos, or folders of them. Pairs are made of them during training, with
             another noise level for every patch.
-        pairs: a folder that `cycleisp.tasks.generation` has filled, in place of photos.
+        pairs: folders of pairs, in place of photos: those that `cycleisp.tasks.generation` has
+            filled; for sRGB also pictures noisy/NAME beside clean/NAME, and SIDD's sRGB sets. The
+            recipe's `data.pair_shares` says how often each folder is drawn.
         weights: the CycleISP that makes pairs of photos, by shipped name or path.
         start: a denoiser to start from, of the recipe's sizes or with fewer groups.
-        validation: folders of sRGB pairs, noisy/ and clean/, to measure on. None takes the same
-            photos with other noise.
+        validation: folders of sRGB pairs, noisy/ and clean/, to measure on. Without any, the
+            recipe's `data.holdout_share` of the photos or pairs is measured on, and not trained on.
         device: "auto", "cpu", "cuda" or "mps".
         stop_after: minutes after which to save and stop; None for no limit.
 
@@ -185,9 +190,8 @@ def train_denoiser(
     """
     recipe = _read(DenoiserRecipe, recipe)
     fabric = launch(recipe, device)
-    stored = None if pairs is None else Path(pairs)
+    stored = [Path(folder) for folder in _list(pairs)]
     real = [Path(folder) for folder in _list(validation)]
-    data = open_denoising_data(recipe, space, _list(photos), stored, real)
     (kind,) = denoisers_of(space)
     sizes = sizes_for(kind, recipe.network)
     network = build(kind, sizes, recipe.train.save_memory)
@@ -195,44 +199,39 @@ def train_denoiser(
         assert isinstance(network, SrgbDenoiser | RawDenoiser)
         go_on_from(network, start)
     make_batch = None  # stored pairs are used as they are
-    if stored is None:
+    if not stored:
         make_batch = open_training_pairs(recipe.synthesis, space, weights, fabric.device, recipe.train.precision)
-    return _fit(
-        fabric,
-        network,
-        DenoiserObjective(recipe.loss.relative),
-        data,
-        recipe=recipe,
-        run_dir=run_dir,
-        sizes=sizes,
-        stop_after=stop_after,
-        make_batch=make_batch,
-    )
+    objective = DenoiserObjective(recipe.loss.relative)
+    with RunStart(Path(run_dir), recipe, fabric) as begun:
+        data = open_denoising_data(recipe, space, _list(photos), stored, real, begun.usable)
+        return _fit(
+            begun, network, objective, data, recipe=recipe, sizes=sizes, stop_after=stop_after, make_batch=make_batch
+        )
 
 
 # ---------------------------------------------------------------- what all have in common
 
 
 def _fit(
-    fabric: Fabric,
+    start: RunStart,
     network: nn.Module,
     objective: Objective,
     data: tuple[Dataset[Any], Dataset[Any]],
     *,
     recipe: TrainingRecipe,
-    run_dir: Path | str,
     sizes: Mapping[str, Any],
     stop_after: float | None,
     make_batch: MakeBatch | None = None,
 ) -> bool:
     """Trains a network on data for training and for validation; returns whether it is finished."""
-    compiled = recipe.train.compiled
+    start.claim()
+    fabric, compiled = start.fabric, recipe.train.compiled
     trainer = Trainer(
         fabric,
         to_device(network, fabric.device, compiled),
         objective,
         recipe=recipe,
-        run_dir=Path(run_dir),
+        run_dir=start.folder,
         sizes=sizes,
         make_batch=make_batch,
         record=record_trunks if compiled else None,

@@ -26,11 +26,11 @@ def run(*options: object) -> Outcome:
     return call_script(main, *options)
 
 
-def train(space: str, run_dir: Path, *options: object, changes: tuple[str, ...] = SHORT) -> str:
-    """Runs the script, which must succeed, and returns what it says."""
+def train(space: str, run_dir: Path, *options: object, changes: tuple[str, ...] = SHORT, status: int = 0) -> str:
+    """Runs the script, which must end with a status, and returns what it says."""
     common = ("--config", SMOKE, "--device", "cpu", "--space", space, "--run-dir", run_dir, "--set", *changes)
     result = run(*common, *options)
-    assert result.returncode == 0, result.stderr
+    assert result.returncode == status, result.stderr
     return result.stderr
 
 
@@ -77,9 +77,8 @@ def test_photos_make_a_denoiser_and_the_same_line_goes_on(
     assert isinstance(load_network(tmp_path / "whole" / "weights.safetensors", NETWORKS[space]), NETWORKS[space])
     assert [record["step"] for record in metrics(tmp_path / "whole")] == [2, 4]
     assert all(np.isfinite(record["psnr_clean"]) for record in metrics(tmp_path / "whole"))
-    train(space, tmp_path / "parts", *options, "--stop-after", 0)
-    while "resuming" in (said := train(space, tmp_path / "parts", *options)) and "stopped" in said:
-        pass
+    assert "stopped at step 1 of 4" in train(space, tmp_path / "parts", *options, "--stop-after", 0, status=3)
+    assert "resuming" in train(space, tmp_path / "parts", *options)
     first, second = (load_file(tmp_path / name / "weights.safetensors") for name in ("whole", "parts"))
     assert all(bool((first[name] == second[name]).all()) for name in first)
 
@@ -89,6 +88,31 @@ def test_stored_pairs_make_a_denoiser(tmp_path: Path, pairs: Path, tiny_weights:
     train(space, tmp_path / "run", "--pairs", pairs, "--weights", tiny_weights)
     load_network(tmp_path / "run" / "weights.safetensors", NETWORKS[space])
     assert len(metrics(tmp_path / "run")) == 2
+
+
+def test_a_run_from_before_photos_were_held_out_says_how_to_go_on(
+    tmp_path: Path, photos: Path, tiny_weights: Path
+) -> None:
+    options = ("--photos", photos, "--weights", tiny_weights)
+    train("srgb", tmp_path / "run", *options, changes=(*SHORT, "data.holdout_share=0"))
+    stored = tmp_path / "run" / "recipe.yaml"
+    recipe = yaml.safe_load(stored.read_text())
+    for key in ("holdout_share", "pair_shares"):
+        del recipe["data"][key]
+    stored.write_text(yaml.safe_dump(recipe, sort_keys=False))
+    common = ("--config", SMOKE, "--device", "cpu", "--space", "srgb", "--run-dir", tmp_path / "run", *options, "--set")
+    refused = run(*common, *SHORT)
+    assert refused.returncode == 2
+    assert "data.holdout_share: 0.0 there, 0.1 here" in refused.stderr
+    assert run(*common, *SHORT, "data.holdout_share=0").returncode == 0
+
+
+def test_folders_of_pairs_are_mixed_by_shares(tmp_path: Path, pairs: Path) -> None:
+    for seed in range(3):
+        write_pair(tmp_path / "own", f"own{seed}", random_picture(40, 48, seed=seed), random_picture(40, 48, seed=seed))
+    said = train("srgb", tmp_path / "run", "--pairs", pairs, tmp_path / "own", "--shares", 0.7, 0.3)
+    assert "4 pairs to train on, 1 held out" in said
+    assert yaml.safe_load((tmp_path / "run" / "recipe.yaml").read_text())["data"]["pair_shares"] == [0.7, 0.3]
 
 
 def test_gaussian_noise_needs_no_cycleisp_and_real_pairs_validate(tmp_path: Path, photos: Path) -> None:
@@ -119,12 +143,12 @@ def test_a_bad_photo_is_named_in_one_line(tmp_path: Path, tiny_weights: Path) ->
         (("--config", SMOKE, "--run-dir", "x"), "give --photos"),
         (("--config", SMOKE), "--run-dir is needed"),
         (("--config", SMOKE, "--run-dir", "x", "--photos", "nowhere"), "nowhere: no such file or folder"),
-        (("--config", SMOKE, "--run-dir", "x", "--pairs", "nowhere"), "nowhere: holds no manifest.jsonl"),
+        (("--config", SMOKE, "--run-dir", "x", "--pairs", "nowhere"), "nowhere: no such folder"),
         (("--config", SMOKE, "--run-dir", "x", "--photos", "a", "--pairs", "b"), "not allowed with argument"),
         (("--config", SMOKE, "--run-dir", "x", "--photos", "PHOTOS", "--noise", "loud"), "unknown noise 'loud'"),
         (("--config", SMOKE, "--run-dir", "x", "--photos", "PHOTOS", "--noise", "awgn", "dnd"), "stands alone"),
         (("--config", SMOKE, "--run-dir", "x", "--photos", "PHOTOS", "--weights", "none"), "none: neither a file nor"),
-        (("--config", SMOKE, "--run-dir", "x", "--photos", "PHOTOS", "--validation", "none"), "none: expected two"),
+        (("--config", SMOKE, "--run-dir", "x", "--photos", "PHOTOS", "--validation", "none"), "none: no such folder"),
     ],
     ids=lambda value: " ".join(map(str, value[2:])) if isinstance(value, tuple) else None,
 )

@@ -66,7 +66,7 @@ def test_denoisers_of_the_paper_are_the_default_networks_and_synthesis(path: Pat
     recipe = load_recipe(DenoiserRecipe, path)
     assert recipe.network.denoiser == DenoiserSizes()
     noise = "sidd" if "sidd" in path.name else "dnd"
-    assert recipe.synthesis == Synthesis(noise=[noise])
+    assert recipe.synthesis == Synthesis(noise=[noise], clean_target="input")
 
 
 def test_all_four_denoisers_of_the_paper_are_there() -> None:
@@ -274,9 +274,21 @@ def test_a_missing_file_and_a_folder_are_refused(tmp_path: Path) -> None:
 # ---------------------------------------------------------------- shipped recipes
 
 
+@pytest.mark.parametrize("path", sorted((ROOT / "configs" / "shipped").glob("*.yaml")), ids=lambda path: path.name)
+def test_recipes_of_shipped_weights_differ_from_those_for_any_files_in_what_they_hold_out(path: Path) -> None:
+    kind = DenoiserRecipe if path.name.startswith("denoiser") else IspRecipe
+    exact, any_files = (load_recipe(kind, f"{folder}/{path.name}").model_dump() for folder in ("shipped", "compact"))
+    held = ("holdout", "scenes", "holdout_share")
+    exact_holds, any_holds = ([recipe["data"].pop(key, []) for key in held] for recipe in (exact, any_files))
+    assert exact == any_files
+    assert exact_holds[2] == 0 or (exact_holds[0] and exact_holds[1])
+    assert any_holds == [[], [], 0.1]
+
+
 def test_a_shipped_recipe_is_found_by_its_name(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
     assert find_recipe("compact/joint.yaml") == ROOT / "configs" / "compact" / "joint.yaml"
+    assert find_recipe("configs/compact/joint.yaml") == find_recipe("compact/joint.yaml")
     recipe = load_recipe(DenoiserRecipe, Path("denoiser_smoke.yaml"), ["train.steps=7"])
     assert recipe.train.steps == 7
     names = {path.relative_to(ROOT / "configs").as_posix() for path in (ROOT / "configs").rglob("*.yaml")}

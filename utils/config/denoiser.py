@@ -25,12 +25,14 @@ class DenoiserData(Section):
     patch_size: Annotated[int, Field(ge=16, multiple_of=8)] = 128
     scale: Factors = (1.0, 1.0)  # photos are reduced by a factor of this span; a factor below 1 enlarges them
     brightness: Factors = (1.0, 1.0)  # linear light of a photo is multiplied by a factor of this span
+    holdout_share: Share = 0.1  # of the photos, or of the pairs' photos, kept for validation; at least one
+    pair_shares: list[Annotated[float, Field(gt=0)]] = Field(default_factory=list)  # how often each folder is drawn
     validation_patches: Positive = 32
     validation_size: Annotated[int, Field(ge=16, multiple_of=8)] = 256
 
 
 class Synthesis(Section):
-    """How a clean photo becomes noisy. The defaults are the paper's.
+    """How a clean photo becomes noisy. The defaults are the paper's, but for the clean target.
 
     Every patch draws its own values from the spans.
     """
@@ -39,7 +41,7 @@ class Synthesis(Section):
     noise: list[str] = Field(min_length=1, default_factory=lambda: ["dnd"])
     awgn_sigma: Span = (0.0, 55.0)  # of awgn, in 8 bit levels
     learned_share: Share = 1.0  # of patches that pass CycleISP; the others pass simulated cameras
-    clean_target: CleanTarget = "input"  # of CycleISP
+    clean_target: CleanTarget = "residual"  # of CycleISP; paper: input
     blur: PhotoBlur = 1.0  # sigma in pixels that removes a photo's own noise
     read_noise_factor: Factors = (1.0, 1.0)  # the profile's read noise is multiplied by a factor of this span
     light_spread: Annotated[float, Field(ge=0)] = 45.0  # simulated cameras: deviation from 5500 K daylight, in mired

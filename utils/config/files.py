@@ -8,9 +8,12 @@ import yaml
 from pydantic import ValidationError
 
 from cycleisp.utils.config.values import Section
-from cycleisp.utils.errors import UserError
+from cycleisp.utils.config.yaml_text import parse_yaml
+from cycleisp.utils.errors import UserError, reading, reason
 
 SHIPPED = Path(__file__).resolve().parents[2] / "configs"  # of the checkout, or of the installed package
+LISTED = 8  # problems in one message
+LARGEST = 1 << 20  # bytes of a recipe; ours have 4 KB at most
 Recipe = TypeVar("Recipe", bound=Section)
 
 
@@ -39,6 +42,8 @@ def load_recipe(kind: type[Recipe], path: Path | str, overrides: Sequence[str] =
 def find_recipe(path: Path | str) -> Path:
     """Returns the path of a recipe, which may also be a shipped one's name, as compact/joint.yaml.
 
+    The name may begin with `configs/`, as in the documentation, in whatever folder one is.
+
     A file of that path comes before a shipped recipe of that name.
 
     Raises:
@@ -48,8 +53,9 @@ def find_recipe(path: Path | str) -> Path:
     if path.exists():
         return path
     shipped = shipped_recipes()
-    if path.as_posix() in shipped:
-        return SHIPPED / path
+    name = path.as_posix().removeprefix(f"{SHIPPED.name}/")
+    if name in shipped:
+        return SHIPPED / name
     raise ConfigError(f"{path}: cannot be read (No such file or directory); shipped recipes: {', '.join(shipped)}")
 
 
@@ -62,16 +68,19 @@ def read_yaml(path: Path) -> dict[str, Any]:
     """Reads the keys and values of a YAML file.
 
     Raises:
-        ConfigError: missing file, no YAML, or no keys.
+        ConfigError: the file cannot be read or is too large, is no YAML, or has no keys.
     """
+    with reading(path, ConfigError, advice="give a recipe in YAML"):
+        with path.open("rb") as file:
+            text = file.read(LARGEST + 1)
+        if len(text) > LARGEST:
+            raise ConfigError(f"{path}: larger than {LARGEST:,} bytes; give a recipe in YAML")
     try:
-        content = yaml.safe_load(path.read_text(encoding="utf-8"))
-    except OSError as error:
-        raise ConfigError(f"{path}: cannot be read ({error.strerror})") from None
-    except (yaml.YAMLError, UnicodeDecodeError) as error:
-        raise ConfigError(f"{path}: not YAML ({error})") from None
+        content = parse_yaml(text.decode("utf-8-sig"))
+    except Exception as error:  # PyYAML raises more than its own kind, as ValueError and RecursionError
+        raise ConfigError(f"{path}: not YAML ({reason(error)}); give a recipe in YAML") from None
     if not isinstance(content, dict):
-        raise ConfigError(f"{path}: expected keys and values, got {type(content).__name__}")
+        raise ConfigError(f"{path}: expected keys and values, got {type(content).__name__}; give a recipe in YAML")
     return content
 
 
@@ -84,7 +93,10 @@ def check_recipe(kind: type[Recipe], content: dict[str, Any], origin: str) -> Re
     try:
         return kind.model_validate(content)
     except ValidationError as error:
-        problems = "; ".join(f"{'.'.join(map(str, item['loc']))}: {item['msg']}" for item in error.errors())
+        found = error.errors()
+        problems = "; ".join(f"{'.'.join(map(str, item['loc']))}: {item['msg']}" for item in found[:LISTED])
+        if len(found) > LISTED:
+            problems += f"; and {len(found) - LISTED} more"
         raise ConfigError(f"{origin}: {problems}") from None
 
 
@@ -96,16 +108,17 @@ def dump_recipe(recipe: Section) -> str:
 def _apply(override: str, content: dict[str, Any]) -> None:
     key, equals, value = override.partition("=")
     if not equals or not key:
-        raise ConfigError(f"override {override!r}: expected key=value, as train.steps=1000")
+        raise ConfigError(f"override {override[:80]!r}: expected key=value, as train.steps=1000")
     try:
-        parsed = yaml.safe_load(value)
-    except yaml.YAMLError:
+        parsed = parse_yaml(value)
+    except Exception as error:
         raise ConfigError(
-            f"override {override!r}: its value is not YAML; quote what YAML reads as a sign of its own"
+            f"override {override[:80]!r}: its value is not YAML ({reason(error)}); quote what YAML reads as a sign "
+            "of its own"
         ) from None
     *parents, last = key.split(".")
     for parent in parents:
         content = content.setdefault(parent, {})
         if not isinstance(content, dict):
-            raise ConfigError(f"override {override!r}: {parent} holds a value, no keys")
+            raise ConfigError(f"override {override[:80]!r}: {parent} holds a value, no keys")
     content[last] = parsed

@@ -19,9 +19,10 @@ class GenerationRecipe(Section):
     residual_source: str | None = None  # of real noise, with noise: residual
     residual_match: Positive = 8  # real noise comes from the best of so many random crops; paper: 1
     weights: str = "compact_isp"
-    clean_target: CleanTarget = "input"
+    clean_target: CleanTarget = "residual"  # paper: input
     blur: PhotoBlur = 1.0  # sigma in pixels; paper
     seed: NotNegative = 0
+    repeats: Positive = 1  # pairs of each photo, with noise of their own
     limit: Positive | None = None
     variance: bool = False
     preview: bool = False

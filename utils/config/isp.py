@@ -6,7 +6,7 @@ from pydantic import Field
 
 from cycleisp.utils.config.sizes import IspSizes
 from cycleisp.utils.config.training import TrainingRecipe
-from cycleisp.utils.config.values import NotNegative, Positive, Section, Share, Span
+from cycleisp.utils.config.values import HoldoutBy, NotNegative, Positive, Section, Share, Span
 
 
 class IspData(Section):
@@ -14,9 +14,13 @@ class IspData(Section):
 
     patch_size: Annotated[int, Field(ge=16, multiple_of=2)] = 128
     simulated_share: Share = 0.0  # of patches that simulated cameras make from photos
-    holdout: list[str] = Field(default_factory=list)  # shell patterns of RAW names kept for validation
+    # What is kept for validation: names and a count, or else a share.
+    holdout: list[str] = Field(default_factory=list)  # shell patterns of RAW names
+    holdout_count: NotNegative = 0  # further RAW files
+    holdout_share: Share = 0.1  # of the RAW files, or of the photos without RAW, where neither says any; at least one
+    holdout_by: HoldoutBy = "time"  # files that were taken within seconds are kept together; or folder, or file
+    scene_gap: Annotated[float, Field(ge=0)] = 10.0  # seconds: the longest pause within a scene, with holdout_by: time
     scenes: list[str] = Field(default_factory=list)  # patterns of names that show one scene, drawn equally often
-    holdout_count: NotNegative = 0  # further RAW files kept for validation
     validation_patches: Positive = 32
     validation_size: Annotated[int, Field(ge=16, multiple_of=2)] = 256
 

@@ -11,7 +11,7 @@ WIDEST_BLUR = 2.0  # pixels: the largest sigma of a noise reduction, on which it
 class Section(BaseModel):
     """A part of a recipe. Unknown keys are errors, and values never change."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True)
+    model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
 
 
 def _ordered(span: tuple[float, float]) -> tuple[float, float]:
@@ -38,12 +38,14 @@ def _within_kernel(span: tuple[float, float]) -> tuple[float, float]:
     return span
 
 
-Positive = Annotated[int, Field(gt=0)]
-NotNegative = Annotated[int, Field(ge=0)]
+Positive = Annotated[int, Field(gt=0, le=2**31 - 1)]
+NotNegative = Annotated[int, Field(ge=0, le=2**63 - 1)]
+Workers = Annotated[int, Field(ge=0, le=256)]  # processes
 Share = Annotated[float, Field(ge=0, le=1)]
 PhotoBlur = Annotated[float, Field(ge=0, le=5)]  # sigma in pixels that removes a photo's own noise
 Span = Annotated[tuple[float, float], AfterValidator(_ordered)]  # [low, high]
 Factors = Annotated[Span, AfterValidator(_positive)]  # drawn with uniform logarithm
 BlurSpan = Annotated[Span, AfterValidator(_within_kernel)]
 Qualities = Annotated[Span, AfterValidator(_qualities)]
+HoldoutBy = Literal["time", "folder", "file"]  # which RAW files show one scene, see docs/guides/train_isp.md
 CleanTarget = Literal["input", "cycle", "residual"]  # the sRGB target of pairs, see docs/guides/make_pairs.md

@@ -8,6 +8,8 @@ from lightning.fabric import Fabric
 
 from cycleisp.utils.config import TrainingRecipe
 from cycleisp.utils.devices import pick_device, training_precision
+from cycleisp.utils.processes import stop_when_orphaned
+from cycleisp.utils.training.checkpoint import CheckedCheckpoints
 
 
 def launch(recipe: TrainingRecipe, device: str) -> Fabric:
@@ -23,6 +25,7 @@ def launch(recipe: TrainingRecipe, device: str) -> Fabric:
     Raises:
         UserError: as `make_fabric`.
     """
+    stop_when_orphaned()
     fabric = make_fabric(device, recipe.train.precision)
     fabric.launch()
     torch.manual_seed(recipe.seed)
@@ -42,7 +45,13 @@ def make_fabric(device: str, precision: str) -> Fabric:
         UserError: the device does not exist here, or cannot compute in this precision.
     """
     kind = pick_device(device).type
-    plugins = {"float32": "32-true", "tf32": "32-true", "bf16": "bf16-mixed", "fp16": "16-mixed"}
-    plugin: Any = plugins[training_precision(precision, torch.device(kind))]
+    precisions = {"float32": "32-true", "tf32": "32-true", "bf16": "bf16-mixed", "fp16": "16-mixed"}
+    chosen: Any = precisions[training_precision(precision, torch.device(kind))]
     processes = int(os.environ.get("LOCAL_WORLD_SIZE", 1)), int(os.environ.get("GROUP_WORLD_SIZE", 1))
-    return Fabric(accelerator=kind, devices=processes[0], num_nodes=processes[1], precision=plugin)
+    return Fabric(
+        accelerator=kind,
+        devices=processes[0],
+        num_nodes=processes[1],
+        precision=chosen,
+        plugins=[CheckedCheckpoints()],
+    )

@@ -43,12 +43,3 @@ class StopRequests:
         """Returns whether this process has been asked to stop, or its time is over."""
         timed_out = self._minutes is not None and time.monotonic() - self._started > 60 * self._minutes
         return bool(self._received) or timed_out
-
-
-def leave_stopping_to_the_run(_worker: int) -> None:
-    """Makes a loader process ignore requests to stop.
-
-    They may reach the whole process group, and the run needs its loaders until it has saved.
-    """
-    for number in SIGNALS:
-        signal.signal(number, signal.SIG_IGN)

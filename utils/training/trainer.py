@@ -1,29 +1,35 @@
 """The training loop of every network here. The same call resumes a run, bit for bit on a CPU.
 
 The data and the learning rate of a step follow from its number alone (schedule.py). So a checkpoint
-is: step, weights, optimizer, moving average, random states. Nothing else has a position.
+is: step, weights, optimizer, moving average, random states, and
+the number of threads. Nothing else has a position.
 """
 
 import logging
 import math
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
 import torch
 from lightning.fabric import Fabric
 from torch import Tensor, nn
-from torch.utils.data import DataLoader, Dataset, default_collate
+from torch.utils.data import Dataset, default_collate
 
 from cycleisp.utils.config import TrainingRecipe
 from cycleisp.utils.devices import tf32, training_precision
+from cycleisp.utils.errors import UserError
+from cycleisp.utils.training.errors import TrainingError
 from cycleisp.utils.training.journal import Journal
+from cycleisp.utils.training.loading import Loader, LoaderError
 from cycleisp.utils.training.made_ahead import MadeAhead
+from cycleisp.utils.training.mishaps import in_words
 from cycleisp.utils.training.moving_average import MovingAverage
 from cycleisp.utils.training.objective import Batch, Objective, Outputs
 from cycleisp.utils.training.run_folder import RunFolder
 from cycleisp.utils.training.schedule import StepBatches, learning_rate
-from cycleisp.utils.training.stopping import StopRequests, leave_stopping_to_the_run
+from cycleisp.utils.training.stopping import StopRequests
+from cycleisp.utils.training.threads import Threads
 from cycleisp.utils.training.validation import validate
 
 MakeBatch = Callable[[Batch], Batch]
@@ -50,7 +56,7 @@ class Trainer:
             GPU only. None records nothing.
 
     Raises:
-        TrainingError: `run_dir` holds a run with another recipe.
+        UserError: `run_dir` holds a run with another recipe, or a recipe that cannot be read.
     """
 
     def __init__(
@@ -73,6 +79,8 @@ class Trainer:
         self._precision = training_precision(self.recipe.precision, fabric.device)
         # channels innermost: faster on CPUs as well as on GPUs
         network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+        self._saved, self._threads = 0, self._choose_threads(None)
+        self._loss: Tensor | None = None  # of the last step
         decay = self.recipe.ema_decay
         self.average = MovingAverage(network, decay, fabric.device) if decay else None
         self.network, self.optimizer = fabric.setup(network, self._make_optimizer(network))
@@ -103,43 +111,54 @@ class Trainer:
             the same call resumes it.
 
         Raises:
-            TrainingError: the loss is infinite or no number.
+            LoaderError: a batch cannot be loaded. What was trained until then is saved.
+            TrainingError: the loss is infinite or no number; the checkpoint is damaged; the disk or
+                the memory is full; or another process of the run has ended.
         """
         self.resume()
-        batches = self._load(training)
         journal = Journal(self.folder, self.recipe, self.step, silent=not self.fabric.is_global_zero)
-        with journal, StopRequests(stop_after) as requests, tf32(self._precision != "float32"):
-            self.network.train()
-            self._record_passes(training)
-            for batch in journal.timed(self._made_ahead.batches(batches)):
-                outputs, loss = self._forward(batch)
-                self.fabric.backward(loss)
-                values = self._update_weights()
-                self.step += 1
-                outputs, loss = _without_graph(outputs), loss.detach()
-                journal.log(self.step, batch, outputs, loss=loss, **values)
-                if self._is_due(self.recipe.validate_every):
-                    self._validate(validation, journal)
-                stopping = self._agree_to_stop(requests.pending())
-                if stopping or self._is_due(self.recipe.checkpoint_every):
-                    self.save()
-                if stopping and not self._is_finished():
-                    log.info(STOPPED, self.step, self.recipe.steps)
-                    break
+        stopping = StopRequests(stop_after)
+        with journal, stopping, tf32(self._precision != "float32"), in_words(self.fabric.world_size), self._threads:
+            try:
+                with Loader(training, self._step_batches(), self.recipe.workers, self.fabric.device) as loaded:
+                    self.network.train()
+                    self._record_passes(training)
+                    batches = self._threads.over(self._made_ahead.batches(loaded), self.step)
+                    self._learn(batches, validation, journal, stopping)
+            except LoaderError:
+                self._save_what_is_done()
+                raise
         return self._is_finished()
 
-    def _load(self, training: Dataset[Any]) -> Any:
-        """Returns the batches from the present step to the last one, on the device."""
-        loader: Any = DataLoader(
-            training,
-            batch_sampler=self._step_batches(),
-            num_workers=self.recipe.workers,
-            pin_memory=self.fabric.device.type == "cuda",
-            worker_init_fn=leave_stopping_to_the_run,
-            # without one, every start of a loader draws from torch's global generator
-            generator=torch.Generator().manual_seed(0),
-        )
-        return self.fabric.setup_dataloaders(loader, use_distributed_sampler=False)
+    def _learn(
+        self, batches: Iterable[Batch], validation: Dataset[Any], journal: Journal, requests: StopRequests
+    ) -> None:
+        """Takes a step for each batch, to the last one or to a request to stop."""
+        for batch in journal.timed(batches):
+            outputs, loss = self._forward(batch)
+            self.fabric.backward(loss)
+            values = self._update_weights()
+            self.step += 1
+            outputs, self._loss = _without_graph(outputs), loss.detach()
+            journal.log(self.step, batch, outputs, loss=self._loss, **values)
+            if self._is_due(self.recipe.validate_every):
+                self._validate(validation, journal)
+            stopping = self._agree_to_stop(requests.pending())
+            if stopping or self._is_due(self.recipe.checkpoint_every):
+                self.save()
+            if stopping and not self._is_finished():
+                log.info(STOPPED, self.step, self.recipe.steps)
+                break
+
+    def _save_what_is_done(self) -> None:
+        """Saves the steps before a batch that could not be loaded, if it needs no other process."""
+        if self.fabric.world_size > 1 or self.step == self._saved:
+            return
+        try:
+            self.save()
+            log.info("saved at step %d of %d", self.step, self.recipe.steps)
+        except TrainingError as error:  # the error of the batch counts for more
+            log.warning("%s", error)
 
     def _step_batches(self) -> StepBatches:
         rank, world_size = self.fabric.global_rank, self.fabric.world_size
@@ -179,7 +198,11 @@ class Trainer:
             return
         self._made_ahead.wait()
         network, device = self.best_network(), self.fabric.device
-        journal.log_validation(self.step, validate(network, self.objective, validation, self.make_batch, device))
+        try:
+            measured = validate(network, self.objective, validation, self.make_batch, device)
+        except UserError as error:  # a file is gone, and the weights are those of a whole step
+            raise LoaderError(str(error)) from None
+        journal.log_validation(self.step, measured)
         self.network.train()
 
     def _is_due(self, every: int) -> bool:
@@ -207,16 +230,30 @@ class Trainer:
         return self.average.module if self.average is not None else self.network.module
 
     def save(self) -> None:
-        """Writes the checkpoint and the weights of the run folder."""
+        """Writes the checkpoint and the weights of the run folder.
+
+        Raises:
+            TrainingError: as `RunFolder.save`; or the last loss is infinite or no number.
+        """
+        if self._loss is not None and not math.isfinite(self._loss):
+            raise self.folder.diverged(self.step, float(self._loss))
         self.folder.save(self._state(), self.best_network())
+        self._saved = self.step
 
     def resume(self) -> None:
         """Restores the checkpoint of the run folder, if there is one."""
-        self.step = self.folder.resume(self._state())
+        restored = self.folder.resume(self._state())
+        self.step = self._saved = restored["step"]
+        self._threads = self._choose_threads(restored.get("threads"))
+
+    def _choose_threads(self, begun: int | None) -> Threads:
+        alone = self.fabric.device.type == "cpu" and self.fabric.world_size == 1
+        return Threads(self.recipe.steps, begun, alone)
 
     def _state(self) -> dict[str, Any]:
         average = {} if self.average is None else {"average": self.average}
-        return {"network": self.network, "optimizer": self.optimizer, "step": self.step, **average}
+        numbers = {"step": self.step, "threads": self._threads.chosen}
+        return {"network": self.network, "optimizer": self.optimizer, **numbers, **average}
 
 
 def _without_graph(outputs: Outputs) -> Outputs:

@@ -21,7 +21,17 @@ def test_names_and_keys_stay_so_that_older_runs_resume(tmp_path: Path) -> None:
     names = {path.name for path in (tmp_path / "run").iterdir() if not path.name.startswith("events.")}
     assert names == {"checkpoint.ckpt", "metrics.jsonl", "recipe.yaml", "weights.safetensors"}
     state = checkpoint(tmp_path / "run")
-    assert state.keys() == {"network", "optimizer", "step", "recipe", "version", "rng", "cuda_rng", "average"}
+    assert state.keys() == {
+        "network",
+        "optimizer",
+        "step",
+        "recipe",
+        "version",
+        "rng",
+        "cuda_rng",
+        "average",
+        "threads",
+    }
     assert state["average"].keys() == {"n_averaged", *(f"module.{name}" for name in state["network"])}
     header = read_metadata(tmp_path / "run" / "weights.safetensors")
     assert header.keys() == {"network", "sizes", "recipe", "step", "version"}
