@@ -1,6 +1,6 @@
 """Measure how well the ISP networks know the camera, beside unprocessing by simulated cameras.
 
-    python benchmarks/isp.py --weights compact_isp --config configs/compact/joint.yaml \\
+    python benchmarks/isp.py --weights compact_isp --config configs/shipped/joint.yaml \\
         --raw RAWS --photos PHOTOS
 
 Directions: RGB to RAW, RAW to RGB, and the cycle.
@@ -32,7 +32,9 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 from benchmarks.unprocessing import typical_brooks_camera, typical_camera
 from cycleisp.dataloaders.photos import read_photo
 from cycleisp.dataloaders.sources import find_sources
-from cycleisp.dataloaders.training.raw_pairs import RawPairStore, prepare, split_names
+from cycleisp.dataloaders.training.holdout import split_names
+from cycleisp.dataloaders.training.raw_pair_store import RawPairStore
+from cycleisp.dataloaders.training.raw_pairs import prepare
 from cycleisp.networks import CycleISP
 from cycleisp.networks.pretrained import load_cycleisp
 from cycleisp.utils.cli import run_script

@@ -1,6 +1,6 @@
 """Compare RAW denoisers on camera RAW with synthetic noise, with each other and with BM3D.
 
-    python benchmarks/raw_noise.py --raw RAWS --config configs/compact/joint.yaml \\
+    python benchmarks/raw_noise.py --raw RAWS --config configs/shipped/joint.yaml \\
         --denoisers compact_raw --bm3d
 
 Clean RAW: squares of the camera files, of low ISO, that the recipe holds out. Noise: both profiles
@@ -27,7 +27,9 @@ from torch import Tensor
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 from benchmarks.arguments import labelled
-from cycleisp.dataloaders.training.raw_pairs import RawPairStore, prepare, split_names
+from cycleisp.dataloaders.training.holdout import split_names
+from cycleisp.dataloaders.training.raw_pair_store import RawPairStore
+from cycleisp.dataloaders.training.raw_pairs import prepare
 from cycleisp.networks import RawDenoiser
 from cycleisp.networks.inference.tiled import TiledDenoiser
 from cycleisp.networks.pretrained import load_network

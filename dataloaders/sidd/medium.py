@@ -1,11 +1,12 @@
-"""SIDD-Medium, SIDD's training set: its RAW files, and its clean frames as pairs {photo, RAW}.
+"""SIDD's training sets, Medium and Small: RAW files, and clean frames as pairs {photo, RAW}.
 
 DIR/.../<scene>/NNNN_NOISY_RAW_010.MAT  the RAW set: a noisy frame
 DIR/.../<scene>/NNNN_GT_RAW_010.MAT     the RAW set: the clean frame
 DIR/.../<scene>/NNNN_GT_SRGB_010.PNG    the sRGB set, in the same folder or in one of that name
 
-The RAW files are MATLAB v7.3. Their variable `x` is a mosaic in [0, 1]. The pairs fine-tune the ISP
-networks; the noise, which real_noise/ takes from the RAW set, makes realistic noisy images.
+Files of SIDD-Small lack NNNN_. The RAW files are MATLAB v7.3. Their variable `x` is a mosaic in
+[0, 1]. The pairs fine-tune the ISP networks; the noise, which real_noise/ takes from the RAW set,
+makes realistic noisy images.
 """
 
 import itertools
@@ -27,8 +28,9 @@ from cycleisp.dataloaders.sources import Source
 
 Window = tuple[slice, slice]  # rows and columns of a mosaic as it is stored
 
-_RAW_FILE = re.compile(r"(?P<instance>\d+)_GT_RAW_(?P<number>\d+)\.MAT", re.IGNORECASE)
-_PHOTO_FILE = re.compile(r"(?P<instance>\d+)_GT_SRGB_(?P<number>\d+)\.PNG", re.IGNORECASE)
+_RAW_FILE = re.compile(r"(?P<instance>\d+_)?GT_RAW_(?P<number>\d+)\.MAT", re.IGNORECASE)
+_PHOTO_FILE = re.compile(r"(?P<instance>\d+_)?GT_SRGB_(?P<number>\d+)\.PNG", re.IGNORECASE)
+_ARCHIVES = frozenset((".zip", ".tar", ".gz", ".tgz", ".7z", ".rar"))
 _COARSE = 64  # pixels of the longer side at which a photo and its RAW are compared
 _LIKENESS = 0.8  # the least correlation of the two
 
@@ -77,15 +79,15 @@ def _stored_mosaic(path: Path) -> Iterator[h5py.Dataset]:
 
 @dataclass(frozen=True)
 class SiddFrame(Source):
-    """One clean frame: `path` is its RAW, `name` is <scene>/NNNN_010.
+    """One clean frame: `path` is its RAW, `name` is <scene>/NNNN_010, or <scene>/010 of SIDD-Small.
 
     Attributes:
         photo: the sRGB picture, or None if there is none.
         cameras: bayer_patterns.csv, which may be absent.
     """
 
-    photo: Path | None
-    cameras: Path
+    photo: Path | None = None
+    cameras: Path = Path(PATTERNS_FILE)
 
     def read(self) -> tuple[NDArray[np.float32], str, NDArray[np.uint8]]:
         """Reads the frame.
@@ -99,10 +101,10 @@ class SiddFrame(Source):
                 something else.
         """
         if self.photo is None:
-            instance, number = self.path.stem.split("_")[0], self.path.stem.split("_")[-1]
+            partner = self.path.stem.upper().replace("_RAW_", "_SRGB_")
             raise SiddError(
-                f"{self.path}: has no {instance}_GT_SRGB_{number}.PNG beside it or in another folder "
-                f"{self.path.parent.name}; add SIDD-Medium's sRGB set to the folders"
+                f"{self.path}: has no {partner}.PNG beside it or in another folder {self.path.parent.name}; add "
+                "SIDD's sRGB set to the folders"
             )
         pattern = pattern_of(scene_of(self.path), read_patterns(self.cameras))
         mosaic = np.clip(read_mosaic(self.path), 0, 1)
@@ -117,20 +119,40 @@ def find_sidd_frames(folders: Sequence[Path | str]) -> list[SiddFrame]:
 
     Each frame has its picture from any of the folders.
     """
-    photos: dict[tuple[str, str, str], Path] = {}
+    photos: dict[tuple[str, str], Path] = {}
     frames: dict[str, SiddFrame] = {}
     roots = [Path(folder) for folder in folders if Path(folder).is_dir()]
     files = [(root, path) for root in roots for path in sorted(root.rglob("*")) if not path.name.startswith(".")]
     for _, path in files:
         if match := _PHOTO_FILE.fullmatch(path.name):
-            photos.setdefault((path.parent.name, match["instance"], match["number"]), path)
+            photos.setdefault((path.parent.absolute().name, _number(match)), path)
     for root, path in files:
         if match := _RAW_FILE.fullmatch(path.name):
             scene = path.parent.absolute().name
-            name = f"{scene}/{match['instance']}_{match['number']}"
-            photo = photos.get((path.parent.name, match["instance"], match["number"]))
-            frames.setdefault(name, SiddFrame(path, name, photo, root / PATTERNS_FILE))
+            name = f"{scene}/{_number(match)}"
+            photo = photos.get((scene, _number(match)))
+            frames.setdefault(name, SiddFrame(path, name, photo=photo, cameras=root / PATTERNS_FILE))
     return [frames[name] for name in sorted(frames)]
+
+
+def _number(match: re.Match[str]) -> str:
+    """Returns what tells the frames of a scene apart: NNNN_010, or 010 of SIDD-Small."""
+    return f"{match['instance'] or ''}{match['number']}"
+
+
+def advice_on_archives(folders: Sequence[Path | str]) -> str:
+    """Returns the advice to unpack the archives in some folders, or nothing where there are none.
+
+    Data sets come as archives, some of which hold archives again.
+    """
+    found = [
+        path
+        for folder in folders
+        if Path(folder).is_dir()
+        for path in sorted(Path(folder).rglob("*"))
+        if path.suffix.lower() in _ARCHIVES and path.is_file()
+    ]
+    return f"; unpack its {len(found)} archives first, such as {found[0].name}" if found else ""
 
 
 def orient_to_raw(photo: NDArray[np.uint8], mosaic: NDArray[np.float32], path: Path) -> NDArray[np.uint8]:

@@ -1,5 +1,6 @@
 """Training patches {photo, RAW} for the ISP networks, from camera files and simulated cameras."""
 
+import fnmatch
 import logging
 from collections.abc import Sequence
 from pathlib import Path
@@ -9,15 +10,20 @@ import torch
 from torch import Tensor
 from torch.utils.data import Dataset
 
-from cycleisp.dataloaders.photo_store import PhotoStore
-from cycleisp.dataloaders.training.raw_pairs import RawPairStore, prepare, split_names
+from cycleisp.dataloaders.photo_store import PhotoStore, Usable
+from cycleisp.dataloaders.photos import width_x_height
+from cycleisp.dataloaders.training.holdout import scenes_of, split_names, split_photos
+from cycleisp.dataloaders.training.raw_pair_store import RawPairStore, open_pair
+from cycleisp.dataloaders.training.raw_pairs import Report, prepare
 from cycleisp.utils.color.simulated_camera import sample_camera
 from cycleisp.utils.config import IspRecipe
+from cycleisp.utils.config.isp import IspData
 from cycleisp.utils.errors import UserError
 from cycleisp.utils.images import channels_first, photo_to_tensor
 from cycleisp.utils.raw import bayer
 
 Patch = dict[str, Tensor]
+FLIP_MARGIN = 2  # pixels: what flips cost that keep the Bayer phase
 log = logging.getLogger(__name__)
 
 
@@ -61,7 +67,7 @@ class IspPatches(Dataset[Patch]):
 
     def __getitem__(self, number: int) -> Patch:
         rng = np.random.default_rng((self._seed, number))
-        size = self._patch_size + 2  # flips that keep the Bayer phase cost two pixels
+        size = self._patch_size + FLIP_MARGIN
         if rng.random() < self._simulated_share:
             assert self._photos is not None
             mosaic, srgb = _draw_simulated(self._photos, rng, size)
@@ -125,7 +131,7 @@ def _as_patch(mosaic: Tensor, srgb: Tensor) -> Patch:
 
 
 def open_isp_data(
-    recipe: IspRecipe, raw: Sequence[str], photos: Sequence[str], prepared: Path
+    recipe: IspRecipe, raw: Sequence[str], photos: Sequence[str], prepared: Path, usable: Usable | None = None
 ) -> tuple[IspPatches, ValidationCrops]:
     """Returns the training stream and the validation crops of the ISP networks.
 
@@ -134,6 +140,7 @@ def open_isp_data(
         raw: camera files, or folders of them.
         photos: photos for simulated cameras.
         prepared: the folder that camera files are unpacked into, unless they are there already.
+        usable: the photos of a list that can be used, as `PhotoStore` takes it.
 
     Raises:
         UserError: there is nothing usable in a folder, or the recipe needs a folder that is not
@@ -144,12 +151,20 @@ def open_isp_data(
     if raw and data.simulated_share < 1:
         report = prepare(raw, prepared)
         for path, reason in report.skipped:
-            log.warning("skipped %s: %s", path, reason)
-        training_names, held_out = split_names(report.ready, data.holdout, data.holdout_count)
+            log.warning("skipped %s", reason if str(path) in reason else f"{path}: {reason}")
+        if not report.ready:
+            raise UserError(f"none of {len(report.skipped)} RAW files can be used; the first: {report.skipped[0][1]}")
+        names = _large_enough(report.ready, prepared, data.patch_size + FLIP_MARGIN)
+        training_names, held_out = split_names(
+            names, data.holdout, data.holdout_count, data.holdout_share, _scenes(names, report, data)
+        )
         training_pairs = RawPairStore(prepared, training_names, data.scenes)
         held_out_pairs = RawPairStore(prepared, held_out) if held_out else training_pairs
         log.info("%d RAW files to train on, %d held out", len(training_names), len(held_out))
-    photo_store = PhotoStore(photos) if photos and data.simulated_share > 0 else None
+    photo_store = PhotoStore(photos, usable=usable) if photos and data.simulated_share > 0 else None
+    held_out_photos = photo_store
+    if photo_store is not None and held_out_pairs is None:
+        photo_store, held_out_photos = split_photos(photo_store, data.holdout_share)
     training = IspPatches(
         training_pairs,
         photo_store,
@@ -158,5 +173,31 @@ def open_isp_data(
         recipe.seed,
         length=recipe.train.steps * recipe.train.batch_size,
     )
-    validation = ValidationCrops(held_out_pairs, photo_store, data.validation_size, data.validation_patches)
+    validation = ValidationCrops(held_out_pairs, held_out_photos, data.validation_size, data.validation_patches)
     return training, validation
+
+
+def _large_enough(names: Sequence[str], prepared: Path, side: int) -> list[str]:
+    """Returns the names of the RAW pairs that a patch fits into. A warning names the others.
+
+    Raises:
+        UserError: all are smaller.
+    """
+    shapes = {name: open_pair(prepared, name)[0].shape for name in names}
+    small = [name for name in names if min(shapes[name]) < side]
+    if len(small) == len(names):
+        raise UserError(
+            f"{prepared}: none of {len(names)} RAW pairs has {side}x{side} pixels, a patch and its margin; lower "
+            "data.patch_size, or give other files"
+        )
+    for name in small:
+        log.warning("left out %s: %s pixels, smaller than a patch of %d", name, width_x_height(shapes[name]), side)
+    return [name for name in names if name not in set(small)]
+
+
+def _scenes(names: Sequence[str], report: Report, data: IspData) -> dict[str, str]:
+    """Returns the scene of each RAW pair, for the choice of those that are held out."""
+    by_pattern = {name: pattern for pattern in reversed(data.scenes) for name in fnmatch.filter(names, pattern)}
+    by_rule = scenes_of(names, report.taken, data.holdout_by, data.scene_gap)
+    of_sidd = {} if data.holdout_by == "file" else {name: f"{scene}/" for name, scene in report.scenes.items()}
+    return {name: by_pattern.get(name, of_sidd.get(name, by_rule[name])) for name in names}

@@ -5,32 +5,34 @@
     STORE/NAME.json          what the camera file says; written last, it marks the pair as whole
     STORE/report.tsv         which files are ready, and which cannot be used for what reason
 
-The clean frames of SIDD-Medium serve as well: <scene>/NNNN_GT_RAW_010.MAT with
-NNNN_GT_SRGB_010.PNG.
+The clean frames of SIDD-Medium and SIDD-Small serve as well: <scene>/NNNN_GT_RAW_010.MAT with
+NNNN_GT_SRGB_010.PNG, or without NNNN_.
 """
 
-import fnmatch
-import hashlib
 import json
 import os
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor, as_completed
-from dataclasses import dataclass
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from datetime import datetime
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from cycleisp.dataloaders.sidd.medium import SiddFrame, find_sidd_frames
+from cycleisp.dataloaders.sidd.medium import SiddFrame, advice_on_archives, find_sidd_frames
 from cycleisp.dataloaders.sidd.scenes import scene_of
 from cycleisp.dataloaders.sources import Source, SourceError, find_sources
-from cycleisp.utils.errors import UserError
-from cycleisp.utils.images import as_float
-from cycleisp.utils.output.files import atomic_path, write_bytes
+from cycleisp.dataloaders.training.raw_pair_store import open_pair
+from cycleisp.utils.apart import apart
+from cycleisp.utils.errors import UserError, reading, reason
+from cycleisp.utils.output.files import atomic_path, remove_temporary_files, write_bytes
 from cycleisp.utils.output.progress import progress_bar
 from cycleisp.utils.raw import bayer
 from cycleisp.utils.raw.camera_files import RAW_SUFFIXES, RawFileError, read_raw, render_with_libraw
+from cycleisp.utils.raw.capture_time import taken_at
 
 LAYOUT = 1  # of the store; pairs of another layout are made again
 
@@ -42,17 +44,21 @@ class Report:
     Attributes:
         ready: the names of the usable pairs.
         skipped: the files that were left out, each with the reason.
+        taken: when the camera files of usable pairs were taken, by name, where they say it.
+        scenes: the scene of each usable pair of SIDD, by name.
     """
 
     ready: list[str]
     skipped: list[tuple[Path, str]]
+    taken: dict[str, datetime] = field(default_factory=dict)
+    scenes: dict[str, str] = field(default_factory=dict)
 
 
 def prepare(inputs: Sequence[Path | str], store: Path, workers: int | None = None) -> Report:
     """Fills a folder with one pair for each camera file, and for each clean frame of SIDD-Medium.
 
-    Pairs that are already there, and whose file has not changed, are kept. Bad files do not stop
-    the others.
+    Pairs that are already there, whole, and whose file has not changed, are kept. Bad files do not
+    stop the others.
 
     Args:
         inputs: files, and folders that are searched at all depths.
@@ -60,47 +66,87 @@ def prepare(inputs: Sequence[Path | str], store: Path, workers: int | None = Non
         workers: how many files to read at a time; None takes one per processor.
 
     Raises:
-        UserError: an input does not exist, or the inputs hold no camera file.
+        UserError: an input does not exist, the inputs hold no camera file, or the folder cannot be
+            written.
     """
     sources = _find(inputs)
     if not sources:
         raise RawFileError(
-            f"{', '.join(map(str, inputs))}: no camera RAW file; looked for {' '.join(sorted(RAW_SUFFIXES))}"
+            f"{', '.join(map(str, inputs))}: no camera RAW file; looked for {' '.join(sorted(RAW_SUFFIXES))} and for "
+            f"SIDD's NNNN_GT_RAW_010.MAT{advice_on_archives(inputs)}"
         )
-    store.mkdir(parents=True, exist_ok=True)
-    ready: list[str] = []
+    with _writing(store):
+        store.mkdir(parents=True, exist_ok=True)
+        remove_temporary_files(store)
+    records = {source.name: _stored_record(source, store) for source in sources}
+    missing = [source for source in sources if records[source.name] is None]
     skipped: list[tuple[Path, str]] = []
-    missing = [source for source in sources if not _is_ready(source, store)]
-    ready += [source.name for source in sources if source not in missing]
-    with ThreadPoolExecutor(workers or os.cpu_count()) as pool:
+    pool = ThreadPoolExecutor(workers or os.cpu_count())
+    try:
         jobs = {pool.submit(_prepare_one, source, store): source for source in missing}
         for job in progress_bar(
             iterable=as_completed(jobs), total=len(jobs), desc="preparing RAW", unit="file", disable=not jobs
         ):
             source = jobs[job]
             try:
-                job.result()
-                ready.append(source.name)
-            except (UserError, ValueError, OSError) as error:
+                records[source.name] = job.result()
+            except _StoreError:
+                raise
+            except UserError as error:
                 skipped.append((source.path, str(error)))
-    lines = [f"ready\t{name}\t" for name in sorted(ready)] + [
-        f"skipped\t{path}\t{why}" for path, why in sorted(skipped)
-    ]
-    write_bytes(store / "report.tsv", ("\n".join(["state\tfile\treason", *lines]) + "\n").encode())
-    return Report(sorted(ready), sorted(skipped))
+    finally:
+        pool.shutdown(cancel_futures=True)
+    ready = {source.name: source for source in sources if records[source.name] is not None}
+    _write_report(store, sorted(ready), sorted(skipped))
+    taken = {name: _time(records[name], source, store) for name, source in ready.items()}
+    return Report(
+        sorted(ready),
+        sorted(skipped),
+        {name: time for name, time in taken.items() if time is not None},
+        {name: source.path.parent.name for name, source in ready.items() if isinstance(source, SiddFrame)},
+    )
+
+
+class _StoreError(UserError):
+    """The store cannot be written, so that all further pairs would fail, too."""
+
+
+@contextmanager
+def _writing(store: Path) -> Iterator[None]:
+    """Turns an error while writing to the store into one error that ends the run."""
+    try:
+        yield
+    except OSError as error:
+        raise _StoreError(
+            f"{store}: cannot be written ({reason(error)}); make room or give another --prepared or --output; "
+            "pairs that are finished are kept"
+        ) from None
+
+
+def _write_report(store: Path, ready: Sequence[str], skipped: Sequence[tuple[Path, str]]) -> None:
+    rows = [("state", "file", "reason"), *(("ready", name, "") for name in ready)]
+    rows += [("skipped", str(path), why) for path, why in skipped]
+    lines = ["\t".join(" ".join(cell.split("\t")).replace("\n", " ") for cell in row) for row in rows]
+    with _writing(store):  # names of files need not be UTF-8
+        write_bytes(store / "report.tsv", ("\n".join(lines) + "\n").encode(errors="backslashreplace"))
 
 
 def _find(inputs: Sequence[Path | str]) -> list[Source]:
-    """Returns the camera files and the frames of SIDD-Medium among some files and folders."""
+    """Returns the camera files and the frames of SIDD among some files and folders."""
     frames: list[Source] = list(find_sidd_frames(inputs))
     try:
         found = find_sources(inputs)
     except SourceError:
-        others = [item for item in inputs if not any(frame.path.is_relative_to(item) for frame in frames)]
-        if not frames:
-            raise
-        found = find_sources(others)  # SIDD's RAW set holds neither photos nor camera files
+        # SIDD's RAW set holds neither photos nor camera files
+        found = find_sources([item for item in inputs if not Path(item).is_dir() or _holds_sources(item)])
     return [*(source for source in found if source.space == "raw"), *frames]
+
+
+def _holds_sources(folder: Path | str) -> bool:
+    try:
+        return bool(find_sources([folder]))
+    except SourceError:
+        return False
 
 
 def _identity(source: Source) -> dict[str, object]:
@@ -113,42 +159,74 @@ def _identity(source: Source) -> dict[str, object]:
     return identity
 
 
-def _is_ready(source: Source, store: Path) -> bool:
-    if not all((store / f"{source.name}.{kind}.npy").is_file() for kind in ("mosaic", "srgb")):
-        return False
+def _stored_record(source: Source, store: Path) -> dict[str, Any] | None:
+    """Returns what is stored of a pair beside its pictures; None if it is to be made (again)."""
     try:
-        return json.loads((store / f"{source.name}.json").read_text())["source"] == _identity(source)
-    except (OSError, ValueError, KeyError):
-        return False
+        record = json.loads((store / f"{source.name}.json").read_bytes())
+        if record["source"] != _identity(source):
+            return None
+        open_pair(store, source.name)
+    except Exception:  # whatever is damaged in the store is made again
+        return None
+    return record
 
 
-def _prepare_one(source: Source, store: Path) -> None:
-    linear, rendered, record = _read_frame(source) if isinstance(source, SiddFrame) else _read_camera_file(source)
-    height, width = linear.shape
-    rows, columns = bayer.rggb_window(height, width, record["pattern_in_file"])
-    mosaic = np.round(linear[rows, columns] * 65535).astype(np.uint16)
+def _prepare_one(source: Source, store: Path) -> dict[str, Any]:
+    """Makes a pair, and returns what is stored of it beside its pictures.
+
+    Raises:
+        RawFileError: the file cannot be used.
+        _StoreError: the store cannot be written.
+    """
+    with reading(source.path, RawFileError):
+        linear, rendered, record = _read_frame(source) if isinstance(source, SiddFrame) else _read_camera_file(source)
+        height, width = linear.shape
+        rows, columns = bayer.rggb_window(height, width, record["pattern_in_file"])
+        mosaic = np.round(linear[rows, columns] * 65535).astype(np.uint16)
+        record = {"source": _identity(source), **record}
     target = store / source.name
-    target.parent.mkdir(parents=True, exist_ok=True)
-    _save_array(target.with_name(f"{target.name}.mosaic.npy"), mosaic)
-    _save_array(target.with_name(f"{target.name}.srgb.npy"), rendered[rows, columns])
-    content = json.dumps({"source": _identity(source), **record}, indent=1)
-    write_bytes(target.with_name(f"{target.name}.json"), content.encode())
+    with _writing(store):
+        target.parent.mkdir(parents=True, exist_ok=True)
+        _save_array(target.with_name(f"{target.name}.mosaic.npy"), mosaic)
+        _save_array(target.with_name(f"{target.name}.srgb.npy"), rendered[rows, columns])
+        _save_record(record, source, store)
+    return record
+
+
+def _save_record(record: dict[str, Any], source: Source, store: Path) -> None:
+    write_bytes(store / f"{source.name}.json", json.dumps(record, indent=1).encode())
+
+
+def _time(record: dict[str, Any] | None, source: Source, store: Path) -> datetime | None:
+    """Returns when a camera file was taken. Earlier stores lack it, and get it."""
+    if record is None or isinstance(source, SiddFrame):
+        return None
+    if "taken" not in record:
+        time = taken_at(source.path)
+        record["taken"] = None if time is None else time.isoformat()
+        with _writing(store):
+            _save_record(record, source, store)
+    try:
+        return None if record["taken"] is None else datetime.fromisoformat(record["taken"])
+    except (TypeError, ValueError):
+        return None
 
 
 def _read_camera_file(source: Source) -> tuple[NDArray[np.float32], NDArray[np.uint8], dict[str, Any]]:
     """Reads the mosaic (H, W), the photo (H, W, 3), and what the camera file says."""
-    image = read_raw(source.path)
+    image = apart(read_raw, source.path)
     record = {
         "pattern_in_file": image.pattern,
         "white_balance": image.white_balance.tolist(),
         "cam2rgb": None if image.cam2rgb is None else image.cam2rgb.tolist(),
         "iso": image.iso,
+        "taken": None if (time := taken_at(source.path)) is None else time.isoformat(),
     }
-    return image.mosaic, render_with_libraw(source.path), record
+    return image.mosaic, apart(render_with_libraw, source.path), record
 
 
 def _read_frame(source: SiddFrame) -> tuple[NDArray[np.float32], NDArray[np.uint8], dict[str, Any]]:
-    """Reads the same of a frame of SIDD-Medium, which says nothing of its colours."""
+    """Reads the same of a frame of SIDD, which says nothing of its colours."""
     mosaic, pattern, photo = source.read()
     iso = scene_of(source.path).iso
     return mosaic, photo, {"pattern_in_file": pattern, "white_balance": None, "cam2rgb": None, "iso": iso}
@@ -156,82 +234,4 @@ def _read_frame(source: SiddFrame) -> tuple[NDArray[np.float32], NDArray[np.uint
 
 def _save_array(path: Path, array: NDArray) -> None:
     with atomic_path(path) as aside, aside.open("wb") as file:
-        np.save(file, array)
-
-
-def split_names(names: Sequence[str], holdout: Sequence[str], holdout_count: int = 0) -> tuple[list[str], list[str]]:
-    """Splits the names of pairs into those to train on and those to hold out.
-
-    Args:
-        names: the names of all pairs.
-        holdout: shell patterns of names to hold out. One pattern can hold all files of one scene.
-        holdout_count: how many more to hold out. A hash of the name decides which, so that the
-            choice is the same everywhere and in any order.
-
-    Raises:
-        UserError: a pattern fits no name, or nothing is left to train on.
-    """
-    held = {name for pattern in holdout for name in fnmatch.filter(names, pattern)}
-    for pattern in holdout:
-        if not fnmatch.filter(names, pattern):
-            raise UserError(f"holdout pattern {pattern!r} fits none of {len(names)} RAW pairs")
-    rest = sorted(set(names) - held, key=lambda name: hashlib.sha256(name.encode()).hexdigest())
-    held.update(rest[:holdout_count])
-    training = [name for name in names if name not in held]
-    if not training:
-        raise UserError("every RAW pair is held out, nothing is left to train on")
-    return training, [name for name in names if name in held]
-
-
-class RawPairStore:
-    """Prepared pairs, which are memory-mapped, and from which random squares are drawn.
-
-    Args:
-        store: the folder that `prepare` filled.
-        names: the pairs to use.
-        scenes: shell patterns of names that show one scene. Every scene is drawn equally often. A
-            file that fits no pattern is a scene of its own.
-    """
-
-    def __init__(self, store: Path, names: Sequence[str], scenes: Sequence[str] = ()) -> None:
-        self.names = list(names)
-        self.folder = Path(store)
-        self._open: dict[str, tuple[NDArray, NDArray]] = {}
-        grouped: dict[str, list[str]] = {}
-        for name in self.names:
-            scene = next((pattern for pattern in scenes if fnmatch.fnmatch(name, pattern)), name)
-            grouped.setdefault(scene, []).append(name)
-        self._scenes = list(grouped.values())
-
-    def __len__(self) -> int:
-        return len(self.names)
-
-    def pair(self, name: str) -> tuple[NDArray[np.uint16], NDArray[np.uint8]]:
-        """Returns a whole pair.
-
-        The RGGB mosaic is (H, W) uint16, linear times 65535. The photo is (H, W, 3) uint8.
-        """
-        if name not in self._open:
-            self._open[name] = tuple(  # type: ignore[assignment]
-                np.load(self.folder / f"{name}.{kind}.npy", mmap_mode="r") for kind in ("mosaic", "srgb")
-            )
-        return self._open[name]
-
-    def draw(self, rng: np.random.Generator, size: int) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
-        """Draws a random square of a random file, at an even offset.
-
-        Returns:
-            Mosaic (size, size) and photo (size, size, 3), both in [0, 1].
-
-        Raises:
-            UserError: the file is smaller than the square.
-        """
-        scene = self._scenes[int(rng.integers(len(self._scenes)))]
-        name = scene[int(rng.integers(len(scene)))]
-        mosaic, srgb = self.pair(name)
-        height, width = mosaic.shape
-        if min(height, width) < size:
-            raise UserError(f"RAW pair {name!r} is {height}x{width}, smaller than a patch of {size}; hold it out")
-        top, left = (2 * int(rng.integers((side - size) // 2 + 1)) for side in (height, width))
-        window = np.s_[top : top + size, left : left + size]
-        return as_float(mosaic[window]), as_float(srgb[window])
+        np.save(file, np.ascontiguousarray(array))

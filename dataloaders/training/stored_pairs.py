@@ -1,23 +1,23 @@
 """Noisy/clean pairs on disk as data sets: patches to train on, and crops to validate on."""
 
+import logging
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import torch
 from torch import Tensor
 from torch.utils.data import Dataset
 
-from cycleisp.dataloaders.pairs.folders import PairPaths, find_pairs, read_pair
-from cycleisp.dataloaders.pairs.store import read_manifest, read_raw_pair
+from cycleisp.dataloaders.pairs.folders import find_pairs, read_pair
 from cycleisp.dataloaders.photos import PhotoError, width_x_height
+from cycleisp.dataloaders.training.pair_sources import TrainingPair, find_training_pairs
 from cycleisp.utils.errors import UserError
-from cycleisp.utils.images import Space, as_float, photo_to_tensor
+from cycleisp.utils.images import Space, photo_to_tensor
 from cycleisp.utils.raw import bayer
-from cycleisp.utils.raw.noise import PlaneFactors
 
 Pair = dict[str, Tensor]
+log = logging.getLogger(__name__)
 
 
 class ValidationPairs(Dataset[Pair]):
@@ -58,53 +58,56 @@ def _middle_multiple_of_8(side: int, size: int) -> slice:
 
 
 class StoredPairs(Dataset[Pair]):
-    """An endless stream of patches of the pairs that generate_data.py wrote.
+    """An endless stream of patches of pairs on disk.
 
     Patch n is a function of (seed, n) alone. Its keys are `noisy` and `clean`, both (3, P, P) sRGB
     or (4, P/2, P/2) packed RGGB. RAW comes with `variance`, the variance of the noise of each
     value, computed from the noisy image.
 
     Args:
-        folder: the pair folder.
+        pairs: a folder, as `find_training_pairs` takes it; or the pairs of one folder or several.
+            Pairs that are smaller than a patch are left out with a warning; a folder has at least
+            one.
         space: which pairs to take.
         patch_size: P in pixels of the photo, even.
         seed: the seed of the whole stream.
         length: the number of patches.
+        shares: how often each folder is drawn, relative to the others. None draws every pair
+            equally often, whatever its folder.
 
     Raises:
-        UserError: the folder has no pairs of this space, or all of them are smaller than a patch;
-            on access, a pair cannot be read.
+        UserError: a folder has no pairs of this space, or all of them are smaller than a patch; on
+            access, a pair cannot be read.
     """
 
-    def __init__(self, folder: Path, space: Space, patch_size: int, seed: int, length: int) -> None:
-        self._folder, self._space = folder, space
-        self._seed, self._length = seed, length
-        key = "raw" if space == "raw" else "srgb_noisy"
-        margin = 2 if space == "raw" else 0  # flips that keep the Bayer phase cost two pixels
-        self._size = patch_size + margin
-        records = [record for record in read_manifest(folder) if key in record["files"]]
-        if not records:
-            raise UserError(
-                f"{folder}: its pairs have no {space} part; make them with generate_data.py --space {space}"
-            )
-        if space == "raw" and any(record["shot_noise"] is None for record in records):
-            raise UserError(
-                f"{folder}: holds pairs of real noise without noise level, which a RAW denoiser is told; make them "
-                "anew with a noise_level_functions.csv in --residual-source, or train in sRGB"
-            )
-        self._records = [record for record in records if min(record["height"], record["width"]) // 2 * 2 >= self._size]
-        if not self._records:
-            raise UserError(
-                f"{folder}: every pair is smaller than a patch of {self._size} pixels; lower data.patch_size"
-            )
+    def __init__(
+        self,
+        pairs: Path | Sequence[Sequence[TrainingPair]],
+        space: Space,
+        patch_size: int,
+        seed: int,
+        length: int,
+        shares: Sequence[float] | None = None,
+    ) -> None:
+        self._space, self._seed, self._length = space, seed, length
+        self._size = side_to_cut(space, patch_size)
+        self._groups = [
+            large_enough(group, self._size)
+            for group in ([find_training_pairs(pairs, space)] if isinstance(pairs, Path) else pairs)
+        ]
+        self._shares = None if not shares else np.array(shares, np.float64) / sum(shares)
+        self._pairs = [pair for group in self._groups for pair in group]
 
     def __len__(self) -> int:
         return self._length
 
     def __getitem__(self, number: int) -> Pair:
         rng = np.random.default_rng((self._seed, number))
-        record = self._records[int(rng.integers(len(self._records)))]
-        noisy, clean, levels = self._read(record)
+        pairs = (
+            self._pairs if self._shares is None else self._groups[int(rng.choice(len(self._groups), p=self._shares))]
+        )
+        pair = pairs[int(rng.integers(len(pairs)))]
+        noisy, clean = pair.read()
         tile = 2 if self._space == "raw" else 1  # RAW begins on whole Bayer tiles, sRGB anywhere
         rows, columns = (tile * int(rng.integers((side - self._size) // tile + 1)) for side in noisy.shape[-2:])
         window = (..., slice(rows, rows + self._size), slice(columns, columns + self._size))
@@ -112,30 +115,38 @@ class StoredPairs(Dataset[Pair]):
         if self._space == "raw":
             noisy, clean = bayer.augment(noisy[window], clean[window], flip_rows, flip_columns, transpose)
             noisy, clean = bayer.pack(noisy), bayer.pack(clean)
-            shot_noise, read_noise = (torch.tensor(factors).view(-1, 1, 1) for factors in levels)
+            shot_noise, read_noise = (
+                torch.tensor(factors).view(-1, 1, 1) for factors in (pair.shot_noise, pair.read_noise)
+            )
             return {"noisy": noisy, "clean": clean, "variance": shot_noise * noisy + read_noise}
         dims = [-2] * flip_rows + [-1] * flip_columns
         turned = [image[window].flip(dims) for image in (noisy, clean)]
         turned = [image.transpose(-2, -1) if transpose else image for image in turned]
         return {"noisy": turned[0].contiguous(), "clean": turned[1].contiguous()}
 
-    def _read(self, record: dict[str, Any]) -> tuple[Tensor, Tensor, tuple[PlaneFactors, PlaneFactors]]:
-        """Reads a pair.
 
-        Returns:
-            Noisy and clean, as mosaics (1, H, W) or photos (3, H, W) in [0, 1]; and shot and read
-            noise, which only RAW needs.
-        """
-        files = record["files"]
-        levels = record["shot_noise"], record["read_noise"]
-        if self._space == "srgb":
-            paths = PairPaths(record["name"], self._folder / files["srgb_noisy"], self._folder / files["srgb_clean"])
-            noisy, clean = read_pair(paths)
-            return photo_to_tensor(noisy), photo_to_tensor(clean), levels
-        path = self._folder / files["raw"]
-        try:
-            clean, noisy, _ = read_raw_pair(path)
-        except (OSError, KeyError) as error:
-            raise UserError(f"{path}: not a whole pair ({error}); make it again with generate_data.py") from None
-        mosaics = [bayer.unpack(torch.from_numpy(as_float(image))) for image in (noisy, clean)]
-        return mosaics[0], mosaics[1], levels
+def side_to_cut(space: Space, patch_size: int) -> int:
+    """Returns the side in pixels that a patch needs: flips that keep the Bayer phase cost two."""
+    return patch_size + (2 if space == "raw" else 0)
+
+
+def large_enough(pairs: Sequence[TrainingPair], side: int) -> list[TrainingPair]:
+    """Returns the pairs of a folder that a patch fits into. A warning counts the others.
+
+    Raises:
+        UserError: there are none.
+    """
+    fitting = [pair for pair in pairs if pair.side // 2 * 2 >= side]
+    if not fitting:
+        raise UserError(
+            f"{pairs[0].folder}: every pair is smaller than a patch of {side} pixels; lower data.patch_size"
+        )
+    if len(fitting) < len(pairs):
+        log.warning(
+            "%s: left out %d of %d pairs, which are smaller than a patch of %d pixels",
+            pairs[0].folder,
+            len(pairs) - len(fitting),
+            len(pairs),
+            side,
+        )
+    return fitting

@@ -8,6 +8,7 @@ import numpy as np
 from torch import Tensor
 from torch.utils.data import Dataset
 
+from cycleisp.dataloaders.photo_store import Usable
 from cycleisp.dataloaders.training.denoising_data import VALIDATION_SEED
 from cycleisp.dataloaders.training.isp_patches import open_isp_data
 from cycleisp.utils.color.color_change import ColorChange
@@ -74,7 +75,7 @@ def sample_color_change(rng: np.random.Generator, views: Views) -> ColorChange:
 
 
 def open_view_data(
-    recipe: IspRecipe, raw: Sequence[str], photos: Sequence[str], prepared: Path
+    recipe: IspRecipe, raw: Sequence[str], photos: Sequence[str], prepared: Path, usable: Usable | None = None
 ) -> tuple[ViewPatches, ViewPatches]:
     """Returns the training stream and the validation views for colour matching.
 
@@ -85,5 +86,5 @@ def open_view_data(
     larger = data.model_copy(
         update={"patch_size": data.patch_size + room, "validation_size": data.validation_size + room}
     )
-    training, held = open_isp_data(recipe.model_copy(update={"data": larger}), raw, photos, prepared)
+    training, held = open_isp_data(recipe.model_copy(update={"data": larger}), raw, photos, prepared, usable)
     return ViewPatches(training, views, room, recipe.seed), ViewPatches(held, views, room, VALIDATION_SEED)

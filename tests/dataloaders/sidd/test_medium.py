@@ -10,9 +10,11 @@ from numpy.typing import NDArray
 import train_raw2rgb
 from cycleisp.dataloaders.sidd.medium import find_sidd_frames, orient_to_raw
 from cycleisp.dataloaders.sidd.scenes import SiddError
-from cycleisp.dataloaders.training.raw_pairs import RawPairStore, prepare
+from cycleisp.dataloaders.training.raw_pair_store import RawPairStore
+from cycleisp.dataloaders.training.raw_pairs import prepare
 from cycleisp.networks.cycleisp import CycleISP
 from cycleisp.networks.pretrained import load_network
+from cycleisp.utils.errors import UserError
 from tests.support.paths import ROOT
 from tests.support.pictures import random_picture, write_dng, write_png
 from tests.support.real_noise import SCENES, red_at, write_known_cameras, write_scene
@@ -59,6 +61,25 @@ def test_both_sets_may_lie_in_one_folder_beside_camera_files(tmp_path: Path) -> 
     times = {path: path.stat().st_mtime_ns for path in store.rglob("*.npy")}
     assert prepare([tmp_path / "in"], store).ready == names  # nothing is made again
     assert {path: path.stat().st_mtime_ns for path in store.rglob("*.npy")} == times
+
+
+def test_names_of_sidd_small_are_taken_in_either_case(tmp_path: Path) -> None:
+    mosaic, picture = write_frame_pair(tmp_path / "raw", tmp_path / "srgb", "RGGB")
+    for path in [*tmp_path.rglob("*.MAT"), *tmp_path.rglob("*.PNG")]:
+        small = path.name.partition("_")[2]  # without NNNN_
+        path.rename(path.with_name(small.lower() if path.suffix == ".PNG" else small))
+    report = prepare([tmp_path / "raw", tmp_path / "srgb"], tmp_path / "store")
+    assert report.ready == [f"{SCENES['RGGB']}/010"]
+    assert report.scenes == {report.ready[0]: SCENES["RGGB"]}
+    stored, photo = RawPairStore(tmp_path / "store", report.ready).pair(report.ready[0])
+    np.testing.assert_array_equal(stored, np.round(mosaic.astype(np.float32) * 65535))
+    np.testing.assert_array_equal(photo, picture)
+
+
+def test_archives_are_named_as_such(tmp_path: Path) -> None:
+    (tmp_path / "0001_Raw.ZIP").write_bytes(b"PK")
+    with pytest.raises(UserError, match=r"no camera RAW file.*unpack its 1 archives first, such as 0001_Raw\.ZIP"):
+        prepare([tmp_path], tmp_path / "store")
 
 
 def test_frames_that_cannot_serve_are_reported_and_the_others_made(tmp_path: Path) -> None:
@@ -114,7 +135,7 @@ def test_joint_training_goes_on_from_weights_with_frames_of_sidd(tmp_path: Path)
     settings = ["--set", "data.simulated_share=0", "data.patch_size=32", "data.validation_size=32", "seed=7"]
     second = call_script(train_raw2rgb.main, *common, *frames, *start, *settings)
     assert second.returncode == 0, second.stderr
-    assert "2 RAW files to train on" in second.stderr
+    assert "1 RAW files to train on, 1 held out" in second.stderr
     before, after = (load_network(tmp_path / run / "weights.safetensors", CycleISP) for run in ("joint", "fine-tuned"))
     pairs = list(zip(before.parameters(), after.parameters(), strict=True))
     largest = max(float((a - b).abs().max()) for a, b in pairs)

@@ -304,25 +304,25 @@ def folders(tmp_path: Path) -> dict[str, Path]:
 
 
 def test_photos_give_a_stream_for_every_step_and_crops_of_another_seed(folders: dict[str, Path]) -> None:
-    training, held = open_denoising_data(recipe(), "srgb", [str(folders["photos"])], None, [])
+    training, held = open_denoising_data(recipe(), "srgb", [str(folders["photos"])], [], [])
     assert isinstance(training, DenoisingPatches) and isinstance(held, DenoisingPatches)
     assert (len(training), len(held)) == (20, 3)
     assert training[0]["photo"].shape == (3, 16 + SRGB_MARGIN, 16 + SRGB_MARGIN)
     assert held[0]["photo"].shape == (3, 24 + SRGB_MARGIN, 24 + SRGB_MARGIN)
     assert training[0]["window"][2] == 16 and held[0]["window"][2] == 24
     assert int(held[0]["seed"]) != int(training[0]["seed"])
-    again, _ = open_denoising_data(recipe(), "srgb", [str(folders["photos"])], None, [])
+    again, _ = open_denoising_data(recipe(), "srgb", [str(folders["photos"])], [], [])
     assert same(training[7], again[7])
 
 
 def test_raw_is_not_cut_and_keeps_its_bayer_phase(folders: dict[str, Path]) -> None:
-    training, _ = open_denoising_data(recipe(), "raw", [str(folders["photos"])], None, [])
+    training, _ = open_denoising_data(recipe(), "raw", [str(folders["photos"])], [], [])
     assert "window" not in training[0]
     assert training[0]["photo"].shape == (3, 16, 16)
 
 
 def test_stored_pairs_give_a_stream_and_validation_too(folders: dict[str, Path]) -> None:
-    training, held = open_denoising_data(recipe(), "srgb", [], folders["pairs"], [])
+    training, held = open_denoising_data(recipe(), "srgb", [], [folders["pairs"]], [])
     assert isinstance(training, StoredPairs) and isinstance(held, StoredPairs)
     assert (len(training), len(held)) == (20, 3)
     assert training[0]["noisy"].shape == (3, 16, 16)
@@ -330,7 +330,7 @@ def test_stored_pairs_give_a_stream_and_validation_too(folders: dict[str, Path])
 
 @pytest.mark.parametrize("source", ["photos", "pairs"])
 def test_folders_of_real_pairs_take_the_place_of_synthetic_validation(folders: dict[str, Path], source: str) -> None:
-    photos, pairs = ([str(folders["photos"])], None) if source == "photos" else ([], folders["pairs"])
+    photos, pairs = ([str(folders["photos"])], []) if source == "photos" else ([], [folders["pairs"]])
     _, held = open_denoising_data(recipe(), "srgb", photos, pairs, [folders["real"], folders["real"]])
     assert isinstance(held, ValidationPairs)
     assert len(held) == 2
@@ -354,7 +354,7 @@ def test_choices_that_exclude_each_other_say_what_to_do(
     folders: dict[str, Path], space: Space, noise: list[str], given: tuple[str, ...], words: str
 ) -> None:
     photos = [str(folders["photos"])] if "photos" in given else []
-    pairs = folders["pairs"] if "pairs" in given else None
+    pairs = [folders["pairs"]] if "pairs" in given else []
     with pytest.raises(UserError) as refused:
         open_denoising_data(recipe(noise=noise), space, photos, pairs, [folders["real"]] if "real" in given else [])
     assert words in str(refused.value)
@@ -366,21 +366,21 @@ def test_what_needs_the_noise_level_is_for_raw(
     folders: dict[str, Path], source: str, changes: dict[str, dict[str, bool]]
 ) -> None:
     whole = DenoiserRecipe.model_validate({**recipe().model_dump(), **changes})
-    photos, pairs = ([str(folders["photos"])], None) if source == "photos" else ([], folders["pairs"])
+    photos, pairs = ([str(folders["photos"])], []) if source == "photos" else ([], [folders["pairs"]])
     with pytest.raises(UserError, match=r"network\.stabilized and loss\.relative need the noise level, which only RAW"):
         open_denoising_data(whole, "srgb", photos, pairs, [])
-    training, _ = open_denoising_data(whole, "raw", [str(folders["photos"])], None, [])
+    training, _ = open_denoising_data(whole, "raw", [str(folders["photos"])], [], [])
     assert len(training) == 20  # type: ignore[arg-type]
 
 
 def test_missing_and_bad_folders_are_named(folders: dict[str, Path], tmp_path: Path) -> None:
     nowhere = tmp_path / "nowhere"
     with pytest.raises(UserError, match="nowhere: no such file or folder"):
-        open_denoising_data(recipe(), "srgb", [str(nowhere)], None, [])
-    with pytest.raises(UserError, match=r"nowhere: holds no manifest\.jsonl"):
-        open_denoising_data(recipe(), "srgb", [], nowhere, [])
-    with pytest.raises(UserError, match="nowhere: expected two folders, noisy and clean"):
-        open_denoising_data(recipe(), "srgb", [str(folders["photos"])], None, [nowhere])
+        open_denoising_data(recipe(), "srgb", [str(nowhere)], [], [])
+    with pytest.raises(UserError, match="nowhere: no such folder"):
+        open_denoising_data(recipe(), "raw", [], [nowhere], [])
+    with pytest.raises(UserError, match="nowhere: no such folder"):
+        open_denoising_data(recipe(), "srgb", [str(folders["photos"])], [], [nowhere])
 
 
 def test_a_photo_that_cannot_be_read_is_named_when_drawn(tmp_path: Path) -> None:

@@ -11,7 +11,7 @@ from torch.utils.data import DataLoader
 
 from cycleisp.dataloaders.photo_store import PhotoStore
 from cycleisp.dataloaders.training.isp_patches import IspPatches, Patch, ValidationCrops, open_isp_data
-from cycleisp.dataloaders.training.raw_pairs import RawPairStore
+from cycleisp.dataloaders.training.raw_pair_store import RawPairStore
 from cycleisp.utils.config import IspRecipe
 from cycleisp.utils.errors import UserError
 from tests.support.pictures import random_picture, write_dng, write_png

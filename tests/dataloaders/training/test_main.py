@@ -5,7 +5,7 @@ import sys
 from pathlib import Path
 
 from cycleisp.dataloaders.training.__main__ import main
-from cycleisp.dataloaders.training.raw_pairs import RawPairStore
+from cycleisp.dataloaders.training.raw_pair_store import RawPairStore
 from tests.support.paths import ROOT
 from tests.support.pictures import random_mosaic, write_dng
 from tests.support.scripts import call_script, error_line
@@ -33,7 +33,7 @@ def test_several_inputs_go_into_one_folder(tmp_path: Path) -> None:
 
 def test_what_a_user_can_mend_is_one_line(tmp_path: Path) -> None:
     (tmp_path / "empty").mkdir()
-    for name, words in (("nowhere", "no such file or folder"), ("empty", "no photo in this folder")):
+    for name, words in (("nowhere", "no such file or folder"), ("empty", "no camera RAW file")):
         result = call_script(main, "--input", tmp_path / name, "--output", tmp_path / "store")
         assert error_line(result).startswith(f"error: {tmp_path / name}: {words}")
     assert not (tmp_path / "store").exists()

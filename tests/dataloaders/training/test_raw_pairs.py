@@ -1,15 +1,17 @@
 """Pairs {photo, RAW} from camera files: the right pixels, made once, whatever else is there."""
 
-import itertools
 import json
 import os
+from collections.abc import Callable
+from datetime import datetime
 from pathlib import Path
 
 import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from cycleisp.dataloaders.training.raw_pairs import RawPairStore, prepare, split_names
+from cycleisp.dataloaders.training.raw_pair_store import RawPairStore, open_pair
+from cycleisp.dataloaders.training.raw_pairs import prepare
 from cycleisp.utils.errors import UserError
 from cycleisp.utils.raw.camera_files import RawFileError, render_with_libraw
 from tests.support.pictures import write_dng, write_png
@@ -176,7 +178,9 @@ def test_nothing_half_written_is_left(tmp_path: Path) -> None:
         shoot(tmp_path / "in" / f"{name}.dng")
     store = tmp_path / "store"
     store.mkdir()
-    (store / ".a.mosaic.npy.part").write_bytes(b"left by a process that was killed")
+    left = store / ".cycleisp-0123456789abcdef.part"
+    left.write_bytes(b"left by a process that was killed")
+    os.utime(left, (0, 0))
     prepare([tmp_path / "in"], store, workers=3)
     assert [path.name for path in store.rglob("*") if path.suffix == ".part"] == []
     assert len(modified(store)) == 12
@@ -199,55 +203,80 @@ def test_the_report_of_each_run_replaces_the_last(tmp_path: Path) -> None:
     assert report_lines(tmp_path / "store")[1:] == [["ready", "a", ""]]
 
 
-# ---------------------------------------------------------------- splitting
-
-NAMES = [f"{scene}/{number}" for scene in ("street", "forest", "night") for number in range(4)]
+# ---------------------------------------------------------------- a damaged store
 
 
-def test_patterns_hold_out_all_that_fits_them() -> None:
-    training, held_out = split_names(NAMES, ["street/*", "*/3"])
-    assert held_out == ["street/0", "street/1", "street/2", "street/3", "forest/3", "night/3"]
-    assert sorted(training + held_out) == sorted(NAMES)
+def flipped(path: Path) -> None:
+    """Flips a bit in the header of an array, or in the middle of a text."""
+    content = bytearray(path.read_bytes())
+    content[min(60, len(content) // 2)] ^= 4
+    path.write_bytes(content)
 
 
-def test_a_count_comes_on_top_of_the_patterns() -> None:
-    training, held_out = split_names(NAMES, ["street/*"], holdout_count=3)
-    assert len(held_out) == 7
-    assert set(held_out) >= {"street/0", "street/1", "street/2", "street/3"}
-    assert not set(training) & set(held_out)
+def halved(path: Path) -> None:
+    path.write_bytes(path.read_bytes()[: path.stat().st_size // 2])
 
 
-def test_the_choice_depends_on_the_names_alone() -> None:
-    _, held_out = split_names(NAMES, [], holdout_count=4)
-    _, backwards = split_names(NAMES[::-1], [], holdout_count=4)
-    assert backwards == held_out[::-1]
-    assert set(held_out) == {
-        "forest/0",
-        "forest/3",
-        "street/2",
-        "street/3",
-    }  # and stays so in every process and release
+def emptied(path: Path) -> None:
+    path.write_bytes(b"")
 
 
-def test_a_larger_count_keeps_the_former_choice() -> None:
-    choices = [set(split_names(NAMES, [], count)[1]) for count in range(len(NAMES))]
-    for fewer, more in itertools.pairwise(choices):
-        assert fewer < more
+def nested(path: Path) -> None:
+    path.write_bytes(b"[" * 100_000)
 
 
-def test_nothing_is_held_out_unless_asked_for() -> None:
-    assert split_names(NAMES, []) == (NAMES, [])
+@pytest.mark.parametrize("damage", [flipped, halved, emptied, nested])
+@pytest.mark.parametrize("name", ["a.json", "a.mosaic.npy", "a.srgb.npy"])
+def test_what_is_damaged_in_the_store_is_made_again(tmp_path: Path, name: str, damage: Callable[[Path], None]) -> None:
+    shoot(tmp_path / "in" / "a.dng")
+    store = tmp_path / "store"
+    prepare([tmp_path / "in"], store)
+    before = [picture.copy() for picture in open_pair(store, "a")]
+    damage(store / name)
+    assert prepare([tmp_path / "in"], store).ready == ["a"]
+    for picture, stored in zip(open_pair(store, "a"), before, strict=True):
+        np.testing.assert_array_equal(picture, stored)
 
 
-def test_a_pattern_that_fits_nothing_is_named() -> None:
-    with pytest.raises(UserError, match=r"holdout pattern 'desert/\*' fits none of 12 RAW pairs"):
-        split_names(NAMES, ["street/*", "desert/*"])
+@pytest.mark.parametrize("damage", [flipped, halved, emptied])
+def test_a_damaged_array_is_named_when_it_is_opened(tmp_path: Path, damage: Callable[[Path], None]) -> None:
+    shoot(tmp_path / "in" / "a.dng")
+    prepare([tmp_path / "in"], tmp_path / "store")
+    damage(tmp_path / "store" / "a.srgb.npy")
+    with pytest.raises(UserError, match=r"a\.srgb\.npy: is damaged"):
+        RawPairStore(tmp_path / "store", ["a"]).pair("a")
 
 
-@pytest.mark.parametrize(("patterns", "count"), [(["*"], 0), ([], 12), ([], 99), (["street/*"], 8)])
-def test_holding_out_everything_is_refused(patterns: list[str], count: int) -> None:
-    with pytest.raises(UserError, match="nothing is left to train on"):
-        split_names(NAMES, patterns, count)
+def test_a_store_that_cannot_be_written_stops_at_once(tmp_path: Path) -> None:
+    shoot(tmp_path / "in" / "a.dng")
+    (tmp_path / "store").write_bytes(b"a file, no folder")
+    with pytest.raises(UserError, match="store: cannot be written"):
+        prepare([tmp_path / "in"], tmp_path / "store")
+
+
+def test_names_that_are_not_utf_8_are_prepared_and_reported(tmp_path: Path) -> None:
+    folder = os.fsencode(tmp_path / "in")
+    good = shoot(tmp_path / "in" / "good.dng")
+    good.rename(os.fsdecode(folder + b"/caf\xe9.dng"))
+    Path(os.fsdecode(folder + b"/bad\xe9.dng")).write_bytes(b"garbage")
+    report = prepare([tmp_path / "in"], tmp_path / "store")
+    assert (len(report.ready), len(report.skipped)) == (1, 1)
+    assert RawPairStore(tmp_path / "store", report.ready).pair(report.ready[0])[0].ndim == 2
+    assert "caf" in (tmp_path / "store" / "report.tsv").read_text(encoding="utf-8")
+
+
+def test_the_time_of_a_file_is_known_and_earlier_stores_get_it(tmp_path: Path) -> None:
+    mosaic = through_filters(random_scene(), "RGGB")
+    write_dng(tmp_path / "in" / "a.dng", mosaic, date="2024:05:06 07:08:09")
+    write_dng(tmp_path / "in" / "undated.dng", mosaic)
+    store = tmp_path / "store"
+    taken = {"a": datetime(2024, 5, 6, 7, 8, 9)}
+    assert prepare([tmp_path / "in"], store).taken == taken
+    record = json.loads((store / "a.json").read_text())
+    del record["taken"]
+    (store / "a.json").write_text(json.dumps(record))
+    assert prepare([tmp_path / "in"], store).taken == taken
+    assert json.loads((store / "a.json").read_text())["taken"] == "2024-05-06T07:08:09"
 
 
 # ---------------------------------------------------------------- drawing
