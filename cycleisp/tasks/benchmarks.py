@@ -27,6 +27,7 @@ from cycleisp.networks.inference.batched import BatchDenoiser
 from cycleisp.networks.pretrained import SHIPPED_DENOISERS, load_denoiser
 from cycleisp.utils.devices import inference_precision, pick_device
 from cycleisp.utils.images import Space
+from cycleisp.utils.output.claim import claimed
 from cycleisp.utils.version import code_version
 
 
@@ -93,18 +94,19 @@ def run_sidd(
     denoiser, made_with = _open_denoiser(evaluation)
     about = {"benchmark": "SIDD", "space": evaluation.space, "split": split}
     settings = {**about, **made_with, **data.hashes()}
-    results = SiddResults(evaluation.output, data, settings)
-    results.denoise(denoiser, evaluation.batch_size)
-    scores = None
-    if split == "benchmark":
-        text = "\n".join(results.submit())
-    else:
-        scores = results.score()
-        text = scores.report(data.scenes, f"SIDD validation, {evaluation.space}, {SCENES} x {BLOCKS} blocks")
-        scores.save(evaluation.output / "metrics.json", data.scenes, {**settings, "version": code_version()})
-        results.save_worst(scores)
-    if save_images:
-        results.save_pictures()
+    with claimed(evaluation.output):
+        results = SiddResults(evaluation.output, data, settings)
+        results.denoise(denoiser, evaluation.batch_size)
+        scores = None
+        if split == "benchmark":
+            text = "\n".join(results.submit())
+        else:
+            scores = results.score()
+            text = scores.report(data.scenes, f"SIDD validation, {evaluation.space}, {SCENES} x {BLOCKS} blocks")
+            scores.save(evaluation.output / "metrics.json", data.scenes, {**settings, "version": code_version()})
+            results.save_worst(scores)
+        if save_images:
+            results.save_pictures()
     return Outcome(text, scores=scores)
 
 
@@ -141,10 +143,11 @@ def run_dnd(
     denoiser, made_with = _open_denoiser(evaluation)
     read_as = orientation if space == "raw" else None  # sRGB has no Bayer pattern
     settings = {"benchmark": "DND", "space": space, "orientation": read_as, **made_with}
-    results = DndResults(evaluation.output, data, settings)
-    summary = results.denoise(denoiser, evaluation.batch_size)
-    if previews:
-        results.save_pictures()
+    with claimed(evaluation.output):
+        results = DndResults(evaluation.output, data, settings)
+        summary = results.denoise(denoiser, evaluation.batch_size)
+        if previews:
+            results.save_pictures()
     checked = check_dnd(results.bundle, space, extent)
     counts = f"{summary.made} images denoised, {summary.kept} kept from before; {evaluation.output}"
     return Outcome(f"{counts}\n{checked.text}", checked.valid)

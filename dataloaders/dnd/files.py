@@ -30,6 +30,7 @@ from cycleisp.dataloaders.dnd.scenes import (
     read_scene,
 )
 from cycleisp.dataloaders.matlab.v73 import wrong_scale
+from cycleisp.dataloaders.near_misses import near_misses
 from cycleisp.utils.images import Space
 
 HOME_PAGE = "https://noise.visinf.tu-darmstadt.de"
@@ -133,9 +134,11 @@ class DndData:
         missing += [f"{part}/: {listed(absent, file_name)}"] if absent else []
         if missing:
             wanted = f"{self.folder / part}/{listed(numbers, file_name)}"
+            names = [*missing[: INFO_FILE in missing], *(f"{part}/{file_name(number)}" for number in absent)]
             raise DndError(
                 f"{self.folder}: files of DND are missing: {', '.join(missing)}\n"
-                f"Get the data set from its home page, {HOME_PAGE}, and lay it out as\n"
+                + "".join(f"{line}\n" for line in near_misses(self.folder, names))
+                + f"Get the data set from its home page, {HOME_PAGE}, and lay it out as\n"
                 f"    {self.folder / INFO_FILE}\n"
                 f"    {wanted}    {_ARRAYS[self.space]}, for --space {self.space}"
             )

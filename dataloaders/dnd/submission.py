@@ -13,10 +13,11 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.io import loadmat, savemat
+from scipy.io import savemat
 
 from cycleisp.dataloaders.dnd.files import file_name, listed
 from cycleisp.dataloaders.dnd.scenes import DND, Extent
+from cycleisp.dataloaders.matlab.loading import load_variables
 from cycleisp.utils.errors import UserError
 from cycleisp.utils.images import Space
 from cycleisp.utils.output.files import atomic_path
@@ -55,7 +56,7 @@ def write_bundle(path: Path, crops: Sequence[NDArray[np.float32]], space: Space,
 
 def read_bundle(path: Path) -> list[NDArray[np.float32]]:
     """Reads the crops of a file without problems, as `write_bundle` took them."""
-    return list(loadmat(path, variable_names=["Idenoised"])["Idenoised"][0])
+    return list(load_variables(path, ["Idenoised"])["Idenoised"][0])
 
 
 # ---------------------------------------------------------------- checking
@@ -102,12 +103,9 @@ def validate_submission(folder: Path, space: Space | None = None, extent: Extent
 def _inspect(path: Path, space: Space | None, extent: Extent) -> tuple[Space | None, list[str]]:
     """Returns the space that a file names, or None, and all problems of the file."""
     try:
-        # mat_dtype makes MATLAB's logical a bool
-        content = loadmat(path, variable_names=_VARIABLES, mat_dtype=True)
-    except NotImplementedError:
-        return None, ["is a MATLAB v7.3 file, save it with -v7"]
-    except Exception as error:  # damaged bytes can make a parser stumble anywhere
-        return None, [f"cannot be read ({error or type(error).__name__}); make it again"]
+        content = load_variables(path, _VARIABLES, logical=True)
+    except UserError as error:
+        return None, [str(error).removeprefix(f"{path}: ")]
     problems = [f"lacks {name}" for name in _VARIABLES if name not in content]
     found_space: Space | None = None
     if "israw" in content:

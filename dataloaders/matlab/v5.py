@@ -5,6 +5,8 @@ does not grow with their size. The format is described in MathWorks, "MAT-File F
 """
 
 import io
+import logging
+import math
 import struct
 import zlib
 from collections.abc import Iterable, Iterator, Mapping
@@ -16,9 +18,11 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.io import savemat
 
-from cycleisp.utils.errors import UserError
+from cycleisp.utils.errors import UserError, reason
+from cycleisp.utils.limits import check_bytes
 from cycleisp.utils.output.files import atomic_path
 
+log = logging.getLogger(__name__)
 _INT8, _INT32, _UINT32, _MATRIX, _COMPRESSED = 1, 5, 6, 14, 15
 _STORED = {1: "i1", 2: "u1", 3: "i2", 4: "u2", 5: "i4", 6: "u4", 7: "f4", 9: "f8", 12: "i8", 13: "u8"}
 _NUMERIC_CLASSES = range(6, 16)  # double, single, 8 to 64 bit integers
@@ -26,6 +30,7 @@ _CELL, _SINGLE, _UINT8 = 1, 7, 9
 _WRITTEN = {np.dtype(np.float32): (_SINGLE, 7), np.dtype(np.uint8): (_UINT8, 2)}  # class, data type
 _HEADER = 128
 _CHUNK = 1 << 20
+_MOST_INFLATED = 1032  # the most bytes that deflate makes of one
 _LARGEST = 2**32 - 1  # bytes; the length of an element is stored in 32 bits
 
 
@@ -98,10 +103,13 @@ def open_array(path: Path, name: str, unpacked: Path) -> NDArray:
     try:
         with path.open("rb") as file:
             return _open_array(file, path, name, unpacked)
+    except MatlabError:
+        raise
     except OSError as error:
-        raise MatlabError(f"{path}: cannot be read ({error.strerror})") from None
-    except (struct.error, zlib.error, UnicodeDecodeError, EOFError, ValueError) as error:
-        raise MatlabError(f"{path}: not a whole MATLAB 5 file ({error}); get it again") from None
+        raise MatlabError(f"{path}: cannot be read ({reason(error)})") from None
+    except Exception as error:  # damaged bytes can make a parser stumble anywhere
+        log.debug("%s: cannot be read", path, exc_info=True)
+        raise MatlabError(f"{path}: not a whole MATLAB 5 file ({reason(error)}); get it again") from None
 
 
 def _open_array(file: BinaryIO, path: Path, name: str, unpacked: Path) -> NDArray:
@@ -128,7 +136,10 @@ def _open_array(file: BinaryIO, path: Path, name: str, unpacked: Path) -> NDArra
         if numbers is not None and numbers.name == name:
             if numbers.small is not None or numbers.nbytes == 0:
                 return np.frombuffer(numbers.small or b"", numbers.dtype).reshape(numbers.shape, order="F")
+            check_bytes(path, numbers.nbytes, MatlabError)
             if isinstance(reader, _Inflated):
+                if numbers.nbytes > _MOST_INFLATED * length:
+                    raise EOFError(f"{name} claims {numbers.nbytes:,} bytes, {length:,} are stored")
                 _unpack(reader, numbers.nbytes, unpacked)
                 return np.memmap(unpacked, numbers.dtype, "r", 0, numbers.shape, "F")
             if file.tell() + numbers.nbytes > begin + length:
@@ -152,7 +163,7 @@ def _read_numbers(reader: _Reader, order: str) -> _Numbers | None:
         raise ValueError(f"variable {name} is stored as type {stored}")
     dims = tuple(int(side) for side in np.frombuffer(shape, order + "i4"))
     dtype = np.dtype(order + _STORED[stored])
-    if length != int(np.prod(dims)) * dtype.itemsize:
+    if min(dims, default=0) < 0 or length != math.prod(dims) * dtype.itemsize:
         raise ValueError(f"variable {name} of {dims} has {length} bytes")
     return _Numbers(name, dims, dtype, length, small)
 

@@ -4,6 +4,8 @@ MATLAB counts the axes of an array from the fastest, HDF5 from the slowest. h5py
 every MATLAB array transposed: an image (H, W, 3) has the shape (3, W, H).
 """
 
+import logging
+import math
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -11,8 +13,13 @@ from pathlib import Path
 import h5py
 from numpy.typing import NDArray
 
-from cycleisp.utils.errors import UserError
+from cycleisp.utils.errors import UserError, reason
+from cycleisp.utils.limits import check_bytes
 
+log = logging.getLogger(__name__)
+
+_COMPRESSED = 1032  # the most that deflate makes of a byte
+_ALWAYS = 1 << 20  # bytes that a variable may have without storing them, as MATLAB's empty ones do
 _FARTHEST = 1.0  # from [0, 1]; values farther away are not on that scale at all
 
 
@@ -21,7 +28,8 @@ def open_v73(path: Path, complaint: Callable[[str], UserError]) -> Iterator[h5py
     """Opens a MATLAB v7.3 file for reading.
 
     Whatever goes wrong inside the `with` block counts as the fault of the file: a damaged file, a
-    missing variable, another shape than expected.
+    missing variable, another shape than expected. No variable may claim more than the file stores,
+    or more than `utils.limits` allows; this is checked before anything of it is read.
 
     Args:
         path: the file.
@@ -29,9 +37,24 @@ def open_v73(path: Path, complaint: Callable[[str], UserError]) -> Iterator[h5py
     """
     try:
         with h5py.File(path, "r") as file:
+            file.visititems(lambda name, item: _check_claims(path, name, item))
             yield file
-    except (OSError, RuntimeError, LookupError, ValueError, TypeError, AttributeError) as error:
-        raise complaint(str(error) or type(error).__name__) from None
+    except UserError:
+        raise
+    except Exception as error:  # damaged bytes can make a parser stumble anywhere
+        log.debug("%s: cannot be read", path, exc_info=True)
+        raise complaint(reason(error)) from None
+
+
+def _check_claims(path: Path, name: str, item: h5py.Group | h5py.Dataset) -> None:
+    """Raises an error unless a variable holds what it claims to, and memory can take it."""
+    if not isinstance(item, h5py.Dataset):
+        return
+    chunk = math.prod(item.chunks or ()) * item.dtype.itemsize
+    check_bytes(path, max(item.nbytes, chunk))
+    stored = item.id.get_storage_size()
+    if item.is_virtual or item.external or max(item.nbytes, chunk) > max(_ALWAYS, _COMPRESSED * stored):
+        raise ValueError(f"{name} claims {max(item.nbytes, chunk):,} bytes, the file holds {stored:,} of it")
 
 
 def wrong_scale(values: NDArray) -> str | None:

@@ -20,6 +20,7 @@ from numpy.typing import NDArray
 from cycleisp.dataloaders import protocols
 from cycleisp.dataloaders.denoisers import Denoise, denoise_mosaics
 from cycleisp.dataloaders.matlab.v5 import open_array
+from cycleisp.dataloaders.near_misses import near_misses
 from cycleisp.dataloaders.sidd.scenes import (
     BLOCKS,
     NOISE_LEVELS_FILE,
@@ -83,6 +84,7 @@ def check_files(data: Path, split: Split, space: Space) -> None:
     raise SiddError(
         f"SIDD's {split} set ({space}) is not complete in {data}. Needed:\n"
         + "\n".join(lines)
+        + "".join(f"\n{line}" for line in near_misses(data, missing))
         + f"\nGet them from {HOME_PAGE} (validation and benchmark blocks, noise level functions) and put them there."
     )
 

@@ -16,9 +16,9 @@ from cycleisp.dataloaders.sidd.files import SiddBlocks, SiddData, block_name, bl
 from cycleisp.dataloaders.sidd.scenes import BLOCKS, SCENES
 from cycleisp.dataloaders.sidd.scores import Scores
 from cycleisp.dataloaders.sidd.submission import submission_names, validate_submission, write_csv, write_matlab
-from cycleisp.utils.errors import UserError
+from cycleisp.utils.errors import UserError, reading
 from cycleisp.utils.output.contact_sheet import contact_sheet
-from cycleisp.utils.output.files import write_bytes
+from cycleisp.utils.output.files import allocate, atomic_path, write_bytes
 from cycleisp.utils.output.png import encode_png
 from cycleisp.utils.output.preview import gray_world_gains, render_preview
 from cycleisp.utils.output.progress import progress_bar
@@ -166,17 +166,16 @@ def _mapped(path: Path, dtype: np.dtype, shape: tuple[int, ...], fill: float) ->
     """
     entries = (SCENES * BLOCKS, *shape)
     if not path.is_file():
-        aside = path.with_name(f".{path.name}.part")
-        fresh = np.lib.format.open_memmap(aside, "w+", dtype, entries)
-        if fill != 0:
-            fresh[:] = fill
-        fresh.flush()
-        del fresh
-        aside.replace(path)
-    try:
+        with atomic_path(path) as aside:
+            fresh = np.lib.format.open_memmap(aside, "w+", dtype, entries)
+            allocate(aside)
+            if fill != 0:
+                fresh[:] = fill
+            fresh.flush()
+            del fresh
+    with reading(path, advice="delete it, and its blocks are made again"):
         mapped = np.lib.format.open_memmap(path, "r")  # "r+" would fill up a file that ends early
-    except (OSError, ValueError) as error:
-        raise UserError(f"{path}: cannot be opened ({error}); delete it, and its blocks are made again") from None
     if (mapped.shape, mapped.dtype) != (entries, dtype):
         raise UserError(f"{path}: expected {entries} {dtype}, got {mapped.shape} {mapped.dtype}; give another --output")
+    allocate(path)  # of an earlier version, it may have holes
     return np.lib.format.open_memmap(path, "r+")

@@ -16,9 +16,9 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import numpy as np
-import scipy.io
 from numpy.typing import NDArray
 
+from cycleisp.dataloaders.matlab.loading import load_variables
 from cycleisp.dataloaders.matlab.v5 import cell_order, write_cells
 from cycleisp.dataloaders.protocols import SIDD_GRID
 from cycleisp.dataloaders.sidd.files import IN_NAMES, block_dtype, block_name, block_shape
@@ -115,9 +115,10 @@ def _problem(block: NDArray, space: Space) -> str | None:
 
 def _matlab_blocks(path: Path) -> tuple[Space, Iterator[tuple[int, NDArray | str]]]:
     try:
-        content = scipy.io.loadmat(path)
-    except Exception as error:  # scipy raises whatever a damaged file leads it to
-        raise SubmissionError(f"{path}: not a whole MATLAB file ({error})") from None
+        content = load_variables(path)
+    except UserError as error:
+        words = str(error).removeprefix(f"{path}: ")
+        raise SubmissionError(f"{path}: not a whole MATLAB file ({words})") from None
     if all(name.startswith("__") for name in content):  # what old versions of scipy find in zeros
         raise SubmissionError(f"{path}: not a whole MATLAB file (it holds no variable)")
     present = [space for space in IN_NAMES if f"DenoisedBlocks{IN_NAMES[space]}" in content]
