@@ -1,75 +1,33 @@
-"""What the scripts have in common: exit status, logging, and the options of training."""
+"""What the scripts have in common: their boundary to the shell, and the options of training."""
 
 import argparse
-import logging
-import signal
-import sys
-import tempfile
-import traceback
-from collections.abc import Callable
 from pathlib import Path
 
+from cycleisp.utils.boundary import (
+    EXIT_BUG,
+    EXIT_CANNOT_RUN,
+    EXIT_NO_READER,
+    EXIT_SIGNAL,
+    EXIT_SKIPPED,
+    EXIT_STOPPED,
+    run_script,
+)
 from cycleisp.utils.config import Recipe, check_recipe, find_recipe, read_yaml
-from cycleisp.utils.errors import UserError, reason
-from cycleisp.utils.version import code_version
 
-EXIT_SKIPPED = 1  # everything that could be done is done; some inputs were left out
-EXIT_CANNOT_RUN = 2  # argparse uses the same for a wrong command line
-EXIT_STOPPED = 3  # a training was stopped early and saved
-EXIT_BUG = 70  # EX_SOFTWARE of sysexits.h
-EXIT_INTERRUPTED = 128 + signal.SIGINT  # as shells count a process that Ctrl-C has ended
-
-
-def run_script(main: Callable[[], int | None]) -> None:
-    """Runs a script's `main` and exits with its status.
-
-    This is the boundary between the program and the shell. No traceback passes it:
-
-    - a `UserError` becomes one line on standard error and status 2, and so does an `OSError`, as of
-      a full disk;
-    - Ctrl-C becomes one line and status 130;
-    - anything else is a bug. Its traceback goes to a file, whose place is printed; status 70.
-    """
-    logging.basicConfig(level=logging.INFO, format="%(levelname)s %(message)s")
-    logging.getLogger("lightning").setLevel(logging.WARNING)
-    try:
-        sys.exit(main())
-    except UserError as error:
-        _leave(f"error: {error}", EXIT_CANNOT_RUN)
-    except KeyboardInterrupt:
-        _leave("stopped by Ctrl-C; what is finished is saved, and the same command goes on", EXIT_INTERRUPTED)
-    except BrokenPipeError:
-        _leave("", EXIT_CANNOT_RUN)  # whoever read the output, as `head`, has left
-    except OSError as error:
-        _leave(f"error: {_in_words(error)}; what is finished is kept, and the same command goes on", EXIT_CANNOT_RUN)
-    except MemoryError:
-        _leave("error: the memory of this machine does not suffice; give smaller images or tiles", EXIT_CANNOT_RUN)
-    except Exception as error:
-        _leave(f"error: this is a bug: {type(error).__name__}: {reason(error)}\n{_report_bug()}", EXIT_BUG)
-
-
-def _leave(words: str, status: int) -> None:
-    if words:
-        print(words, file=sys.stderr)
-    sys.exit(status)
-
-
-def _in_words(error: OSError) -> str:
-    where = f"{error.filename}: " if error.filename else ""
-    return f"{where}{reason(error)}"
-
-
-def _report_bug() -> str:
-    """Writes the traceback of the present error to a file, and returns where it is, in words."""
-    report = f"{' '.join(sys.argv)}\nversion {code_version()}, Python {sys.version}\n\n{traceback.format_exc()}"
-    try:
-        with tempfile.NamedTemporaryFile(
-            "w", prefix="cycleisp-bug-", suffix=".log", delete=False, encoding="utf-8", errors="backslashreplace"
-        ) as file:
-            file.write(report)
-        return f"What happened is in {file.name}; please send it to the project."
-    except OSError:
-        return report
+__all__ = [
+    "EXIT_BUG",
+    "EXIT_CANNOT_RUN",
+    "EXIT_NO_READER",
+    "EXIT_SIGNAL",
+    "EXIT_SKIPPED",
+    "EXIT_STOPPED",
+    "add_isp_data",
+    "parse_training",
+    "recipe_from_arguments",
+    "run_script",
+    "training_parser",
+    "training_status",
+]
 
 
 def recipe_from_arguments(kind: type[Recipe], args: argparse.Namespace) -> Recipe:
@@ -109,6 +67,11 @@ def parse_training(parser: argparse.ArgumentParser) -> argparse.Namespace:
     if args.run_dir is None and not args.dry_run:
         parser.error("--run-dir is needed: the folder that this run writes to and resumes from")
     return args
+
+
+def training_status(finished: bool) -> int:
+    """Returns the exit status of a training: 0, or EXIT_STOPPED when it is not finished."""
+    return 0 if finished else EXIT_STOPPED
 
 
 def add_isp_data(parser: argparse.ArgumentParser) -> None:

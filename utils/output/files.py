@@ -9,6 +9,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 STALE = 24 * 3600  # seconds after which a temporary file that nobody has touched counts as left behind
+_BLOCK = 1 << 20  # bytes
 _TEMPORARY = re.compile(r"\.cycleisp-[0-9a-f]{16}\.part")
 
 
@@ -35,6 +36,27 @@ def write_bytes(path: Path, content: bytes) -> None:
     """Writes a whole file or none."""
     with atomic_path(path) as part:
         part.write_bytes(content)
+
+
+def allocate(path: Path) -> None:
+    """Gives every byte of a file its place on the disk, without changing any.
+
+    A file that is mapped into memory may have holes. Where the disk is full when a hole is filled,
+    the system ends the process. Here it is an error.
+
+    Raises:
+        OSError: the disk is full.
+    """
+    with path.open("r+b") as file:
+        size = os.fstat(file.fileno()).st_size
+        if hasattr(os, "posix_fallocate"):
+            os.posix_fallocate(file.fileno(), 0, size)
+            return
+        for start in range(0, size, _BLOCK):  # where the system has no such call, as on macOS
+            file.seek(start)
+            content = file.read(_BLOCK)
+            file.seek(start)
+            file.write(content)
 
 
 def remove_temporary_files(folder: Path, older_than: float = STALE) -> None:

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from cycleisp.utils.output.files import atomic_path, write_bytes
+from cycleisp.utils.output.files import allocate, atomic_path, remove_temporary_files, write_bytes
 from tests.support.paths import ROOT
 
 KILLED_WHILE_WRITING = """
@@ -78,4 +78,19 @@ def test_a_kill_leaves_no_finished_looking_file_and_the_next_try_works(tmp_path:
     assert not any(left.suffix == ".h5" and left != path for left in tmp_path.iterdir())  # no glob finds the half
     assert old is None or path.read_bytes() == old
     write_bytes(path, b"whole")
+    remove_temporary_files(tmp_path, older_than=0)
     assert [(left.name, left.read_bytes()) for left in tmp_path.iterdir()] == [("a.h5", b"whole")]
+
+
+@pytest.mark.parametrize("has_call", [True, False])
+def test_allocation_fills_holes_and_changes_nothing(tmp_path: Path, monkeypatch, has_call: bool) -> None:
+    path = tmp_path / "sparse"
+    with path.open("wb") as file:
+        file.write(b"head")
+        file.truncate(3 << 20)
+    assert path.stat().st_blocks * 512 < 1 << 20
+    if not has_call:
+        monkeypatch.delattr("os.posix_fallocate", raising=False)
+    allocate(path)
+    assert path.stat().st_blocks * 512 >= 3 << 20
+    assert path.read_bytes() == b"head" + bytes((3 << 20) - 4)

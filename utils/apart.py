@@ -1,0 +1,371 @@
+"""Readers in processes of their own, so that a file that ends its decoder costs that file alone.
+
+Decoders of other people's formats are C code. On a damaged file they may crash, hang, or ask for
+all the memory there is, which no `except` can mend. `apart` calls a reader in another process,
+which stays for the next file. If that process ends or gives no answer, the caller gets one error
+of the file, and the next call starts a new process.
+
+    photo = apart(read_photo, path)
+
+The processes import no PyTorch, and import nothing of the user's script, so that notebooks and
+scripts without `if __name__ == "__main__"` work. They ignore Ctrl-C: the parent decides. They end
+with their parent, however that ends. The environment variable CYCLEISP_APART=0 calls every reader
+in the calling process instead, for a debugger.
+"""
+
+import atexit
+import contextlib
+import logging
+import logging.handlers
+import math
+import os
+import pickle
+import queue
+import signal
+import struct
+import subprocess
+import sys
+import threading
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import IO, Any, TypeVar
+
+from cycleisp.utils.errors import UserError, reading, reason
+from cycleisp.utils.limits import READ_BYTES, READ_SECONDS, limit
+
+OURS = "CYCLEISP_"  # how our environment variables begin
+SWITCH = f"{OURS}APART"
+log = logging.getLogger(__name__)
+Result = TypeVar("Result")
+
+
+def apart(
+    function: Callable[..., Result], *args: Any, seconds: float | None = None, memory: int | None = None, **options: Any
+) -> Result:
+    """Calls a function that reads a file in another process, and returns its result.
+
+    Args:
+        function: a function that can be imported by its name. It and its module are imported there.
+        args, options: its arguments. The first path among them names the file in errors.
+        seconds: how long to wait; None takes READ_SECONDS.
+        memory: how many bytes the call may add to the memory of its process; None takes
+            READ_BYTES. (It holds where the operating system has such limits.)
+
+    Raises:
+        UserError: the function has raised it; or it has raised any other `Exception`, as in
+            `reading`; or its process has ended or gave no answer in time. The message names the
+            file.
+    """
+    path = next((each for each in args if isinstance(each, (str, Path))), "")
+    if os.environ.get(SWITCH) == "0":
+        with reading(path):
+            return function(*args, **options)
+    seconds, memory = seconds or limit(READ_SECONDS), memory or limit(READ_BYTES)
+    call = pickle.dumps((function, args, options), protocol=5)
+    message = (call, (path, seconds, memory), _surroundings())
+    try:
+        result, error, records = _asked(message, seconds)
+    except _EndedError as ended:
+        raise UserError(f"{path}: {ended}") from None
+    for record in records:
+        logger = logging.getLogger(record.name)
+        if logger.isEnabledFor(record.levelno):
+            logger.handle(record)
+    if error is not None:
+        raise error
+    return result
+
+
+def end_readers() -> None:
+    """Ends the processes at once. Calls that wait for an answer get a UserError."""
+    _READERS.end()
+
+
+class _EndedError(Exception):
+    """The process gave no answer. The message says what happened, without the file's name."""
+
+
+class _NotBegunError(Exception):
+    """The process ended before it had the call: the file has no part in it."""
+
+
+def _asked(message: tuple[Any, ...], seconds: float) -> Any:
+    """Sends a call to a process that is idle, or to a new one, and returns the answer."""
+    while True:
+        try:
+            reader = _READERS.take()
+        except OSError as error:
+            raise _EndedError(_no_reader(reason(error))) from None
+        is_new = not reader.has_served
+        try:
+            return reader.ask(message, seconds)
+        except _NotBegunError as error:
+            if is_new:
+                raise _EndedError(_no_reader(str(error))) from None
+            # it was killed while it was idle, as by the system for want of memory
+        finally:
+            _READERS.put_back(reader)
+
+
+class _Reader:
+    """One process that reads, and the pipes to it."""
+
+    def __init__(self) -> None:
+        # The parent's search path: -c alone would begin with the present folder, whose files may
+        # be named as libraries are.
+        start = f"import sys; sys.path[:] = {sys.path!r}; from cycleisp.utils.apart import serve; serve()"
+        threads = dict.fromkeys(("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"), "1")
+        chatty = log.isEnabledFor(logging.DEBUG)  # what C libraries print names no file
+        self.process = subprocess.Popen(
+            [sys.executable, "-c", start],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=None if chatty else subprocess.DEVNULL,
+            env={**os.environ, **threads},
+            start_new_session=True,  # Ctrl-C in the terminal does not reach it before it can ignore it
+        )
+        self.has_served, self.is_idle = False, True
+
+    def ask(self, call: tuple[Any, ...], seconds: float) -> Any:
+        """Sends a call and returns the answer. Raises _EndedError if there is none."""
+        self.is_idle = False
+        too_late = threading.Event()
+
+        def stop() -> None:
+            too_late.set()
+            self.process.kill()
+
+        timer = threading.Timer(seconds, stop)
+        timer.daemon = True
+        timer.start()
+        has_begun = False
+        try:
+            assert self.process.stdin and self.process.stdout
+            _send(self.process.stdin, call)
+            _receive(self.process.stdout)
+            has_begun = True
+            pickled, arrays = _receive(self.process.stdout)
+        except (EOFError, BrokenPipeError):
+            status = self.process.wait()
+            if not has_begun and not too_late.is_set():
+                raise _NotBegunError(f"exit status {status}") from None
+            raise _EndedError(_in_words(status, seconds if too_late.is_set() else None)) from None
+        finally:
+            timer.cancel()
+        self.has_served, self.is_idle = True, True
+        return pickle.loads(pickled, buffers=arrays)
+
+    def end(self) -> None:
+        self.process.kill()
+        self.process.wait()
+        for pipe in (self.process.stdin, self.process.stdout):
+            with contextlib.suppress(OSError, ValueError):
+                pipe.close()  # type: ignore[union-attr]
+
+
+class _Readers:
+    """All the processes: as many as there were calls at the same time."""
+
+    def __init__(self) -> None:
+        self.lock = threading.RLock()  # a signal handler may end all while its thread takes one
+        self.idle: list[_Reader] = []
+        self.busy: set[_Reader] = set()
+
+    def take(self) -> _Reader:
+        with self.lock:
+            reader = self.idle.pop() if self.idle else _Reader()
+            self.busy.add(reader)
+            return reader
+
+    def put_back(self, reader: _Reader) -> None:
+        """Keeps a process for the next call, or ends one that has not answered."""
+        with self.lock:
+            self.busy.discard(reader)
+            if reader.is_idle:
+                self.idle.append(reader)
+                return
+        reader.end()
+
+    def end(self) -> None:
+        with self.lock:
+            idle, self.idle = self.idle, []
+            for reader in self.busy:
+                reader.process.kill()  # its caller closes it
+        for reader in idle:
+            reader.end()
+
+
+_READERS = _Readers()
+atexit.register(end_readers)
+
+
+def _forget() -> None:
+    """Leaves the processes of the parent to the parent, in a fork of it."""
+    global _READERS
+    _READERS = _Readers()
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_forget)
+
+
+def _surroundings() -> tuple[dict[str, str], str, dict[str, int]]:
+    """Returns what readers see of their process: our environment variables, folder, log levels."""
+    ours = {name: value for name, value in os.environ.items() if name.startswith(OURS)}
+    return ours, str(Path.cwd()), {name: logging.getLogger(name).level for name in ("", "cycleisp")}
+
+
+def _no_reader(why: str) -> str:
+    return f"no process can be started to read it ({why}); set the environment variable {SWITCH}=0 to go without"
+
+
+def _in_words(status: int, seconds: float | None) -> str:
+    if seconds is not None:
+        return (
+            f"no answer of its reader in {seconds:g} s, so it was left; get it again or remove it, or set the "
+            f"environment variable {READ_SECONDS} higher"
+        )
+    if status == -signal.SIGKILL:
+        return "its reader was killed, most often because memory ran out; make it smaller, or read fewer at a time"
+    name = signal.Signals(-status).name if -status in set(signal.Signals) else f"exit status {status}"
+    return f"is damaged, or of another kind than expected (its reader crashed: {name}); get it again or remove it"
+
+
+# ------------------------------------------------------------ messages
+
+# A message is a pickle, with the memory of its arrays behind it, so that no array is copied more
+# often than the pipe does.
+_HEAD = struct.Struct("<QQ")  # bytes of the pickle, number of arrays; the arrays' sizes follow
+
+
+def _send(pipe: IO[bytes], message: object) -> None:
+    arrays: list[pickle.PickleBuffer] = []
+    pickled = pickle.dumps(message, protocol=5, buffer_callback=arrays.append)
+    raw = [array.raw() for array in arrays]
+    pipe.write(_HEAD.pack(len(pickled), len(raw)) + struct.pack(f"<{len(raw)}Q", *(view.nbytes for view in raw)))
+    pipe.write(pickled)
+    for view in raw:
+        pipe.write(view)
+    pipe.flush()
+
+
+def _receive(pipe: IO[bytes]) -> tuple[memoryview, list[memoryview]]:
+    """Returns the pickle of a message and the memory of its arrays, for `pickle.loads`."""
+    size, count = _HEAD.unpack(_read(pipe, _HEAD.size))
+    sizes = struct.unpack(f"<{count}Q", _read(pipe, 8 * count))
+    return _read(pipe, size), [_read(pipe, each) for each in sizes]
+
+
+def _read(pipe: IO[bytes], size: int) -> memoryview:
+    content = memoryview(bytearray(size))
+    done = 0
+    while done < size:
+        count = pipe.readinto(content[done:])  # type: ignore[attr-defined]
+        if not count:
+            raise EOFError
+        done += count
+    return content
+
+
+# ------------------------------------------------------------ in the other process
+
+_PATIENCE = 10  # seconds beyond those that the parent waits, after which it must be gone
+
+
+def serve() -> None:
+    """Answers calls until the parent is gone. It is what the process of a reader runs."""
+    for name in ("SIGINT", "SIGTERM", "SIGHUP"):
+        if hasattr(signal, name):
+            signal.signal(getattr(signal, name), signal.SIG_IGN)  # the parent decides, and takes this process along
+    calls, answers = os.fdopen(os.dup(0), "rb"), os.fdopen(os.dup(1), "wb")
+    os.dup2(os.open(os.devnull, os.O_RDONLY), 0)
+    os.dup2(2, 1)  # what a library prints does not come between the answers
+    arrived: queue.SimpleQueue[tuple[memoryview, list[memoryview]]] = queue.SimpleQueue()
+
+    def listen() -> None:
+        """Takes calls while a reader works, so that the end of the parent is seen at once."""
+        try:
+            while True:
+                arrived.put(_receive(calls))
+        finally:
+            os._exit(0)
+
+    threading.Thread(target=listen, daemon=True).start()
+    records = _Records()
+    logging.getLogger().addHandler(records)
+    try:
+        while True:
+            pickled, arrays = arrived.get()
+            _send(answers, "begun")
+            answer = _answer(pickled, arrays)
+            try:
+                _send(answers, (*answer, records.taken()))
+            except (pickle.PicklingError, TypeError, AttributeError, RecursionError) as error:  # before a byte is sent
+                path = pickle.loads(pickled, buffers=arrays)[1][0]
+                _send(answers, (None, UserError(f"{path}: its content cannot be passed on ({reason(error)})"), []))
+    finally:
+        os._exit(1)
+
+
+def _answer(pickled: memoryview, arrays: list[memoryview]) -> tuple[Any, Exception | None]:
+    """Calls the function, and returns its result or its error."""
+    path = ""
+    try:
+        call, (path, seconds, memory), surroundings = pickle.loads(pickled, buffers=arrays)
+        _become(*surroundings)
+        if hasattr(signal, "alarm"):  # it ends this process even inside of a decoder that never returns
+            signal.alarm(math.ceil(seconds) + _PATIENCE)
+        function, args, options = pickle.loads(call)  # which imports the function's module
+        with reading(path), _memory(memory):
+            return function(*args, **options), None
+    except Exception as error:
+        return None, error
+    finally:
+        if hasattr(signal, "alarm"):
+            signal.alarm(0)
+
+
+def _become(variables: dict[str, str], folder: str, levels: dict[str, int]) -> None:
+    for name in [name for name in os.environ if name.startswith(OURS) and name not in variables]:
+        del os.environ[name]
+    os.environ.update(variables)
+    with contextlib.suppress(OSError):
+        os.chdir(folder)
+    for name, level in levels.items():
+        logging.getLogger(name).setLevel(level)
+
+
+@contextlib.contextmanager
+def _memory(more: int) -> Iterator[None]:
+    """Limits how much memory the process may take beyond what it has, where that is possible."""
+    try:
+        import resource  # not on Windows
+
+        resource.setrlimit(resource.RLIMIT_CORE, (0, 0))  # a crash leaves no file behind
+        present = int(Path("/proc/self/statm").read_text().split()[5]) * resource.getpagesize()  # data and stack
+    except (ImportError, OSError):
+        yield
+        return
+    _, hard = resource.getrlimit(resource.RLIMIT_DATA)
+    soft = present + more if hard == resource.RLIM_INFINITY else min(present + more, hard)
+    resource.setrlimit(resource.RLIMIT_DATA, (soft, hard))
+    try:
+        yield
+    finally:
+        resource.setrlimit(resource.RLIMIT_DATA, (hard, hard))
+
+
+class _Records(logging.handlers.QueueHandler):
+    """Collects what is logged during a call. Tracebacks, which cannot be sent, become text."""
+
+    def __init__(self) -> None:
+        self.records: list[logging.LogRecord] = []
+        super().__init__(self.records)  # type: ignore[arg-type]
+
+    def enqueue(self, record: logging.LogRecord) -> None:
+        self.records.append(record)
+
+    def taken(self) -> list[logging.LogRecord]:
+        """Returns the records, and forgets them."""
+        records, self.records = self.records, []
+        return records
