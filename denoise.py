@@ -3,9 +3,9 @@
     python denoise.py PHOTO... --output DIR
 
 A photo becomes a PNG with the same depth, EXIF and colour profile. A camera RAW file becomes a DNG
-with the denoised mosaic, and a PNG with its rendering. Existing results are kept, so the same
-command resumes a stopped run. Exit status: 0 all denoised, 1 some inputs were skipped, 2 it could
-not run.
+with the denoised mosaic, and a PNG with its rendering. Existing results of unchanged files are
+kept, so the same command resumes a stopped run. Exit status: 0 all denoised, 1 some inputs were
+skipped, 2 it could not run.
 """
 
 import argparse
@@ -14,6 +14,7 @@ from pathlib import Path
 from cycleisp.tasks.denoising import denoise_files
 from cycleisp.utils.cli import run_script
 from cycleisp.utils.devices import PRECISIONS
+from cycleisp.utils.output.picture_format import FORMATS, QUALITY
 
 
 def parse_args() -> argparse.Namespace:
@@ -45,7 +46,13 @@ def parse_args() -> argparse.Namespace:
         default="auto",
         help="precision of the network (default: auto, which is tf32 on CUDA and float32 elsewhere)",
     )
-    parser.add_argument("--overwrite", action="store_true", help="overwrite existing results")
+    parser.add_argument(
+        "--format", choices=FORMATS, default="png", help="format of the pictures; jpeg has 8 bits (default: png)"
+    )
+    parser.add_argument("--quality", type=int, metavar="N", help=f"quality of JPEG, 1 to 100 (default: {QUALITY})")
+    parser.add_argument(
+        "--overwrite", action="store_true", help="make results again, and overwrite files in their place"
+    )
     return parser.parse_args()
 
 

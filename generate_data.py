@@ -15,6 +15,7 @@ from cycleisp.tasks.generation import Process, generate_pairs
 from cycleisp.utils.cli import recipe_from_arguments, run_script
 from cycleisp.utils.config import GenerationRecipe
 from cycleisp.utils.devices import PRECISIONS
+from cycleisp.utils.processes import stop_when_orphaned
 
 SWITCH = argparse.BooleanOptionalAction
 
@@ -32,9 +33,10 @@ def parse_args() -> argparse.Namespace:
     add("--residual-source", metavar="DIR", help="folder of SIDD scenes or RAW frames to take real noise from")
     add("--residual-match", type=int, metavar="N", help="crops to choose noise from, by brightness (default: 8)")
     add("--weights", help="CycleISP to use: shipped name, file, or folder of released weights (default: compact_isp)")
-    add("--clean-target", choices=("input", "cycle", "residual"), help="clean sRGB image of a pair (default: input)")
+    add("--clean-target", choices=("input", "cycle", "residual"), help="clean sRGB image of a pair (default: residual)")
     add("--blur", type=float, metavar="SIGMA", help="blur that removes the photo's own noise, in pixels (default: 1)")
     add("--seed", type=int, help="seed of all noise (default: 0)")
+    add("--repeats", type=int, metavar="N", help="pairs to make of each photo, each with other noise (default: 1)")
     add("--limit", type=int, metavar="N", help="make at most N pairs (default: no limit)")
     add("--variance", action=SWITCH, help="store the noise variance of every pixel in RAW pairs (default: no)")
     add("--preview", action=SWITCH, help="write preview.png, a contact sheet of the first pairs (default: no)")
@@ -48,6 +50,7 @@ def parse_args() -> argparse.Namespace:
 def main() -> int:
     recipe = recipe_from_arguments(GenerationRecipe, parse_args())
     process = Process.from_environment()
+    stop_when_orphaned()
     made = generate_pairs(recipe, process)
     status = made.summary.report("pairs made", made.folder)
     if recipe.preview and process.is_first and made.records:

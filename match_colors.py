@@ -15,6 +15,7 @@ from pathlib import Path
 from cycleisp.networks.inference.color_matching import WORKING_SIZE
 from cycleisp.tasks.matching import match_files
 from cycleisp.utils.cli import run_script
+from cycleisp.utils.output.picture_format import FORMATS, QUALITY
 
 
 def parse_args() -> argparse.Namespace:
@@ -46,7 +47,13 @@ def parse_args() -> argparse.Namespace:
     parser.add_argument(
         "--device", choices=("auto", "cpu", "cuda", "mps"), default="auto", help="device to compute on (default: auto)"
     )
-    parser.add_argument("--overwrite", action="store_true", help="overwrite existing results")
+    parser.add_argument(
+        "--format", choices=FORMATS, default="png", help="format of the pictures; jpeg has 8 bits (default: png)"
+    )
+    parser.add_argument("--quality", type=int, metavar="N", help=f"quality of JPEG, 1 to 100 (default: {QUALITY})")
+    parser.add_argument(
+        "--overwrite", action="store_true", help="make results again, and overwrite files in their place"
+    )
     return parser.parse_args()
 
 

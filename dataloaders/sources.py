@@ -1,14 +1,23 @@
 """The photos and camera RAW files that a user names, with names for their results."""
 
-from collections.abc import Iterable
+import logging
+from collections import Counter
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 
+from cycleisp.dataloaders.kinds import kind_of
 from cycleisp.utils.errors import UserError
 from cycleisp.utils.images import Space
 from cycleisp.utils.raw.camera_files import RAW_SUFFIXES
+from cycleisp.utils.words import printable
 
-PHOTO_SUFFIXES = frozenset((".jpg", ".jpeg", ".png", ".webp", ".tif", ".tiff"))
+log = logging.getLogger(__name__)
+
+MACOS_FOLDER = "__MACOSX"  # what macOS adds to archives: a `._NAME` beside every file
+KINDS_LISTED = 8  # kinds of ignored files in a line of the log
+PHOTO_SUFFIXES = frozenset((".jpg", ".jpeg", ".png", ".webp", ".tif", ".tiff", ".heic", ".heif", ".avif"))
 
 
 class SourceError(UserError):
@@ -21,20 +30,47 @@ class Source:
 
     Attributes:
         path: the file.
-        name: its relative path without suffix, which its results are named after.
+        name: its relative path without suffix, which no other source of the list has. Results are
+            named after it.
+        relative: its path below the folder that the user gave, with suffix and `/` between the
+            parts; of a file that was given by itself, its name. Empty means the name of `path`.
+        repeat: which of several results of the file is meant, from 1.
     """
 
     path: Path
     name: str
+    relative: str = ""
+    repeat: int = 1
 
-    @property
+    def __post_init__(self) -> None:
+        if not self.relative:
+            object.__setattr__(self, "relative", self.path.name)
+
+    @cached_property
+    def place(self) -> str:
+        """Returns the absolute path of the file, behind all links."""
+        return str(self.path.resolve())
+
+    @cached_property
     def space(self) -> Space:
-        """Returns `raw` for a camera file and `srgb` for a photo, by the suffix."""
-        return "raw" if self.path.suffix.lower() in RAW_SUFFIXES else "srgb"
+        """Returns `raw` for a camera file and `srgb` for a photo, by the content of the file.
+
+        The suffix decides where the content does not: of files that are damaged, and of TIFFs,
+        which some old cameras' files can hardly be told from.
+        """
+        kind = kind_of(self.path)
+        if kind in ("tiff", "unknown"):
+            return "raw" if self.path.suffix.lower() in RAW_SUFFIXES else "srgb"
+        return "raw" if kind == "raw" else "srgb"
 
 
 def find_sources(inputs: Iterable[Path | str], raw: bool = True, exclude: Path | None = None) -> list[Source]:
     """Returns the photos and camera files among some files and folders, sorted by name.
+
+    Folders are searched for files with the suffixes of photos and camera files, and for camera
+    files without any suffix. Hidden files and folders, among them the `._NAME` files of macOS, are
+    passed over; other files are counted in a line of the log. Files that are named themselves are
+    taken whatever their suffix. What is named twice is taken once.
 
     A file inside a folder is named by its path below that folder. Where two files would have one
     name, the later one gets a number: `a/1.jpg` and `b/1.jpg`, given as the two folders `a` and
@@ -49,27 +85,62 @@ def find_sources(inputs: Iterable[Path | str], raw: bool = True, exclude: Path |
     Raises:
         SourceError: an input does not exist, or a folder holds no photo.
     """
-    suffixes = PHOTO_SUFFIXES | (RAW_SUFFIXES if raw else frozenset())
-    found: list[tuple[str, Path]] = []
+    found: list[tuple[str, str, Path]] = []
     for item in map(Path, inputs):
         if item.is_dir():
-            files = [file for file in sorted(item.rglob("*")) if file.suffix.lower() in suffixes and file.is_file()]
-            if exclude is not None:
-                files = [file for file in files if not file.resolve().is_relative_to(exclude.resolve())]
-            if not files:
-                raise SourceError(f"{item}: no photo in this folder; looked for {' '.join(sorted(suffixes))}")
-            found += [(file.relative_to(item).with_suffix("").as_posix(), file) for file in files]
+            for file in _search(item, raw, exclude):
+                below = file.relative_to(item)
+                found.append((below.with_suffix("").as_posix(), below.as_posix(), file))
         elif item.exists():
-            found.append((item.stem, item))
+            found.append((item.stem, item.name, item))
         else:
             raise SourceError(f"{item}: no such file or folder")
     sources: list[Source] = []
-    taken: set[str] = set()
-    for name, path in sorted(found, key=lambda pair: (pair[0], pair[1].as_posix())):
+    names: set[str] = set()
+    paths: set[Path] = set()
+    for name, relative, path in sorted(found, key=lambda each: (each[0], each[2].as_posix())):
+        if (place := path.absolute()) in paths:
+            continue
         unique, number = name, 1
-        while unique in taken:
+        while unique in names:
             number += 1
             unique = f"{name}-{number}"
-        taken.add(unique)
-        sources.append(Source(path, unique))
+        paths.add(place)
+        names.add(unique)
+        sources.append(Source(path, unique, relative))
     return sources
+
+
+def _search(folder: Path, raw: bool, exclude: Path | None) -> list[Path]:
+    """Returns the photos and camera files of a folder, sorted, and logs what else is there."""
+    suffixes = PHOTO_SUFFIXES | (RAW_SUFFIXES if raw else frozenset())
+    found: list[Path] = []
+    ignored: Counter[str] = Counter()
+    for file in _visible_files(folder, exclude):
+        suffix = file.suffix.lower()
+        if suffix in suffixes or (raw and not suffix and kind_of(file) == "raw"):
+            found.append(file)
+        else:
+            ignored[suffix or "without suffix"] += 1
+    if not found and exclude is not None and folder.resolve().is_relative_to(exclude.resolve()):
+        raise SourceError(f"{folder}: is the folder of the results or inside of it, {exclude}; give another --output")
+    if not found:
+        raise SourceError(f"{folder}: no photo in this folder; looked for {' '.join(sorted(suffixes))}")
+    if ignored:
+        kinds = ", ".join(f"{suffix} {count}" for suffix, count in ignored.most_common(KINDS_LISTED))
+        more = ", ..." if len(ignored) > KINDS_LISTED else ""
+        count = ignored.total()
+        files = "1 file of another kind" if count == 1 else f"{count} files of other kinds"
+        log.info("%s", printable(f"{folder}: {files} ignored: {kinds}{more}"))
+    return found
+
+
+def _visible_files(folder: Path, exclude: Path | None) -> Iterator[Path]:
+    """Yields the files of a folder at all depths, sorted, but for hidden ones and `exclude`."""
+    left_out = None if exclude is None else exclude.resolve()
+    for file in sorted(folder.rglob("*")):
+        below = file.relative_to(folder).parts
+        if any(part.startswith(".") for part in below) or MACOS_FOLDER in below or not file.is_file():
+            continue
+        if left_out is None or not file.resolve().is_relative_to(left_out):
+            yield file

@@ -118,3 +118,10 @@ def download(tensors: Sequence[Tensor]) -> list[Tensor]:
         target.copy_(tensor, non_blocking=True)
     torch.cuda.current_stream(tensors[0].device).synchronize()
     return arrived
+
+
+def is_out_of_memory(error: BaseException) -> bool:
+    """Tells whether an error says that memory was short, of the machine or of a GPU."""
+    if isinstance(error, MemoryError | torch.OutOfMemoryError):
+        return True
+    return isinstance(error, RuntimeError) and "memory" in str(error)  # PyTorch's allocator on a CPU says it so

@@ -56,8 +56,9 @@ class Fingerprint:
         sha256, stamp = record.get(f"{prefix}sha256"), record.get(f"{prefix}stamp")
         if not isinstance(sha256, str) or len(sha256) != 64:
             return None
-        whole = isinstance(stamp, list) and len(stamp) == 4 and all(type(number) is int for number in stamp)
-        return cls(sha256, (stamp[0], stamp[1], stamp[2], stamp[3]) if whole else None)
+        if isinstance(stamp, list) and len(stamp) == 4 and all(type(number) is int for number in stamp):
+            return cls(sha256, (stamp[0], stamp[1], stamp[2], stamp[3]))
+        return cls(sha256)
 
 
 def stamp_of(path: Path) -> Stamp:

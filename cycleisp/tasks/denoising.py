@@ -16,9 +16,11 @@ from cycleisp.dataloaders.results.summary import Summary
 from cycleisp.dataloaders.sources import find_sources
 from cycleisp.networks.acceleration import to_device
 from cycleisp.networks.inference.tiled import TiledDenoiser
-from cycleisp.networks.pretrained import load_denoisers
+from cycleisp.networks.pretrained import SHIPPED_DENOISERS, load_denoisers, weights_sha256
 from cycleisp.utils.devices import inference_precision, pick_device
 from cycleisp.utils.errors import UserError
+from cycleisp.utils.output.claim import claimed
+from cycleisp.utils.output.picture_format import PictureFormat
 from cycleisp.utils.raw.noise import FixedNoise, NoiseError, parse_noise
 
 
@@ -31,12 +33,15 @@ def denoise_files(
     device: str = "auto",
     precision: str = "auto",
     overwrite: bool = False,
+    format: str = "png",
+    quality: int | None = None,
 ) -> Summary:
     """Denoises photos and camera RAW files into a folder.
 
     A photo becomes a PNG with its depth, EXIF and colour profile. A camera RAW file becomes a DNG
-    with the denoised mosaic, and a PNG with its rendering. Results that are already there are kept.
-    A file that cannot be used is left out and named in the summary.
+    with the denoised mosaic, and a PNG with its rendering. Results that are already there are kept,
+    as long as their source is what it was. A file that cannot be used is left out and named in the
+    summary.
 
     Args:
         inputs: photos, camera RAW files, and folders of them.
@@ -50,22 +55,34 @@ def denoise_files(
         precision: "auto", "float32", "tf32", "bf16" or "fp16"; "auto" is tf32 on CUDA, else
             float32.
         overwrite: whether to overwrite existing results.
+        format: of the pictures: "png", "tiff" or "jpeg".
+        quality: of JPEG, 1 to 100; None takes 95.
 
     Raises:
         UserError: an input or weights that do not exist, impossible options (named as those of the
-            script), or a folder that cannot be written.
+            script), a folder that cannot be written or that another run holds, or results in it
+            that were made with other settings.
     """
     if tile is not None and tile < 1:
         raise UserError(f"--tile {tile}: expected the side of a tile in pixels, at least 1")
+    form = PictureFormat(format, quality)
     level = None if noise == "auto" else parse_noise(noise)
     if level is not None and not isinstance(level, FixedNoise):
         raise NoiseError(f"--noise {noise}: expected auto or the file's own level, as shot=0.01,read=0.0005")
     sources = find_sources(inputs, exclude=Path(output))
     place = pick_device(device)
     precision = inference_precision(precision, place)
+    spaces = {source.space for source in sources}
     srgb, raw = (
         network and TiledDenoiser(to_device(network, place), tile, precision)
-        for network in load_denoisers(weights, {source.space for source in sources})
+        for network in load_denoisers(weights, spaces)
     )
-    camera_files = None if raw is None else RawFileDenoiser(raw, level)
-    return DenoisedFiles(Path(output), srgb, camera_files, overwrite).run(sources)
+    how = {"tile": tile, "precision": precision}
+    settings = {
+        space: {"weights_sha256": weights_sha256(weights or SHIPPED_DENOISERS[space]), **how} for space in spaces
+    }
+    if "raw" in settings:
+        settings["raw"]["noise"] = noise
+    camera_files = None if raw is None else RawFileDenoiser(raw, level, form)
+    with claimed(Path(output)):
+        return DenoisedFiles(Path(output), srgb, camera_files, overwrite, form, settings).run(sources)

@@ -9,9 +9,12 @@ Pairs of images that lie in memory are made by `cycleisp.synthesize`.
 """
 
 import os
+from contextlib import nullcontext
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
+
+import torch
 
 from cycleisp.dataloaders.pairs.factory import PairFactory
 from cycleisp.dataloaders.pairs.store import PairStore, Record
@@ -24,6 +27,8 @@ from cycleisp.networks.synthesis.learned_camera import LearnedCamera
 from cycleisp.networks.synthesis.photo_pairs import PairSynthesizer
 from cycleisp.utils.config import GenerationRecipe
 from cycleisp.utils.devices import inference_precision, pick_device
+from cycleisp.utils.errors import UserError
+from cycleisp.utils.output.claim import claimed
 from cycleisp.utils.version import code_version
 
 
@@ -43,12 +48,17 @@ class Process:
 
     @classmethod
     def from_environment(cls) -> "Process":
-        """Reads the environment variables of torchrun; without them there is one process."""
+        """Reads the environment variables of torchrun; without them there is one process.
+
+        Raises:
+            UserError: they hold no numbers.
+        """
         names = ("RANK", "WORLD_SIZE", "LOCAL_RANK")
-        rank, world_size, local_rank = (
-            int(os.environ.get(name, default)) for name, default in zip(names, (0, 1, 0), strict=True)
-        )
-        return cls(rank, world_size, local_rank)
+        values = [os.environ.get(name, default) for name, default in zip(names, ("0", "1", "0"), strict=True)]
+        if not all(value.isdecimal() for value in values):
+            said = " ".join(f"{name}={value}" for name, value in zip(names, values, strict=True))
+            raise UserError(f"{said}: expected whole numbers in these environment variables of torchrun; unset them")
+        return cls(*map(int, values))
 
     @property
     def is_first(self) -> bool:
@@ -98,25 +108,30 @@ def generate_pairs(recipe: GenerationRecipe, process: Process = ALONE) -> Genera
     settings: dict[str, Any] = recipe.model_dump(include={"space", "noise", "clean_target", "blur", "seed", "variance"})
     precision = inference_precision(recipe.precision, device)
     settings |= {"precision": precision, "weights_sha256": weights_sha256, **noise.settings}
-    store = PairStore(Path(recipe.output), settings, process.rank)
+    # Bytes are promised for equal settings; these two say where sums may differ in the last place.
+    machine = {"threads": torch.get_num_threads(), "cpu_capability": torch.backends.cpu.get_cpu_capability()}
     synthesizer = PairSynthesizer(
         LearnedCamera(to_device(isp, device), recipe.clean_target, precision),
         noise,
         blur_sigma=recipe.blur,
         with_srgb=recipe.space != "raw",
     )
-    factory = PairFactory(
-        store,
-        synthesizer,
-        {**settings, "weights": recipe.weights, "version": code_version()},
-        keep_raw=recipe.space != "srgb",
-        keep_srgb=recipe.space != "raw",
-        keep_variance=recipe.variance,
-        batch_size=recipe.batch_size,
-        workers=recipe.workers,
-    )
-    try:
-        summary = factory.run(sources[process.rank :: process.world_size], progress=process.is_first)
-    finally:
-        records = store.merge()
+    with claimed(Path(recipe.output), shared=process.world_size > 1) if process.is_first else nullcontext():
+        store = PairStore(Path(recipe.output), settings, process.rank)
+        factory = PairFactory(
+            store,
+            synthesizer,
+            {**settings, **machine, "weights": recipe.weights, "version": code_version()},
+            keep_raw=recipe.space != "srgb",
+            keep_srgb=recipe.space != "raw",
+            keep_variance=recipe.variance,
+            batch_size=recipe.batch_size,
+            workers=recipe.workers,
+        )
+        try:
+            wanted = store.repeated(store.named(sources), recipe.repeats)[: recipe.limit]
+            mine = wanted[process.rank :: process.world_size]
+            summary = factory.run(mine, progress=process.is_first)
+        finally:
+            records = store.merge()
     return GeneratedPairs(store.folder, summary, records)

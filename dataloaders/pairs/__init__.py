@@ -1,7 +1,8 @@
 """Noisy/clean pairs on disk.
 
-folders  any two folders of pictures, noisy/NAME beside clean/NAME
-store    the folder that generate_data.py writes: layout, manifest, resume, several processes
-factory  fills such a folder from photos: reads, computes and writes at the same time
-preview  a contact sheet of such a folder
+folders   any two folders of pictures, noisy/NAME beside clean/NAME
+store     the folder that generate_data.py writes: layout, resume, several processes
+manifest  the lines that say which pairs such a folder holds
+factory   fills such a folder from photos: reads, computes and writes at the same time
+preview   a contact sheet of such a folder
 """

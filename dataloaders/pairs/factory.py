@@ -7,7 +7,6 @@ threads. Bad files are reported and do not stop the others.
 
 import errno
 import hashlib
-import logging
 from collections import deque
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
@@ -20,17 +19,18 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from cycleisp.dataloaders.pairs.store import PairFiles, PairStore, Record
-from cycleisp.dataloaders.photos import decode_photo, read_content, width_x_height
+from cycleisp.dataloaders.photos import PhotoError, decode_photo, read_content, width_x_height
 from cycleisp.dataloaders.results.summary import Summary
 from cycleisp.dataloaders.sources import Source
-from cycleisp.utils.errors import UserError
+from cycleisp.utils.apart import apart
+from cycleisp.utils.devices import is_out_of_memory
+from cycleisp.utils.errors import UserError, reading
+from cycleisp.utils.fingerprints import Fingerprint, stamp_of
 from cycleisp.utils.images import photo_to_tensor, tensor_to_photo, to_integers
 from cycleisp.utils.output.progress import progress_bar
 from cycleisp.utils.pairs import NoisyCleanPair
 from cycleisp.utils.raw import bayer
 from cycleisp.utils.raw.camera_files import read_raw, render_with_libraw
-
-log = logging.getLogger(__name__)
 
 # Errors of the output folder, not of the photo: all further pairs would fail, too.
 _FATAL = {errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EACCES, errno.EPERM, errno.EFBIG}
@@ -48,15 +48,15 @@ class Input:
         source: the file.
         photo: (H, W, 3) uint8 or uint16; of a camera file, LibRaw's rendering.
         packed_raw: (4, H/2, W/2) linear in [0, 1] of a camera file; None of a photo.
+        fingerprint: the identity of the file's content.
         source_bytes: the size of the file.
-        source_sha256: the hash of the file.
     """
 
     source: Source
     photo: NDArray
     packed_raw: NDArray[np.float32] | None
+    fingerprint: Fingerprint
     source_bytes: int
-    source_sha256: str
 
     @property
     def batch_key(self) -> tuple[object, ...]:
@@ -70,25 +70,29 @@ def read_input(source: Source) -> Input:
     Raises:
         UserError: the file cannot be used. The message says why and what to do.
     """
+    with reading(source.path, PhotoError):
+        stamp = stamp_of(source.path)  # before the bytes, so that a change meanwhile is seen by the next run
     content = read_content(source.path)
     packed_raw = None
     if source.space == "raw":
-        image, rendered = read_raw(source.path), render_with_libraw(source.path)
+        image, rendered = apart(read_raw, source.path), apart(render_with_libraw, source.path)
         height, width = image.mosaic.shape
         rows, columns = bayer.rggb_window(height, width, image.pattern)
         packed_raw = bayer.pack(torch.from_numpy(image.mosaic[rows, columns])[None]).numpy()
         photo: NDArray = rendered[rows, columns]
     else:
-        photo = decode_photo(content, source.path)
-    return Input(source, photo, packed_raw, len(content), hashlib.sha256(content).hexdigest())
+        photo = apart(decode_photo, content, source.path)
+    return Input(source, photo, packed_raw, Fingerprint(hashlib.sha256(content).hexdigest(), stamp), len(content))
 
 
-def pair_seed(seed: int, source_sha256: str) -> int:
+def pair_seed(seed: int, source_sha256: str, repeat: int = 1) -> int:
     """Returns the seed of one pair, 0 <= s < 2**63, from the run's seed and the photo's bytes.
 
-    It does not depend on the photo's name, order or batch.
+    It does not depend on the photo's name, order or batch. The second pair of a photo and further
+    ones, `repeat` 2, 3, ..., have seeds of their own.
     """
-    digest = hashlib.sha256(f"{seed}:{source_sha256}".encode()).digest()
+    words = f"{seed}:{source_sha256}" + (f":{repeat}" if repeat > 1 else "")
+    digest = hashlib.sha256(words.encode()).digest()
     return int.from_bytes(digest[:8], "big") >> 1
 
 
@@ -136,17 +140,17 @@ class PairFactory:
         """
         bar = progress_bar(total=len(sources), desc="pairs", unit="image", disable=not progress, smoothing=0.1)
         writers = ThreadPoolExecutor(self.workers, thread_name_prefix="write")
-        writes: deque[Future[None]] = deque()
+        writes: deque[tuple[Source, Future[None]]] = deque()
         self._bar = bar
         try:
             with bar:
                 for batch in self._batches(self._read_ahead(self._unfinished(sources))):
                     for item, pair in zip(batch, self._synthesize(batch), strict=False):
-                        writes.append(writers.submit(self._write, item, pair))
-                    while len(writes) > self.workers or (writes and writes[0].done()):
-                        self._settle(writes.popleft())
+                        writes.append((item.source, writers.submit(self._write, item, pair)))
+                    while len(writes) > self.workers or (writes and writes[0][1].done()):
+                        self._settle(*writes.popleft())
                 while writes:
-                    self._settle(writes.popleft())
+                    self._settle(*writes.popleft())
         finally:
             writers.shutdown(wait=True, cancel_futures=True)
         return self.summary
@@ -155,11 +159,7 @@ class PairFactory:
 
     def _unfinished(self, sources: Sequence[Source]) -> Iterator[Source]:
         for source in sources:
-            try:
-                size = source.path.stat().st_size
-            except OSError:
-                size = -1  # the error of reading it will say why
-            if self.store.is_finished(source.name, size):
+            if self.store.is_finished(source):
                 self.summary.kept += 1
                 self._bar.update()
             else:
@@ -179,7 +179,7 @@ class PairFactory:
     def _finish_reading(self, source: Source, job: "Future[Input]") -> Iterator[Input]:
         try:
             yield job.result()
-        except (UserError, ValueError, MemoryError) as error:
+        except Exception as error:  # of whatever parser: it costs this file
             self._skip(source, error)
 
     def _batches(self, inputs: Iterator[Input]) -> Iterator[list[Input]]:
@@ -201,16 +201,19 @@ class PairFactory:
         photos = torch.stack([photo_to_tensor(item.photo) for item in batch])
         known = [item.packed_raw for item in batch if item.packed_raw is not None]
         clean_raw = torch.stack([torch.from_numpy(raw) for raw in known]) if known else None
-        seeds = [pair_seed(self.settings["seed"], item.source_sha256) for item in batch]
+        seeds = [self._seed(item) for item in batch]
         try:
             return self.synthesize(photos, seeds, clean_raw)
-        except (torch.OutOfMemoryError, MemoryError, RuntimeError) as error:
-            if isinstance(error, RuntimeError) and "memory" not in str(error):
+        except (MemoryError, RuntimeError) as error:
+            if not is_out_of_memory(error):
                 raise
             size = width_x_height(batch[0].photo.shape)
             for item in batch:
                 self._skip(item.source, f"{item.source.path}: {size} pixels do not fit into memory; make it smaller")
             return []
+
+    def _seed(self, item: Input) -> int:
+        return pair_seed(self.settings["seed"], item.fingerprint.sha256, item.source.repeat)
 
     def _write(self, item: Input, pair: NoisyCleanPair[Tensor]) -> None:
         depth = item.photo.dtype
@@ -228,23 +231,29 @@ class PairFactory:
         record: dict[str, Any] = {
             **self.settings,
             "source": str(item.source.path),
+            "source_path": item.source.place,
+            "source_relative": item.source.relative,
             "source_bytes": item.source_bytes,
-            "source_sha256": item.source_sha256,
+            **item.fingerprint.to_json("source_"),
             "from_camera_raw": item.packed_raw is not None,
             "height": item.photo.shape[0],
             "width": item.photo.shape[1],
             "bits": depth.itemsize * 8,
-            "pair_seed": pair_seed(self.settings["seed"], item.source_sha256),
+            "pair_seed": self._seed(item),
+            **({"repeat": item.source.repeat} if item.source.repeat > 1 else {}),
             "shot_noise": pair.shot_noise,
             "read_noise": pair.read_noise,
             **pair.noise_origin,
         }
         self.store.write(item.source.name, files, record)
 
-    def _settle(self, write: "Future[None]") -> None:
+    def _settle(self, source: Source, write: "Future[None]") -> None:
         try:
             write.result()
         except OSError as error:
+            if error.errno == errno.ENAMETOOLONG:
+                self._skip(source, "its pair's name is too long for this folder; rename the file")
+                return
             if error.errno in _FATAL or error.errno is None:
                 raise UserError(
                     f"{self.store.folder}: cannot be written ({error.strerror or error}); make room or give another "
@@ -255,10 +264,9 @@ class PairFactory:
         self._bar.update()
 
     def _skip(self, source: Source, error: Exception | str) -> None:
-        reason = self.summary.skip(source.path, error)
+        self.summary.skip(source.path, error)
         self._bar.update()
         self._bar.set_postfix(skipped=len(self.summary.skipped))
-        log.warning("skipped %s", reason)
 
 
 def _as_photo(image: Tensor | None, dtype: np.dtype) -> NDArray | None:

@@ -8,15 +8,18 @@
     DIR/settings.json       what all pairs have in common
 
 A pair exists when its line is in a manifest. Its files are written aside and renamed, and the line
-comes last. Each process appends to a manifest of its own, `manifest.rankN.jsonl`, and merges it at
-the end, so that several processes can fill one folder.
+comes last. Before the files of a pair are replaced, a line withdraws it, so that no line ever names
+files of two makings. Each process appends to a manifest of its own, `manifest.rankN.jsonl`, and
+merges it at the end, so that several processes can fill one folder.
+
+A pair belongs to its source, of which the line says path, content and path below the input folder.
+A source that changes is made again under its name; another source gets another name.
 """
 
 import io
-import json
 import zlib
-from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -26,12 +29,21 @@ from filelock import FileLock
 from h5py._objects import phil  # the lock behind which h5py calls HDF5
 from numpy.typing import NDArray
 
-from cycleisp.utils.errors import UserError
+from cycleisp.dataloaders.pairs.manifest import PATHS, WITHDRAWN, Record, listed, newest, read_manifest, read_records
+from cycleisp.dataloaders.results.known_sources import KnownSources
+from cycleisp.dataloaders.sources import Source
+from cycleisp.utils.errors import UserError, reading, reason
+from cycleisp.utils.fingerprints import Fingerprint
+from cycleisp.utils.limits import check_pixels
 from cycleisp.utils.output.files import write_bytes
+from cycleisp.utils.output.json_lines import append_line, encode_lines
 from cycleisp.utils.output.png import encode_png
-from cycleisp.utils.output.settings import claim_folder
+from cycleisp.utils.output.result_names import TakenNames, candidate_names
+from cycleisp.utils.output.settings import FILE_NAME, claim_folder
 
-Record = dict[str, Any]
+__all__ = ["PairFiles", "PairStore", "Record", "read_manifest", "read_raw_pair"]
+
+_COMPRESSED = 1100  # bytes that one byte of zlib can stand for, at most
 
 
 @dataclass(frozen=True)
@@ -72,23 +84,79 @@ class PairStore:
         self._lock = FileLock(folder / ".lock")
         self._part = folder / f"manifest.rank{rank}.jsonl"
         with self._lock:
+            self._check_that_folder_is_ours()
             claim_folder(folder, settings, "pairs")
-            self._records = _newest(self._read_manifests())
-            # A process that was killed may have left half a line at the end. Drop it, so that the
-            # next line does not become a part of it.
-            if self._part.is_file():
-                _rewrite(self._part, _read_records(self._part))
+            self._records = newest(read_records(folder))
 
-    def _read_manifests(self) -> Iterator[Record]:
-        for path in sorted(self.folder.glob("manifest*.jsonl")):
-            yield from _read_records(path)
+    def _check_that_folder_is_ours(self) -> None:
+        """Refuses files that a run would replace and that no run has made."""
+        if (self.folder / FILE_NAME).exists():
+            return
+        for part in ("raw", "srgb/clean", "srgb/noisy"):
+            for file in (self.folder / part).rglob("*"):
+                if file.is_file() and not file.name.startswith("."):
+                    raise UserError(f"{file}: not made by generate_data.py; give another --output")
 
-    def is_finished(self, name: str, source_bytes: int) -> bool:
-        """Tells whether a pair is there that was made from a file of this size."""
-        record = self._records.get(name)
-        if record is None or record["source_bytes"] != source_bytes:
+    def named(self, sources: Sequence[Source]) -> list[Source]:
+        """Returns the sources of a run with the names of their pairs.
+
+        A source that has a pair keeps its name. The others get names that no pair and no other
+        source has: that of the photo without suffix, or else with it. All processes of a run find
+        the same names.
+
+        Args:
+            sources: all sources of the run, in the order that all processes give.
+        """
+        known = KnownSources[Record]()
+        for record in self._records.values():
+            if record.get("repeat", 1) != 1:
+                continue  # named after the first pair of its photo
+            if (fingerprint := Fingerprint.from_json(record, "source_")) is not None and "source" in record:
+                path = record.get("source_path") or str(Path(record["source"]).resolve())
+                known.add(record.get("source_relative"), path, fingerprint, record)
+        taken = TakenNames()
+        for name in self._records:
+            taken.add(_files_of(name))
+        result = []
+        for source, own in zip(sources, known.find(sources), strict=True):
+            if own is not None:
+                name = own["name"]
+            else:
+                name = next(name for name in candidate_names(source.relative) if taken.are_free(_files_of(name)))
+                taken.add(_files_of(name))
+            result.append(replace(source, name=name))
+        return result
+
+    def repeated(self, sources: Sequence[Source], repeats: int) -> list[Source]:
+        """Returns each source as often as it is to have pairs: NAME, NAME.r2, NAME.r3, ...
+
+        Args:
+            sources: as `named` has returned them.
+            repeats: the number of pairs of each.
+
+        Raises:
+            UserError: a photo has the name that another photo's repeat would get.
+        """
+        names = {source.name for source in sources}
+        result = []
+        for source in sources:
+            result.append(source)
+            for repeat in range(2, repeats + 1):
+                name = f"{source.name}.r{repeat}"
+                if name in names:
+                    raise UserError(f"{source.path}: its pair {repeat} would be {name}, as that of a photo; rename one")
+                result.append(replace(source, name=name, repeat=repeat))
+        return result
+
+    def is_finished(self, source: Source) -> bool:
+        """Tells whether the pair of a source is there, made from what the source holds now."""
+        record = self._records.get(source.name)
+        if record is None or WITHDRAWN in record:
             return False
-        return all((self.folder / file).is_file() for file in record["files"].values())
+        fingerprint = Fingerprint.from_json(record, "source_")
+        if fingerprint is None or not fingerprint.has_content_of(source.path):
+            return False
+        return all(_is_file(self.folder / file) for file in record["files"].values())
 
     def write(self, name: str, pair: PairFiles, record: Mapping[str, Any]) -> None:
         """Writes the files of one pair, then its line.
@@ -98,21 +166,23 @@ class PairStore:
         Raises:
             OSError: the disk is full or cannot be written.
         """
+        before = self._records.get(name)
+        again = {} if before is None else {"remade": before.get("remade", 0) + 1}
+        if before is not None and WITHDRAWN not in before:  # the photo has changed, or a file was missing
+            self._append({**before, **again, WITHDRAWN: True})
         files: dict[str, str] = {}
         if pair.clean_raw is not None:
-            files["raw"] = f"raw/{name}.h5"
+            files["raw"] = PATHS["raw"].format(name)
             self._write_raw(self.folder / files["raw"], pair, record)
         for kind, image in (("clean", pair.clean_srgb), ("noisy", pair.noisy_srgb)):
             if image is not None:
-                files[f"srgb_{kind}"] = f"srgb/{kind}/{name}.png"
+                files[f"srgb_{kind}"] = PATHS[f"srgb_{kind}"].format(name)
                 write_bytes(self.folder / files[f"srgb_{kind}"], encode_png(image))
-        full = {"name": name, **record, "files": files}
-        if name in self._records:  # the photo has changed, or a file was missing
-            full["remade"] = self._records[name].get("remade", 0) + 1
-        line = json.dumps(full, sort_keys=True) + "\n"
-        with self._part.open("a", encoding="utf-8") as manifest:
-            manifest.write(line)  # at once, so that lines of several threads do not mix
-        self._records[name] = full
+        self._append({"name": name, **record, **again, "files": files})
+
+    def _append(self, record: Record) -> None:
+        append_line(self._part, record)
+        self._records[record["name"]] = record
 
     @staticmethod
     def _write_raw(path: Path, pair: PairFiles, record: Mapping[str, Any]) -> None:
@@ -136,14 +206,26 @@ class PairStore:
                 merges them.
         """
         with self._lock:
-            records = _newest(self._read_manifests())
+            records = newest(read_records(self.folder))
             merged = [records[name] for name in sorted(records)]
             try:
-                _rewrite(self.folder / "manifest.jsonl", merged)
+                write_bytes(self.folder / "manifest.jsonl", encode_lines(merged))
             except OSError as error:
-                raise UserError(f"{self.folder}: manifest.jsonl cannot be written ({error.strerror})") from None
+                raise UserError(f"{self.folder}: manifest.jsonl cannot be written ({reason(error)})") from None
             self._part.unlink(missing_ok=True)
-        return merged
+        return listed(merged)
+
+
+def _is_file(path: Path) -> bool:
+    try:
+        return path.is_file()
+    except OSError:  # a name that is too long for the file system
+        return False
+
+
+def _files_of(name: str) -> list[str]:
+    """Returns the names of a pair's files, without the folders that have them apart."""
+    return [f"{name}.h5", f"{name}.png"]
 
 
 def _write_planes(file: h5py.File, key: str, planes: NDArray) -> None:
@@ -163,47 +245,22 @@ def _write_planes(file: h5py.File, key: str, planes: NDArray) -> None:
             dataset.id.write_direct_chunk((index, 0, 0), content)
 
 
-def _newest(records: Iterable[Record]) -> dict[str, Record]:
-    """Returns the newest record of each name, which is the one that was remade most often."""
-    newest: dict[str, Record] = {}
-    for record in records:
-        known = newest.get(record["name"])
-        if known is None or record.get("remade", 0) >= known.get("remade", 0):
-            newest[record["name"]] = record
-    return newest
-
-
-def _rewrite(path: Path, records: list[Record]) -> None:
-    write_bytes(path, "".join(json.dumps(record, sort_keys=True) + "\n" for record in records).encode())
-
-
-def _read_records(path: Path) -> list[Record]:
-    """Reads the records of a manifest.
-
-    Half a line, which a killed process left behind, is dropped, so that its pair is made again.
-    """
-    records = []
-    for line in path.read_text(encoding="utf-8").splitlines():
-        try:
-            records.append(json.loads(line))
-        except ValueError:
-            continue
-    return [record for record in records if isinstance(record, dict) and "name" in record]
-
-
-def read_manifest(folder: Path) -> list[Record]:
-    """Reads the records of all pairs of a folder, sorted by name.
+def read_raw_pair(path: Path) -> tuple[NDArray[np.uint16], NDArray[np.uint16], dict[str, Any]]:
+    """Reads clean and noisy RAW (4, H/2, W/2) uint16 of a pair, and the attributes of its file.
 
     Raises:
-        UserError: the folder holds no manifest.
+        UserError: the file is missing, damaged, or none of generate_data.py.
     """
-    records = _newest(record for path in folder.glob("manifest*.jsonl") for record in _read_records(path))
-    if not records:
-        raise UserError(f"{folder}: holds no manifest.jsonl with pairs; make some with generate_data.py")
-    return [records[name] for name in sorted(records)]
+    with reading(path, advice="remove the file, and generate_data.py makes it again"), h5py.File(path) as file:
+        return _read_planes(file, "clean", path), _read_planes(file, "noisy", path), dict(file.attrs)
 
 
-def read_raw_pair(path: Path) -> tuple[NDArray[np.uint16], NDArray[np.uint16], dict[str, Any]]:
-    """Reads clean and noisy RAW (4, H/2, W/2) uint16 of a pair, and the attributes of its file."""
-    with h5py.File(path) as file:
-        return file["clean"][()], file["noisy"][()], dict(file.attrs)
+def _read_planes(file: h5py.File, key: str, path: Path) -> NDArray[np.uint16]:
+    """Reads a data set (4, H/2, W/2), whose claims are compared with what is stored first."""
+    planes = file[key]
+    if planes.dtype != np.uint16 or planes.ndim != 3 or planes.shape[0] != 4:
+        raise UserError(f"{path}: {key} is {planes.dtype} {planes.shape}, expected uint16 (4, H/2, W/2); make it again")
+    check_pixels(path, 2 * planes.shape[1], 2 * planes.shape[2])
+    if planes.is_virtual or planes.external or planes.nbytes > _COMPRESSED * planes.id.get_storage_size():
+        raise UserError(f"{path}: {key} holds less than it claims to; remove the file, and generate_data.py makes it")
+    return planes[()]

@@ -1,25 +1,33 @@
 """Files in, denoised files out: what denoise.py does.
 
-A photo becomes a PNG with its depth, EXIF and colour profile. A camera file becomes a DNG with the
-denoised mosaic, and a PNG with LibRaw's rendering of it.
+A photo becomes a picture with its depth, EXIF and colour profile. A camera file becomes a DNG with
+the denoised mosaic, and a picture with LibRaw's rendering of it.
 """
 
-import logging
-from collections.abc import Sequence
+import errno
+from collections.abc import Mapping, Sequence
+from functools import partial
 from pathlib import Path
+
+from tqdm import tqdm
 
 from cycleisp.dataloaders.denoisers import DenoiseSrgb
 from cycleisp.dataloaders.photos import PhotoError, read_photo_and_metadata
 from cycleisp.dataloaders.results.denoised_raw import RawFileDenoiser
+from cycleisp.dataloaders.results.records import Settings
+from cycleisp.dataloaders.results.result_folder import Result, ResultFolder
 from cycleisp.dataloaders.results.summary import Summary
 from cycleisp.dataloaders.sources import Source
-from cycleisp.utils.errors import UserError
-from cycleisp.utils.images import photo_to_tensor, tensor_to_photo
-from cycleisp.utils.output.files import write_bytes
-from cycleisp.utils.output.png import encode_png
+from cycleisp.utils.apart import apart
+from cycleisp.utils.devices import is_out_of_memory
+from cycleisp.utils.errors import UserError, reading, reason
+from cycleisp.utils.images import Space, photo_to_tensor, tensor_to_photo
+from cycleisp.utils.output.picture_format import PNG, PictureFormat
 from cycleisp.utils.output.progress import progress_bar
+from cycleisp.utils.steps import watched
 
-log = logging.getLogger(__name__)
+MOSAIC = ".dng"
+BAR = "{desc}: {percentage:3.0f}%|{bar}| {n:.1f}/{total_fmt} [{elapsed}<{remaining}, {rate_fmt}{postfix}]"
 
 
 class DenoisedFiles:
@@ -27,10 +35,14 @@ class DenoisedFiles:
 
     Args:
         folder: the folder for the results: `NAME.png` of a photo, `NAME.dng` and `NAME.png` of a
-            camera file.
+            camera file. `dataloaders/results/records.py` says how NAME is found, and which results
+            count as existing.
         photo: a denoiser of sRGB; None refuses photos.
         raw: a denoiser of camera files; None refuses them.
         overwrite: whether to overwrite existing results.
+        form: the format of the pictures.
+        settings: what the results of photos and of camera files depend on, besides the file; JSON
+            values. Results of other settings are not mixed with them.
     """
 
     def __init__(
@@ -39,48 +51,92 @@ class DenoisedFiles:
         photo: DenoiseSrgb | None,
         raw: RawFileDenoiser | None,
         overwrite: bool = False,
+        form: PictureFormat = PNG,
+        settings: Mapping[Space, Settings] | None = None,
     ) -> None:
-        self.folder, self.photo, self.raw, self.overwrite = folder, photo, raw, overwrite
+        self.folder, self.photo, self.raw, self.overwrite, self.form = folder, photo, raw, overwrite, form
+        self.settings = settings or {}
 
     def run(self, sources: Sequence[Source]) -> Summary:
         """Denoises every source. Bad ones are left out and reported in the summary.
 
         Raises:
-            UserError: the folder cannot be written.
+            UserError: the folder cannot be written, or holds a result of other settings.
         """
         summary = Summary()
+        results = ResultFolder(self.folder, self.overwrite)
         inputs = {source.path.resolve() for source in sources}
-        for source in progress_bar(iterable=sources, desc="denoising", unit="image"):
-            picture, mosaic = (self.folder / f"{source.name}.{suffix}" for suffix in ("png", "dng"))
-            outputs = [mosaic, picture] if source.space == "raw" else [picture]
-            if inputs & {output.resolve() for output in outputs}:
-                reason = f"{source.path}: its result in {self.folder} would replace an input; give another --output"
-                log.warning("skipped %s", summary.skip(source.path, reason))
-                continue
-            if not self.overwrite and all(output.is_file() for output in outputs):
-                summary.kept += 1
-                continue
-            try:
-                png = self._denoise_raw(source, mosaic) if source.space == "raw" else self._denoise_photo(source)
-                write_bytes(picture, png)
-            except (UserError, ValueError, MemoryError) as error:
-                log.warning("skipped %s", summary.skip(source.path, error))
-                continue
-            except OSError as error:
-                raise UserError(f"{self.folder}: cannot be written ({error.strerror}); give another --output") from None
-            summary.made += 1
+        usable = []
+        for source in sources:
+            names = (f"{source.relative.removesuffix(source.path.suffix)}{suffix}" for suffix in self._suffixes(source))
+            if inputs.isdisjoint((self.folder / name).resolve() for name in names):
+                usable.append(source)
+            else:
+                words = f"its result in {self.folder} would replace an input; give another --output"
+                summary.skip(source.path, words)
+        plan = results.plan(usable, self._suffixes, self._settings)
+        with progress_bar(total=len(plan), desc="denoising", unit="image", bar_format=BAR) as bar:
+            for number, result in enumerate(plan):
+                try:
+                    with watched(partial(_show, bar, number)):
+                        made = self._make(results, result)
+                except (UserError, ValueError, MemoryError, RuntimeError) as error:
+                    if isinstance(error, RuntimeError) and not is_out_of_memory(error):
+                        raise
+                    summary.skip(result.source.path, error)
+                    bar.set_postfix(skipped=len(summary.skipped))
+                except OSError as error:
+                    if error.errno != errno.ENAMETOOLONG:
+                        words = f"cannot be written ({reason(error)}); give another --output"
+                        raise UserError(f"{self.folder}: {words}") from None
+                    summary.skip(result.source.path, "its result's name is too long for this folder; rename it")
+                else:
+                    summary.made += made
+                    summary.kept += not made
+                _show(bar, number + 1)
         return summary
 
-    def _denoise_photo(self, source: Source) -> bytes:
-        """Returns the PNG of a denoised photo."""
-        if self.photo is None:
-            raise PhotoError(f"{source.path}: is an sRGB photo, the weights are for RAW; name an SrgbDenoiser")
-        photo, metadata = read_photo_and_metadata(source.path)
-        denoised = self.photo(photo_to_tensor(photo)[None])
-        return encode_png(tensor_to_photo(denoised[0], photo.dtype), metadata)
+    def _make(self, results: ResultFolder, result: Result) -> bool:
+        """Makes what is missing of a result. Returns False where that is nothing.
 
-    def _denoise_raw(self, source: Source, mosaic: Path) -> bytes:
-        """Writes the denoised mosaic of a camera file, and returns the PNG of its rendering."""
-        if self.raw is None:
-            raise UserError(f"{source.path}: is a camera RAW file, the weights are for sRGB; name a RawDenoiser")
-        return self.raw.write(source.path, mosaic)
+        Raises:
+            UserError: the source cannot be used.
+            OSError: the folder cannot be written.
+        """
+        missing = results.missing(result)
+        if not missing:
+            return False
+        source = result.source
+        with reading(source.path):
+            fingerprint = results.fingerprint(result)
+        if source.space == "raw":
+            if self.raw is None:
+                raise UserError(f"{source.path}: is a camera RAW file, the weights are for sRGB; name a RawDenoiser")
+            mosaic, picture = result.outputs
+            with results.writing(result, fingerprint, result.outputs) as parts:
+                content = self.raw.write(source.path, parts[mosaic], self.folder / mosaic)
+                parts[picture].write_bytes(content)
+        else:
+            content = self._denoise_photo(source.path)
+            with results.writing(result, fingerprint, missing) as parts:
+                parts[missing[0]].write_bytes(content)
+        return True
+
+    def _denoise_photo(self, path: Path) -> bytes:
+        """Returns the file of a denoised photo."""
+        if self.photo is None:
+            raise PhotoError(f"{path}: is an sRGB photo, the weights are for RAW; name an SrgbDenoiser")
+        photo, metadata = apart(read_photo_and_metadata, path)
+        denoised = self.photo(photo_to_tensor(photo)[None])
+        return self.form.encode(tensor_to_photo(denoised[0], photo.dtype), metadata)
+
+    def _suffixes(self, source: Source) -> tuple[str, ...]:
+        return (MOSAIC, self.form.suffix) if source.space == "raw" else (self.form.suffix,)
+
+    def _settings(self, source: Source) -> Settings:
+        return {**self.settings.get(source.space, {}), **self.form.to_json()}
+
+
+def _show(bar: tqdm, done: int, share: float = 0.0) -> None:
+    """Moves a bar to a number of images and the share of the next one."""
+    bar.update(done + share - bar.n)

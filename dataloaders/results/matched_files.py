@@ -3,126 +3,53 @@
 It takes single photos, folders, and films, whose colours do not flicker.
 """
 
-import logging
-import math
-import re
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
-from functools import lru_cache
+import hashlib
+from collections.abc import Sequence
+from dataclasses import replace
+from functools import cache
 from pathlib import Path
 
-import numpy as np
-from numpy.typing import NDArray
-
-from cycleisp.dataloaders.photos import PhotoError, read_photo, read_photo_and_metadata, width_x_height
+from cycleisp.dataloaders.results.films import Estimate, Film
+from cycleisp.dataloaders.results.records import Settings
+from cycleisp.dataloaders.results.result_folder import Result, ResultFolder
 from cycleisp.dataloaders.results.summary import Summary
-from cycleisp.dataloaders.sources import Source, find_sources
-from cycleisp.utils.color.color_lut import ColorLut, average_luts
-from cycleisp.utils.errors import UserError
-from cycleisp.utils.images import as_float
-from cycleisp.utils.output.files import write_bytes
-from cycleisp.utils.output.png import encode_png
+from cycleisp.dataloaders.results.view_pairs import ViewPair
+from cycleisp.utils.errors import UserError, reading, reason
+from cycleisp.utils.fingerprints import Fingerprint, sha256_of
+from cycleisp.utils.output.picture_format import PNG, PictureFormat
 from cycleisp.utils.output.progress import progress_bar
 
-log = logging.getLogger(__name__)
-
-Estimate = Callable[[NDArray, NDArray], ColorLut]  # from source and target, (H, W, 3) in [0, 1]
-WINDOW = 3  # standard deviations, at which the Gaussian that smooths over time is cut
-ALIKE = 1.2  # the largest ratio of two aspect ratios that passes without a warning
-
-
-@dataclass(frozen=True)
-class ViewPair:
-    """A source photo, the target photos of its name, and the PNG to make.
-
-    A source is only matched if it has exactly one target.
-    """
-
-    source: Path
-    targets: tuple[Path, ...]
-    output: Path
-
-
-def natural_order(name: str) -> tuple[list[str | int], ...]:
-    """Returns a key that sorts frame2 before frame10, and the files of a folder side by side."""
-    folder, _, stem = name.rpartition("/")
-    parts = (re.split(r"(\d+)", part) for part in (folder, stem))  # every other one is a number
-    return (*([int(text) if n % 2 else text for n, text in enumerate(texts)] for texts in parts), [name])
-
-
-def find_view_pairs(source: Path, target: Path, output: Path) -> list[ViewPair]:
-    """Returns the pairs of source and target photos, in natural order of their names.
-
-    Args:
-        source: a photo, or a folder of photos.
-        target: a photo for all sources; or, for a folder of sources, a folder. The photos of two
-            folders pair by their path below the folder, without suffix.
-        output: a PNG for one source, or a folder for a folder of sources.
-
-    Raises:
-        UserError: an input is missing, of the wrong kind or without photos; the only target is
-            damaged; no two names are equal; the output is of the wrong kind, or a result would
-            replace an input.
-    """
-    sources, targets = _photos_of(source, output), _photos_of(target, output)
-    if source.is_dir():
-        if not output.is_dir() and (output.exists() or output.suffix.lower() == ".png"):
-            raise UserError(f"{output}: expected a folder, as {source} is one; give another --output")
-        pairs = _pairs_of_folder(source, sources, target, targets, output)
-    else:
-        if target.is_dir():
-            raise UserError(f"{target}: is a folder, but the source {source} one photo; name one target photo")
-        if output.is_dir() or output.suffix.lower() != ".png":
-            raise UserError(f"{output}: expected a file that ends in .png, as {source} is one photo; name one")
-        pairs = [ViewPair(source, (target,), output)]
-    if not target.is_dir():
-        read_photo(target)  # if it is damaged, no source can be matched
-    replaced = {photo.path.resolve() for photo in (*sources, *targets)} & {pair.output.resolve() for pair in pairs}
-    if replaced:
-        raise UserError(f"{output}: a result would replace the input {min(replaced)}; give another --output")
-    return pairs
-
-
-def _photos_of(item: Path, output: Path) -> list[Source]:
-    """Returns the photos of a file or folder, except for results in an output inside of it."""
-    if item.is_dir() and item.resolve() == output.resolve():
-        raise UserError(f"{output}: results would lie among the inputs, or replace them; give another --output")
-    photos = find_sources([item], raw=False, exclude=output if item.resolve() in output.resolve().parents else None)
-    if photos[0].space == "raw":  # a file given by name; folders are searched for photos only
-        raise PhotoError(f"{item}: is a camera RAW file; develop it to a photo first")
-    return photos
-
-
-def _pairs_of_folder(
-    source: Path, sources: list[Source], target: Path, targets: list[Source], output: Path
-) -> list[ViewPair]:
-    by_name: dict[Path, tuple[Path, ...]] = {}
-    for path in (photo.path for photo in targets if target.is_dir()):
-        name = path.relative_to(target).with_suffix("")
-        by_name[name] = (*by_name.get(name, ()), path)
-    pairs = []
-    for photo in sorted(sources, key=lambda photo: natural_order(photo.name)):
-        partners = by_name.get(photo.path.relative_to(source).with_suffix(""), ()) if target.is_dir() else (target,)
-        pairs.append(ViewPair(photo.path, partners, output / f"{photo.name}.png"))
-    if not any(pair.targets for pair in pairs):
-        raise UserError(f"{target}: no photo has the name of one in {source}; give both views of a scene one name")
-    return pairs
+TABLE = ".cube"
 
 
 class MatchedFiles:
     """Writes sources in the colours of their targets. Existing results are kept, to resume a run.
+
+    `dataloaders/results/records.py` says which results count as existing.
 
     Args:
         estimate: finds the table that gives a source the colours of its target.
         smooth: for films, the standard deviation in frames of a Gaussian, cut at three of them, by
             which the table of a frame is averaged with those of its neighbours in the same folder.
             0 matches each frame alone.
-        luts: whether to write the table that was applied, `NAME.cube`, beside each `NAME.png`.
+        luts: whether to write the table that was applied, `NAME.cube`, beside each picture.
         overwrite: whether to overwrite existing results.
+        form: the format of the pictures.
+        settings: what else the results depend on, such as the weights; JSON values. Results of
+            other settings are not mixed with them.
     """
 
-    def __init__(self, estimate: Estimate, smooth: float = 0.0, luts: bool = False, overwrite: bool = False) -> None:
+    def __init__(
+        self,
+        estimate: Estimate,
+        smooth: float = 0.0,
+        luts: bool = False,
+        overwrite: bool = False,
+        form: PictureFormat = PNG,
+        settings: Settings | None = None,
+    ) -> None:
         self.estimate, self.smooth, self.luts, self.overwrite = estimate, smooth, luts, overwrite
+        self.form, self.settings = form, {**(settings or {}), **form.to_json()}
 
     def run(self, pairs: Sequence[ViewPair]) -> Summary:
         """Matches every source.
@@ -130,84 +57,95 @@ class MatchedFiles:
         Bad ones are left out, of the averages too, and reported in the summary.
 
         Raises:
-            UserError: a result cannot be written.
+            UserError: a result cannot be written; or one is there that was made with other settings
+                or, where the user has named the file, from another source.
         """
-        summary, film = Summary(), _Film(pairs, self.estimate, self.smooth)
-        for number, pair in enumerate(progress_bar(iterable=pairs, desc="matching", unit="image")):
-            wanted = [pair.output, pair.output.with_suffix(".cube")] if self.luts else [pair.output]
-            missing = [path for path in wanted if self.overwrite or not path.is_file()]
-            if not missing:
-                summary.kept += 1
-                continue
-            try:
-                lut = film.lut(number)
-                photo, metadata = film.read_source(pair.source)
-                made = {
-                    path: lut.to_cube(path.stem).encode()
-                    if path.suffix == ".cube"
-                    else encode_png(lut.apply(photo), metadata)
-                    for path in missing
-                }
-            except (UserError, ValueError, MemoryError, OSError) as error:
-                log.warning("skipped %s", summary.skip(pair.source, error))
-                continue
-            try:
-                for path, content in made.items():
-                    write_bytes(path, content)
-            except OSError as error:
-                raise UserError(f"{pair.output}: cannot be written ({error.strerror}); give another --output") from None
-            summary.made += 1
+        summary, film = Summary(), Film(pairs, self.estimate, self.smooth)
+        folder = ResultFolder(pairs[0].folder or pairs[0].output.parent, self.overwrite)
+        results = self._plan(folder, pairs, film)
+        tables: set[int] = set()  # the frames whose tables are found, or not needed
+        done = 0
+        steps = 2 if film.reach else 1  # a film's first frame needs the tables of many
+        with progress_bar(total=steps * len(pairs), desc="matching", unit="step" if film.reach else "image") as bar:
+
+            def show(number: int) -> None:
+                tables.add(number)
+                bar.update(done + (len(tables) if film.reach else 0) - bar.n)
+
+            film.estimated = show
+            for number, result in enumerate(results):
+                try:
+                    made = self._make(folder, result, film, number)
+                except (UserError, ValueError, MemoryError) as error:
+                    summary.skip(result.source.path, error)
+                    bar.set_postfix(skipped=len(summary.skipped))
+                except OSError as error:
+                    where = folder.folder / result.outputs[0]
+                    raise UserError(f"{where}: cannot be written ({reason(error)}); give another --output") from None
+                else:
+                    summary.made += made
+                    summary.kept += not made
+                done = number + 1
+                show(number)
         return summary
 
+    def _plan(self, folder: ResultFolder, pairs: Sequence[ViewPair], film: Film) -> list[Result]:
+        """Finds the names of all results, and what each depends on."""
+        settings = {**self.settings, "smooth": self.smooth}
+        hashed = cache(_sha256_or_none)
+        if pairs[0].one_for_all:
+            settings["target_sha256"] = hashed(pairs[0].targets[0])
+        suffixes = (self.form.suffix, TABLE) if self.luts else (self.form.suffix,)
+        if pairs[0].folder is None:
+            table = [pairs[0].output.with_suffix(TABLE).name] if self.luts else []
+            results = [folder.plan_file(pairs[0].source, pairs[0].output.name, settings, table)]
+        else:
+            results = folder.plan([pair.source for pair in pairs], lambda _: suffixes, lambda _: settings)
 
-class _Film:
-    """The tables of frames, estimated when needed and kept while the Gaussian reaches them."""
+        @cache
+        def frame(number: int) -> str | None:
+            record = results[number].record
+            return _sha256_or_none(pairs[number].source.path, record.fingerprint if record is not None else None)
 
-    def __init__(self, pairs: Sequence[ViewPair], estimate: Estimate, smooth: float) -> None:
-        self.pairs, self.estimate, self.smooth = pairs, estimate, smooth
-        self.reach = math.floor(min(WINDOW * smooth, len(pairs)))
-        self.table_or_reason = lru_cache(maxsize=2 * self.reach + 1)(self._table_or_reason)
-        self.read_source, self.read_target = (lru_cache(maxsize=1)(read_photo_and_metadata) for _ in range(2))
+        planned = []
+        for number, result in enumerate(results):
+            others = [frame(near) for near in film.near(number) if near != number]
+            if not pairs[number].one_for_all:
+                others += [hashed(target) for near in film.near(number) for target in pairs[near].targets]
+            digest = hashlib.sha256(" ".join(map(str, others)).encode()).hexdigest() if others else None
+            planned.append(replace(result, others=digest))
+        return planned
 
-    def lut(self, number: int) -> ColorLut:
-        """Returns the table to apply to a frame: the mean of its own and its neighbours' tables.
+    def _make(self, folder: ResultFolder, result: Result, film: Film, number: int) -> bool:
+        """Makes what is missing of a result. Returns False where that is nothing.
 
         Raises:
-            PhotoError: the frame has no table of its own. The message gives the reason.
+            UserError: the source cannot be matched.
+            OSError: the folder cannot be written.
         """
-        own = self.table_or_reason(number)
-        if isinstance(own, str):
-            raise PhotoError(own)
-        if self.reach == 0:
-            return own
-        near = range(max(0, number - self.reach), min(len(self.pairs), number + self.reach + 1))
-        film = [other for other in near if self.pairs[other].output.parent == self.pairs[number].output.parent]
-        tables = {other - number: self.table_or_reason(other) for other in film}
-        there = {distance: lut for distance, lut in tables.items() if isinstance(lut, ColorLut)}
-        return average_luts(list(there.values()), np.exp(-0.5 * (np.array(list(there)) / self.smooth) ** 2))
+        missing = folder.missing(result)
+        if not missing:
+            return False
+        path = result.source.path
+        with reading(path):
+            fingerprint = folder.fingerprint(result)
+        lut = film.lut(number)
+        photo, metadata = film.read_source(path)
+        made = {
+            output: lut.to_cube(Path(output).stem).encode()
+            if output.endswith(TABLE)
+            else self.form.encode(lut.apply(photo), metadata)
+            for output in missing
+        }
+        with folder.writing(result, fingerprint, missing) as parts:
+            for output, content in made.items():
+                parts[output].write_bytes(content)
+        return True
 
-    def _table_or_reason(self, number: int) -> ColorLut | str:
-        """Returns a frame's own table, or the reason why it has none.
 
-        The reason is a text, so that a failure is met once and remembered without its photos.
-        """
-        pair = self.pairs[number]
-        if len(pair.targets) != 1:
-            found = " and ".join(map(str, pair.targets)) or "none"
-            return f"{pair.source}: expected one target of its name, found {found}; see to it, or name one for all"
-        try:
-            (photo, said), (target_photo, target_said) = (
-                self.read_source(pair.source),
-                self.read_target(pair.targets[0]),
-            )
-            if said.icc_profile != target_said.icc_profile:
-                log.warning("%s and its target have different colour profiles; convert both to one first", pair.source)
-            source, target = as_float(photo), as_float(target_photo)
-            (height, width), (target_height, target_width) = source.shape[:2], target.shape[:2]
-            ratio = width * target_height / (height * target_width)
-            if max(ratio, 1 / ratio) > ALIKE:
-                sizes = f"{width_x_height(source.shape)} and {width_x_height(target.shape)} pixels"
-                log.warning("%s and its target differ in shape, %s: are they views of one scene?", pair.source, sizes)
-            return self.estimate(source, target)
-        except (UserError, ValueError, MemoryError) as error:
-            return str(error) or type(error).__name__
+def _sha256_or_none(path: Path, known: Fingerprint | None = None) -> str | None:
+    """Returns the hash of a file, or None where it cannot be read."""
+    try:
+        return sha256_of(path) if known is None else Fingerprint.of(path, known).sha256
+    except OSError:
+        return None

@@ -22,6 +22,7 @@ from cycleisp.networks.blocks import GlobalMean
 from cycleisp.networks.denoiser import RawDenoiser, SrgbDenoiser
 from cycleisp.utils.devices import computing
 from cycleisp.utils.padding import pad_to_multiple
+from cycleisp.utils.steps import steps
 
 Window = tuple[slice, slice]
 MPS_TILE = 1024  # pixels
@@ -83,19 +84,22 @@ class TiledDenoiser:
         padded_height, padded_width = inputs[0].shape[2:]
         windows = list(tiles(padded_height, padded_width, tile))
         totals = [torch.zeros(()) for _ in pools]
-        for window in windows:
-            grown = _grown(window, self.halo)
-            with _observed(pools, _inside(window, grown, self.network.multiple)) as seen:
-                self._run(inputs, grown)
-            area = float(_length(window[0]) * _length(window[1]))
-            totals = [total + area * mean for total, mean in zip(totals, seen, strict=True)]
-        area = float(padded_height * padded_width)
-        result = torch.empty_like(inputs[0])
-        with _replaced(pools, [total / area for total in totals]):
+        with steps(2 * len(windows)) as step:
             for window in windows:
                 grown = _grown(window, self.halo)
-                denoised = self._run(inputs, grown)
-                result[(..., *window)] = denoised[(..., *_inside(window, grown))]
+                with _observed(pools, _inside(window, grown, self.network.multiple)) as seen:
+                    self._run(inputs, grown)
+                area = float(_length(window[0]) * _length(window[1]))
+                totals = [total + area * mean for total, mean in zip(totals, seen, strict=True)]
+                step()
+            area = float(padded_height * padded_width)
+            result = torch.empty_like(inputs[0])
+            with _replaced(pools, [total / area for total in totals]):
+                for window in windows:
+                    grown = _grown(window, self.halo)
+                    denoised = self._run(inputs, grown)
+                    result[(..., *window)] = denoised[(..., *_inside(window, grown))]
+                    step()
         return result
 
     def _run(self, inputs: list[Tensor], window: Window) -> Tensor:

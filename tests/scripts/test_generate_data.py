@@ -8,6 +8,7 @@ import itertools
 import json
 import os
 import random
+import re
 import shutil
 import signal
 import subprocess
@@ -100,11 +101,14 @@ def hashes(folder: Path) -> dict[str, str]:
 
 
 def everything(folder: Path) -> dict[str, bytes]:
-    """All files of an output folder but the lock, hidden ones included."""
+    """All files of an output folder but the locks, hidden ones included.
+
+    The manifest comes without the number of threads, which differs between processes.
+    """
     return {
-        path.relative_to(folder).as_posix(): path.read_bytes()
+        path.relative_to(folder).as_posix(): re.sub(rb'"threads": \d+', b"", path.read_bytes())
         for path in folder.rglob("*")
-        if path.is_file() and path.name != ".lock"
+        if path.is_file() and path.name not in (".lock", ".cycleisp.lock")
     }
 
 
@@ -186,7 +190,7 @@ def test_the_manifest_says_all_that_made_a_pair(
         "space": "both",
         "noise": "shot=0.01,read=0.0005",
         "weights_sha256": file_sha256(tiny_weights),
-        "clean_target": "input",
+        "clean_target": "residual",
         "blur": 0.5,
         "seed": 0,
         "variance": False,
@@ -613,8 +617,8 @@ def emptied(path: Path) -> Path:
 WRONG_WEIGHTS: dict[str, tuple[Callable[[Path], Path], str]] = {
     "another network": (small_denoiser, "holds a RawDenoiser, a CycleISP is needed"),
     "no description": (nameless, "does not say which network"),
-    "garbage": (lambda path: written(path, b"garbage" * 100), "not a whole safetensors file"),
-    "empty": (lambda path: written(path, b""), "not a whole safetensors file"),
+    "garbage": (lambda path: written(path, b"garbage" * 100), "is text, no weights"),
+    "empty": (lambda path: written(path, b""), "is empty"),
     "missing": (lambda path: path, "neither a file nor shipped weights; shipped are: "),
     "an empty folder": (emptied, "lacks rgb2raw_joint.pth"),
 }
@@ -638,7 +642,7 @@ def test_truncated_weights_are_refused_by_name(
     path = written(tmp_path / "cut.safetensors", tiny_weights.read_bytes()[:-100])
     outcome = generate("--input", photos, "--output", tmp_path / "pairs", "--weights", path)
     assert outcome.status == 2
-    assert outcome.error_lines[0].startswith(f"error: {path}: not a whole safetensors file")
+    assert outcome.error_lines[0].startswith(f"error: {path}: is damaged")
 
 
 @pytest.mark.parametrize(
@@ -836,3 +840,36 @@ def test_a_disk_that_fills_up_inside_a_file_is_one_clear_line(
     assert ended.returncode == 2
     assert generate(*options).status == 0
     assert everything(tmp_path / "pairs") == everything(tmp_path / "whole")
+
+
+# ---------------------------------------------------------------- several pairs of a photo
+
+
+def test_repeats_have_noise_of_their_own_and_are_added_to_what_is_there(
+    tmp_path: Path, photos: Path, generate: Generate
+) -> None:
+    out = tmp_path / "pairs"
+    options = ("--input", photos, "--output", out, "--noise", "shot=0.01,read=0.0005")
+    generate(*options)
+    before = {path: path.read_bytes() for path in out.rglob("*.png")}
+    generate(*options, "--repeats", 3)
+    records = {record["name"]: record for record in read_manifest(out)}
+    assert set(records) == {f"{name}{repeat}" for name in NAMES for repeat in ("", ".r2", ".r3")}
+    assert all(path.read_bytes() == content for path, content in before.items())
+    for name in NAMES:
+        three = [records[f"{name}{repeat}"] for repeat in ("", ".r2", ".r3")]
+        assert len({record["source_sha256"] for record in three}) == 1
+        assert len({record["pair_seed"] for record in three}) == 3
+        raw = [read_raw_pair(out / record["files"]["raw"]) for record in three]
+        clean, noisy = ({one[index].tobytes() for one in raw} for index in (0, 1))
+        assert len(clean) == 1 and len(noisy) == 3
+    again = generate(*options, "--repeats", 3)
+    assert again.status == 0 and "0 pairs made" in again.out
+
+
+def test_a_photo_that_has_the_name_of_a_repeat_is_refused(tmp_path: Path, generate: Generate) -> None:
+    for name in ("a", "a.r2"):
+        write_png(tmp_path / "photos" / f"{name}.png", random_picture(16, 16, seed=len(name)))
+    outcome = generate("--input", tmp_path / "photos", "--output", tmp_path / "pairs", "--repeats", 2)
+    assert outcome.status == 2
+    assert "rename one" in outcome.err

@@ -72,7 +72,7 @@ def test_bad_files_are_listed_with_status_one_and_the_good_ones_made(tmp_path: P
     assert "Traceback" not in result.stderr
     assert "1 matched, 0 kept from before, 2 skipped" in result.stdout
     assert f"skipped {alone}: expected one target of its name, found none" in result.stdout
-    assert f"skipped {truncated}: damaged image" in result.stdout
+    assert f"skipped {truncated}: is damaged" in result.stdout
     assert files_of(tmp_path / "out") == {"a.png"}
 
 

@@ -6,6 +6,7 @@ import pytest
 
 ROOT = Path(__file__).resolve().parents[2]
 SHARED = ROOT.parent / "shared"
+BOOKKEEPING = ("results.jsonl", ".cycleisp.lock")  # beside results
 
 
 def shared(name: str) -> Path:
@@ -17,5 +18,9 @@ def shared(name: str) -> Path:
 
 
 def files_of(folder: Path) -> set[str]:
-    """Returns the paths of all files in a folder and below, relative to it."""
-    return {path.relative_to(folder).as_posix() for path in folder.rglob("*") if path.is_file()}
+    """Returns the paths of all files in a folder and below, relative to it.
+
+    The record of results and the claims of runs are left out.
+    """
+    files = {path.relative_to(folder).as_posix() for path in folder.rglob("*") if path.is_file()}
+    return {name for name in files if name.rsplit("/")[-1] not in BOOKKEEPING}

@@ -28,6 +28,7 @@ def write_dng(
     noise_profile: list[float] | None = None,
     model: tuple[str, str] = ("Fabricated", "Camera"),
     active_area: tuple[int, int, int, int] | None = None,
+    date: str | None = None,
 ) -> Path:
     """Writes a Bayer DNG that LibRaw opens.
 
@@ -42,6 +43,7 @@ def write_dng(
         noise_profile: shot and read noise, one pair or one for each colour.
         model: maker and model.
         active_area: (top, left, bottom, right) of the visible part, where `pattern` begins.
+        date: when it was taken, as 2024:05:06 07:08:09.
     """
     side = int(len(pattern) ** 0.5)
     tags = [
@@ -57,6 +59,8 @@ def write_dng(
     if isinstance(black, tuple):
         tags.append((50713, "H", 2, (2, 2), False))
     tags.append((50714, "H", len(black) if isinstance(black, tuple) else 1, black, False))
+    if date is not None:
+        tags.append((306, "s", 0, date, False))
     if active_area is not None:
         tags.append((50829, "H", 4, active_area, False))
     if xyz2cam is not None:
@@ -138,3 +142,20 @@ def camera_exif(turn: int = 6) -> Image.Exif:
     tags.get_ifd(ExifTags.IFD.Exif).update({EXPOSURE_TIME: (1, 250), ISO: 800, MAKER_NOTE: b"secret"})
     tags.get_ifd(ExifTags.IFD.GPSInfo).update({1: "N", 2: (48.0, 12.0, 3.5)})
     return tags
+
+
+def write_raw_behind_thumbnail(path: Path, mosaic: NDArray[np.uint16]) -> Path:
+    """Writes a camera file as old cameras do: a TIFF whose first page is a small RGB picture.
+
+    The mosaic (H, W), RGGB, lies in a directory below it.
+    """
+    about = [(271, "s", 0, "Fabricated", False), (272, "s", 0, "Camera", False)]
+    about += [(50706, "B", 4, bytes([1, 4, 0, 0]), False), (50728, "2I", 3, _rationals((0.5, 1.0, 0.625)), False)]
+    filter_tags = [(33421, "H", 2, (2, 2), False), (33422, "B", 4, bytes([0, 1, 1, 2]), False)]
+    levels = [(50714, "H", 1, 64, False), (50717, "H", 1, 1023, False), (51041, "d", 2, [0.01, 1e-4], False)]
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with tifffile.TiffWriter(path) as file:
+        thumbnail = random_picture(16, 16)
+        file.write(thumbnail, photometric="rgb", subfiletype=1, subifds=1, metadata=None, software="", extratags=about)
+        file.write(mosaic, photometric=32803, metadata=None, software="", extratags=[*filter_tags, *levels])
+    return path

@@ -8,6 +8,7 @@ from numpy.typing import NDArray
 from PIL import Image, ImageDraw, ImageFont
 
 from cycleisp.utils.images import to_8bit
+from cycleisp.utils.words import printable
 
 MARGIN, CAPTION = 8, 20  # pixels
 INK, PAPER = (20, 20, 20), (255, 255, 255)
@@ -17,7 +18,8 @@ def contact_sheet(rows: Sequence[Sequence[tuple[str, NDArray]]], cell: int = 300
     """Lays out rows of captioned pictures on one page.
 
     Args:
-        rows: of (caption, picture); pictures are (H, W, 3), uint8 or uint16.
+        rows: of (caption, picture); pictures are (H, W, 3), uint8 or uint16. What a caption holds
+            besides letters is shown escaped, since names of files can hold anything.
         cell: largest side of a picture in pixels; larger pictures are scaled down.
 
     Returns:
@@ -37,7 +39,7 @@ def contact_sheet(rows: Sequence[Sequence[tuple[str, NDArray]]], cell: int = 300
     for row, height in zip(tiles, heights, strict=True):
         for column, (caption, picture) in enumerate(row):
             left = MARGIN + column * (cell + MARGIN)
-            draw.text((left, top), caption, fill=INK, font=font)
+            draw.text((left, top), printable(caption), fill=INK, font=font)
             sheet.paste(Image.fromarray(picture), (left, top + CAPTION))
         top += height
     return np.asarray(sheet)

@@ -18,11 +18,15 @@ LONGEST_LINE = 1 << 20  # bytes; ours have about 1 KB
 LONGEST_NAME = 255  # bytes of a file's name
 
 
-def read_lines(path: Path) -> tuple[list[Line], int]:
+def read_lines(path: Path, option: str = "--output") -> tuple[list[Line], int]:
     """Reads the objects of a file, which need not exist.
 
     Names of files that are not UTF-8 come back as Python keeps them, with lone surrogates; JSON has
     an escape for these.
+
+    Args:
+        path: the file.
+        option: the option of the script that names the file's folder.
 
     Returns:
         The objects in their order, and the number of lines that hold none.
@@ -43,7 +47,7 @@ def read_lines(path: Path) -> tuple[list[Line], int]:
                 elif text.strip():
                     damaged += 1
     except OSError as error:
-        raise UserError(f"{path}: cannot be read ({reason(error)}); remove it or give another --output") from None
+        raise UserError(f"{path}: cannot be read ({reason(error)}); remove it or give another {option}") from None
     return lines, damaged
 
 

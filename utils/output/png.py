@@ -1,30 +1,18 @@
-"""PNG with everything that belongs to a photo: 8 or 16 bits, EXIF and colour profile."""
+"""PNG with everything that belongs to a photo: 8 or 16 bits, EXIF, colour profile and chunks."""
 
 import struct
 import zlib
-from dataclasses import dataclass
 
 import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from cycleisp.utils.output.metadata import PhotoMetadata
+
 # In photos little repeats except runs of one value. Searching for those alone takes half the time
 # of the usual search, and the files are smaller.
 COMPRESSION = (cv2.IMWRITE_PNG_COMPRESSION, 1, cv2.IMWRITE_PNG_STRATEGY, cv2.IMWRITE_PNG_STRATEGY_RLE)
 _AFTER_HEADER = 33  # signature, and IHDR with its length, type and checksum
-
-
-@dataclass(frozen=True)
-class PhotoMetadata:
-    """The metadata of a photo's file; None for those that it lacks.
-
-    Attributes:
-        exif: TIFF structure without the `Exif` prefix; its orientation is upright.
-        icc_profile: the colour profile, as in the file.
-    """
-
-    exif: bytes | None = None
-    icc_profile: bytes | None = None
 
 
 def encode_png(photo: NDArray, metadata: PhotoMetadata | None = None) -> bytes:
@@ -38,7 +26,7 @@ def encode_png(photo: NDArray, metadata: PhotoMetadata | None = None) -> bytes:
     if not encoded:
         raise OSError("OpenCV could not encode the image as PNG")
     png, metadata = np.asarray(content).tobytes(), metadata or PhotoMetadata()
-    chunks = b""
+    chunks = b"".join(_chunk(kind, content) for kind, content in metadata.color_chunks)
     if metadata.icc_profile:
         chunks += _chunk(b"iCCP", b"ICC profile\0\0" + zlib.compress(metadata.icc_profile))
     if metadata.exif:

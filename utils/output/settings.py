@@ -45,7 +45,7 @@ def check_folder(folder: Path, settings: Mapping[str, Any], content: str) -> Non
         before = json.loads(path.read_text())
     except OSError as error:
         raise UserError(f"{path}: cannot be read ({error.strerror}); give another --output") from None
-    except ValueError:
+    except (ValueError, RecursionError):
         before = None
     if not isinstance(before, dict):
         raise UserError(f"{path}: not the JSON that was written there; give another --output")

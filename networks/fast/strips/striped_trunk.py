@@ -32,6 +32,7 @@ from cycleisp.networks.fast.strips.convolutions import Convolution
 from cycleisp.networks.fast.strips.feature_maps import FeatureMap, fits, make_maps
 from cycleisp.networks.fast.strips.rows import LineBuffer, as_values, convolve, padded
 from cycleisp.networks.fast.strips.threads import Spread
+from cycleisp.utils.steps import steps
 
 PLAIN_MAPS = 9  # maps of features that a plain pass holds at its peak
 _MOST_VALUES = 2**31  # of a tensor that every GPU library can count
@@ -116,13 +117,15 @@ def _one_image(
         features.store(strip.first, as_values(shallow[:, :, strip.first - top : strip.end - top]))
 
     trunk.each_strip(start)
-    for group in deep.groups:
-        assert isinstance(group, RRG)
-        trunk.open_group()
-        for block in group.blocks:
-            assert isinstance(block, DAB)
-            trunk.dual_attention(block)
-        trunk.close_group(group.conv)
+    with steps(sum(isinstance(module, DAB) for module in deep.modules())) as step:
+        for group in deep.groups:
+            assert isinstance(group, RRG)
+            trunk.open_group()
+            for block in group.blocks:
+                assert isinstance(block, DAB)
+                trunk.dual_attention(block)
+                step()
+            trunk.close_group(group.conv)
     closing = trunk.convolution(deep.conv)
 
     def end(strip: Strip) -> Tensor:

@@ -22,6 +22,7 @@ from cycleisp.dataloaders.pairs.store import PairFiles, PairStore, read_manifest
 from cycleisp.dataloaders.photos import PhotoError, read_photo
 from cycleisp.dataloaders.sources import Source, find_sources
 from cycleisp.utils.errors import UserError
+from cycleisp.utils.fingerprints import Fingerprint, stamp_of
 from cycleisp.utils.raw import bayer
 from cycleisp.utils.raw.camera_files import read_raw, render_with_libraw
 from tests.support.pictures import write_dng
@@ -123,7 +124,7 @@ def test_a_photo_is_read_with_its_size_and_hash(photo_file: Callable[..., Path])
     np.testing.assert_array_equal(read.photo, read_photo(path))
     assert read.packed_raw is None
     assert read.source_bytes == path.stat().st_size
-    assert read.source_sha256 == hashlib.sha256(path.read_bytes()).hexdigest()
+    assert read.fingerprint.sha256 == hashlib.sha256(path.read_bytes()).hexdigest()
 
 
 @pytest.mark.parametrize("pattern", bayer.PATTERNS)
@@ -149,8 +150,8 @@ def test_a_vanished_file_is_named(tmp_path: Path) -> None:
 def test_photos_and_camera_files_of_one_size_share_no_batch() -> None:
     photo = np.zeros((4, 6, 3), np.uint8)
     source = Source(Path("a"), "a")
-    plain = Input(source, photo, None, 1, "")
-    camera = Input(source, photo, np.zeros((4, 2, 3), np.float32), 1, "")
+    plain = Input(source, photo, None, Fingerprint(""), 1)
+    camera = Input(source, photo, np.zeros((4, 2, 3), np.float32), Fingerprint(""), 1)
     assert plain.batch_key != camera.batch_key
 
 
@@ -185,7 +186,10 @@ def test_a_record_says_everything_that_made_the_pair(tmp_path: Path, sources: li
         "files": {"raw": "raw/2.h5", "srgb_clean": "srgb/clean/2.png", "srgb_noisy": "srgb/noisy/2.png"},
         "source": str(sources[2].path),
         "source_bytes": len(content),
+        "source_path": str(sources[2].path.resolve()),
+        "source_relative": "2.png",
         "source_sha256": sha256,
+        "source_stamp": list(stamp_of(sources[2].path)),
         "from_camera_raw": False,
         "height": 17,
         "width": 21,

@@ -38,7 +38,7 @@ def test_pictures_of_one_name_but_two_suffixes_are_told_apart(tmp_path: Path) ->
     assert len({pair.name for pair in pairs}) == 2
 
 
-@pytest.mark.parametrize("folders", [(), ("noisy",), ("clean",), ("srgb/noisy",), ("srgb/clean",)])
+@pytest.mark.parametrize("folders", [("noisy",), ("clean",), ("srgb/noisy",), ("srgb/clean",)])
 def test_a_folder_without_both_halves_is_refused(tmp_path: Path, folders: tuple[str, ...]) -> None:
     for folder in folders:
         (tmp_path / "pairs" / folder).mkdir(parents=True)

@@ -8,6 +8,7 @@ import sys
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
+from unittest import mock
 
 import cv2
 import h5py
@@ -17,12 +18,31 @@ from numpy.typing import NDArray
 
 from cycleisp.dataloaders.pairs import store as pair_store
 from cycleisp.dataloaders.pairs.store import PairFiles, PairStore, read_manifest, read_raw_pair
+from cycleisp.dataloaders.sources import Source
+from cycleisp.utils import fingerprints
 from cycleisp.utils.errors import UserError
 from tests.support.paths import ROOT
 from tests.support.pictures import random_picture
 
 SETTINGS = {"seed": 0, "noise": "dnd", "weights_sha256": "abc"}
-RECORD = {**SETTINGS, "version": "1", "shot_noise": 0.01, "read_noise": 0.0005, "source_bytes": 100}
+FIRST, SECOND = "1" * 64, "2" * 64  # hashes of a photo before and after it changed
+RECORD = {
+    **SETTINGS,
+    "version": "1",
+    "shot_noise": 0.01,
+    "read_noise": 0.0005,
+    "height": 12,
+    "width": 16,
+    "source": "a.png",
+    "source_bytes": 100,
+    "source_sha256": FIRST,
+}
+
+
+def is_finished(store: PairStore, name: str, sha256: str = FIRST) -> bool:
+    """Asks a store about a source whose content has a hash."""
+    with mock.patch.object(fingerprints, "stamp_of"), mock.patch.object(fingerprints, "sha256_of", return_value=sha256):
+        return store.is_finished(Source(Path(f"{name}.png"), name))
 
 
 def some_pair(dtype: type = np.uint8, seed: int = 0, raw: bool = True, srgb: bool = True) -> PairFiles:
@@ -73,7 +93,7 @@ def test_only_what_is_given_is_stored(tmp_path: Path, raw: bool, srgb: bool) -> 
     store.write("a", some_pair(raw=raw, srgb=srgb), RECORD)
     assert (tmp_path / "raw").exists() == raw
     assert (tmp_path / "srgb").exists() == srgb
-    assert store.is_finished("a", 100)
+    assert is_finished(store, "a")
     (record,) = store.merge()
     assert set(record["files"]) == ({"raw"} if raw else {"srgb_clean", "srgb_noisy"})
 
@@ -133,7 +153,7 @@ def test_settings_with_a_key_more_or_less_are_refused(tmp_path: Path) -> None:
         PairStore(tmp_path, {key: value for key, value in SETTINGS.items() if key != "noise"})
 
 
-@pytest.mark.parametrize("content", ["", "{", "[1, 2]", '"text"'])
+@pytest.mark.parametrize("content", ["", "{", "[1, 2]", '"text"', "[" * 100_000, "\0" * 50])
 def test_a_settings_file_that_is_none_of_ours_is_refused(tmp_path: Path, content: str) -> None:
     (tmp_path / "settings.json").write_text(content)
     with pytest.raises(UserError, match=r"settings\.json"):
@@ -159,20 +179,20 @@ def test_a_folder_that_may_not_be_written_is_refused(tmp_path: Path) -> None:
 
 def test_a_pair_is_finished_when_its_line_is_there(tmp_path: Path) -> None:
     store = PairStore(tmp_path, SETTINGS)
-    assert not store.is_finished("a", 100)
+    assert not is_finished(store, "a")
     store.write("a", some_pair(), RECORD)
-    assert store.is_finished("a", 100)
-    assert not store.is_finished("b", 100)
-    assert PairStore(tmp_path, SETTINGS).is_finished("a", 100)  # before a merge
+    assert is_finished(store, "a")
+    assert not is_finished(store, "b")
+    assert is_finished(PairStore(tmp_path, SETTINGS), "a")  # before a merge
     store.merge()
-    assert PairStore(tmp_path, SETTINGS).is_finished("a", 100)  # and after it
+    assert is_finished(PairStore(tmp_path, SETTINGS), "a")  # and after it
 
 
-def test_a_pair_is_not_finished_when_its_photo_has_another_size(tmp_path: Path) -> None:
+def test_a_pair_is_not_finished_when_its_photo_has_another_content(tmp_path: Path) -> None:
     store = PairStore(tmp_path, SETTINGS)
     store.write("a", some_pair(), RECORD)
-    assert not store.is_finished("a", 101)
-    assert not store.is_finished("a", -1)
+    assert not is_finished(store, "a", SECOND)
+    assert not is_finished(store, "a", "3" * 64)
 
 
 @pytest.mark.parametrize("lost", ["raw/a.h5", "srgb/clean/a.png", "srgb/noisy/a.png"])
@@ -180,24 +200,25 @@ def test_a_pair_is_not_finished_when_a_file_is_missing(tmp_path: Path, lost: str
     store = PairStore(tmp_path, SETTINGS)
     store.write("a", some_pair(), RECORD)
     (tmp_path / lost).unlink()
-    assert not store.is_finished("a", 100)
-    assert not PairStore(tmp_path, SETTINGS).is_finished("a", 100)
+    assert not is_finished(store, "a")
+    assert not is_finished(PairStore(tmp_path, SETTINGS), "a")
 
 
 def test_files_without_a_line_are_not_finished(tmp_path: Path) -> None:
     store = PairStore(tmp_path, SETTINGS)
     store.write("a", some_pair(), RECORD)
     (tmp_path / "manifest.rank0.jsonl").unlink()
-    assert not PairStore(tmp_path, SETTINGS).is_finished("a", 100)
+    assert not is_finished(PairStore(tmp_path, SETTINGS), "a")
 
 
 def test_a_half_written_file_is_neither_finished_nor_in_the_way(tmp_path: Path) -> None:
     (tmp_path / "raw").mkdir()
-    (tmp_path / "raw" / ".a.h5.part").write_bytes(b"left by a process that was killed")
+    part = tmp_path / "raw" / ".cycleisp-0123456789abcdef.part"
+    part.write_bytes(b"left by a process that was killed")
     store = PairStore(tmp_path, SETTINGS)
-    assert not store.is_finished("a", 100)
+    assert not is_finished(store, "a")
     store.write("a", some_pair(), RECORD)
-    assert not list(tmp_path.rglob("*.part"))
+    assert list(tmp_path.rglob("*.part")) == [part]  # the claim of the run removes it
     assert read_raw_pair(tmp_path / "raw" / "a.h5")[0].shape == (4, 6, 8)
 
 
@@ -210,7 +231,7 @@ def test_a_line_comes_after_all_files(tmp_path: Path, monkeypatch: pytest.Monkey
     with pytest.raises(OSError, match="No space"):
         store.write("a", some_pair(), RECORD)
     assert (tmp_path / "raw" / "a.h5").exists()  # written before the error
-    assert not store.is_finished("a", 100)
+    assert not is_finished(store, "a")
     assert store.merge() == []
 
 
@@ -225,8 +246,8 @@ def test_a_torn_last_line_is_dropped_and_the_rest_kept(tmp_path: Path, rank_of_r
     part = tmp_path / "manifest.rank0.jsonl"
     part.write_bytes(part.read_bytes()[:-40])
     resumed = PairStore(tmp_path, SETTINGS, rank_of_reader)
-    assert resumed.is_finished("a", 100)
-    assert not resumed.is_finished("b", 100)
+    assert is_finished(resumed, "a")
+    assert not is_finished(resumed, "b")
     resumed.write("b", some_pair(), RECORD)  # must not grow onto the torn line
     assert [record["name"] for record in resumed.merge()] == ["a", "b"]
     assert manifest_names(tmp_path / "manifest.jsonl") == ["a", "b"]
@@ -237,7 +258,7 @@ def test_a_last_line_that_lacks_its_end_only_is_kept(tmp_path: Path) -> None:
     part = tmp_path / "manifest.rank0.jsonl"
     part.write_bytes(part.read_bytes().rstrip(b"\n"))
     resumed = PairStore(tmp_path, SETTINGS)
-    assert resumed.is_finished("a", 100)
+    assert is_finished(resumed, "a")
     resumed.write("b", some_pair(), RECORD)
     assert [record["name"] for record in resumed.merge()] == ["a", "b"]
 
@@ -266,21 +287,21 @@ def test_a_pair_made_again_replaces_its_line(tmp_path: Path) -> None:
     store.write("a", some_pair(), RECORD)
     store.merge()
     again = PairStore(tmp_path, SETTINGS)
-    again.write("a", some_pair(), {**RECORD, "source_bytes": 200})
-    assert again.is_finished("a", 200)
+    again.write("a", some_pair(), {**RECORD, "source_sha256": SECOND})
+    assert is_finished(again, "a", SECOND)
     (record,) = again.merge()
-    assert record["source_bytes"] == 200
-    assert PairStore(tmp_path, SETTINGS).is_finished("a", 200)
+    assert record["source_sha256"] == SECOND
+    assert is_finished(PairStore(tmp_path, SETTINGS), "a", SECOND)
 
 
 def test_what_another_process_left_behind_never_hides_a_newer_pair(tmp_path: Path) -> None:
     """Two processes were killed; one alone goes on, and a photo has changed meanwhile."""
     PairStore(tmp_path, SETTINGS, rank=1).write("a", some_pair(), RECORD)
     alone = PairStore(tmp_path, SETTINGS, rank=0)
-    alone.write("a", some_pair(), {**RECORD, "source_bytes": 200})
+    alone.write("a", some_pair(), {**RECORD, "source_sha256": SECOND})
     alone.merge()
-    assert PairStore(tmp_path, SETTINGS).is_finished("a", 200)
-    assert read_manifest(tmp_path)[0]["source_bytes"] == 200
+    assert is_finished(PairStore(tmp_path, SETTINGS), "a", SECOND)
+    assert read_manifest(tmp_path)[0]["source_sha256"] == SECOND
 
 
 @pytest.mark.parametrize("backwards", [False, True])
@@ -289,11 +310,11 @@ def test_a_manifest_read_before_the_merge_shows_the_newest_pair_in_any_order_of_
 ) -> None:
     PairStore(tmp_path, SETTINGS).write("a", some_pair(), RECORD)
     PairStore(tmp_path, SETTINGS).merge()
-    PairStore(tmp_path, SETTINGS).write("a", some_pair(), {**RECORD, "source_bytes": 200})
+    PairStore(tmp_path, SETTINGS).write("a", some_pair(), {**RECORD, "source_sha256": SECOND})
     assert len(list(tmp_path.glob("manifest*.jsonl"))) == 2
     whole = Path.glob
     monkeypatch.setattr(Path, "glob", lambda path, pattern: iter(sorted(whole(path, pattern), reverse=backwards)))
-    assert read_manifest(tmp_path)[0]["source_bytes"] == 200
+    assert read_manifest(tmp_path)[0]["source_sha256"] == SECOND
 
 
 def test_two_ranks_and_their_threads_fill_one_folder(tmp_path: Path) -> None:
@@ -347,7 +368,7 @@ import numpy as np
 from cycleisp.dataloaders.pairs.store import PairFiles, PairStore
 planes = np.random.default_rng(0).integers(0, 65536, (2, 4, 24, 32)).astype(np.uint16)
 pair = PairFiles(planes[0], planes[1], None, None, None)
-record = dict(shot_noise=0.01, read_noise=0.0005, seed=0, weights_sha256="0" * 64, version="1", source_bytes=1)
+record = dict(shot_noise=0.01, read_noise=0.0005, seed=0, weights_sha256="0" * 64, version="1", height=48, width=64)
 store = PairStore(Path(sys.argv[1]), {})
 store.write("before", pair, record)
 whole = (store.folder / "raw" / "before.h5").stat().st_size

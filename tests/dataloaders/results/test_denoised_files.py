@@ -196,12 +196,12 @@ def test_a_noise_level_that_is_not_to_be_found_says_to_give_one(tmp_path: Path, 
 # ---------------------------------------------------------------- folders, going on, bad files
 
 
-def test_names_below_a_folder_and_numbers_of_equal_names_are_kept(tmp_path: Path) -> None:
+def test_names_below_a_folder_are_kept_and_equal_ones_get_their_suffix(tmp_path: Path) -> None:
     for name in ("deep/er/été 1.v2.png", "top.png"):
         write_png(tmp_path / "in" / name, random_picture(8, 8))
     write_dng(tmp_path / "in" / "top.dng", random_mosaic(32, 32), noise_profile=[0.01, 1e-4])
     assert denoise(tmp_path / "out", tmp_path / "in").made == 3
-    assert files_of(tmp_path / "out") == {"deep/er/été 1.v2.png", "top.png", "top.dng", "top-2.png"}
+    assert files_of(tmp_path / "out") == {"deep/er/été 1.v2.png", "top.png", "top.dng", "top.png.png"}
 
 
 def test_what_is_there_is_kept_and_what_is_missing_made(tmp_path: Path) -> None:
@@ -272,7 +272,7 @@ def test_a_file_for_which_no_denoiser_was_given_is_refused(tmp_path: Path) -> No
     sources = find_sources([raw, photo])
     for photo_denoiser, raw_denoiser, bad, words in (
         (identity, None, raw, "is a camera RAW file, the weights are for sRGB; name a RawDenoiser"),
-        (None, RawFileDenoiser(Raw()), photo, "is an sRGB photo, the weights are for RAW; name an SrgbDenoiser"),
+        (None, RawFileDenoiser(Raw(), NOISE), photo, "is an sRGB photo, the weights are for RAW; name an SrgbDenoiser"),
     ):
         files = DenoisedFiles(tmp_path / bad.stem, photo_denoiser, raw_denoiser)
         summary = files.run(sources)

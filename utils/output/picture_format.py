@@ -1,0 +1,64 @@
+"""The format in which a script writes its pictures: PNG, TIFF or JPEG."""
+
+from dataclasses import dataclass
+
+from numpy.typing import NDArray
+
+from cycleisp.utils.errors import UserError
+from cycleisp.utils.output.encoders import QUALITY, encode_photo
+from cycleisp.utils.output.metadata import PhotoMetadata
+
+# The names of the formats, and the suffixes of their files; results get the first.
+SUFFIXES = {"png": (".png",), "tiff": (".tif", ".tiff"), "jpeg": (".jpg", ".jpeg")}
+FORMATS = tuple(SUFFIXES)
+
+
+@dataclass(frozen=True)
+class PictureFormat:
+    """A format and its quality.
+
+    Attributes:
+        name: `png` or `tiff`, which are lossless, or `jpeg`, which has 8 bits.
+        quality: of JPEG, 1 to 100; None takes 95. The other formats have none.
+
+    Raises:
+        UserError: an unknown format, or a quality that makes no sense. Messages name the options
+            of the scripts.
+    """
+
+    name: str = "png"
+    quality: int | None = None
+
+    def __post_init__(self) -> None:
+        if self.name not in SUFFIXES:
+            raise UserError(f"--format {self.name}: expected {', '.join(FORMATS)}")
+        if self.quality is not None and self.name != "jpeg":
+            raise UserError(f"--quality {self.quality}: is for --format jpeg; {self.name} is lossless")
+        if self.quality is not None and not 1 <= self.quality <= 100:
+            raise UserError(f"--quality {self.quality}: expected 1 to 100")
+
+    @property
+    def suffixes(self) -> tuple[str, ...]:
+        """Returns the suffixes of such files."""
+        return SUFFIXES[self.name]
+
+    @property
+    def suffix(self) -> str:
+        """Returns the suffix of results."""
+        return self.suffixes[0]
+
+    def to_json(self) -> dict[str, object]:
+        """Returns what results depend on, for their record."""
+        return {"format": self.name} | ({"quality": self.quality or QUALITY} if self.name == "jpeg" else {})
+
+    def encode(self, photo: NDArray, metadata: PhotoMetadata | None = None) -> bytes:
+        """Returns the bytes of a file with an RGB photo (H, W, 3), uint8 or uint16.
+
+        Raises:
+            ValueError: it is too large for the format.
+            OSError: it cannot be encoded.
+        """
+        return encode_photo(photo, metadata, self.name, self.quality or QUALITY)
+
+
+PNG = PictureFormat()
