@@ -57,6 +57,7 @@ setup(
     },
     install_requires=requirements("requirements.txt"),
     extras_require={
+        "heif": ["pillow-heif>=0.18"],  # reads HEIC, as phones write it
         "test": TEST,
         "dev": [
             *TEST,

@@ -136,7 +136,7 @@ def synthesize(
     pair_seed: int | Sequence[int] | None = None,
     space: Literal["raw", "both"] = "both",
     weights: str | Path | nn.Module = "compact_isp",
-    clean_target: CleanTarget = "input",
+    clean_target: CleanTarget = "residual",
     blur: float = 1.0,
     device: str | torch.device | None = None,
     precision: str = "auto",
@@ -166,8 +166,9 @@ def synthesize(
         pair_seed: the very seed of the noise, one for each photo, in place of `seed`.
         space: "raw" leaves the sRGB pair out, which takes half of the time.
         weights: a CycleISP, by shipped name, by path, or as `load` returned it.
-        clean_target: the clean sRGB image: "input" is the photo, "cycle" the photo as the networks
-            render it without noise, "residual" the photo, to which the networks' noise is added.
+        clean_target: the clean sRGB image: "residual" is the photo, to which the networks' noise
+            is added, "cycle" the photo as the networks render it without noise, "input" the photo,
+            whose noisy partner has the networks' errors, too, as in the paper.
         blur: the sigma in pixels of the Gaussian that removes the photo's own noise; 0 for none.
         device: where a network given by name computes: "auto", "cpu", "cuda" or "mps". None takes
             the device of a tensor, and "auto" for an array.

@@ -1,5 +1,6 @@
 """Photos as users have them: found, named, read exactly, or refused with a reason."""
 
+import contextlib
 import io
 import re
 import zlib
@@ -13,11 +14,9 @@ import tifffile
 from numpy.typing import NDArray
 from PIL import ExifTags, Image
 
-from cycleisp.dataloaders import photos
-from cycleisp.dataloaders.photo_store import PhotoStore
-from cycleisp.dataloaders.photos import PhotoError, decode_photo, photo_metadata, read_photo
-from cycleisp.dataloaders.sources import find_sources
-from cycleisp.utils.output.png import PhotoMetadata
+from cycleisp.dataloaders.photo_files.tiff import ABOUT_THE_PICTURE
+from cycleisp.dataloaders.photos import PhotoError, decode_photo, decode_photo_and_metadata, read_photo
+from cycleisp.utils.output.metadata import PhotoMetadata
 from tests.support.pictures import (
     EXPOSURE_TIME,
     ISO,
@@ -29,7 +28,6 @@ from tests.support.pictures import (
     orientation_exif,
     png_chunk,
     random_picture,
-    write_png,
 )
 
 
@@ -53,83 +51,8 @@ def planes_apart(picture: NDArray, turn: int = 1) -> bytes:
     return as_tiff(planes, planarconfig="separate", extratags=[(ORIENTATION, "H", 1, turn, True)])
 
 
-def touch(*paths: Path) -> None:
-    for path in paths:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        path.touch()
-
-
 COLOR_8, COLOR_16 = random_picture(18, 26, np.uint8), random_picture(18, 26, np.uint16)
 GREY_8, GREY_16 = COLOR_8[..., 0], COLOR_16[..., 0]
-
-
-# ---------------------------------------------------------------- finding
-
-
-def names_of(*inputs: Path, raw: bool = True) -> list[str]:
-    return [source.name for source in find_sources(inputs, raw=raw)]
-
-
-def test_a_single_file_is_named_by_its_stem(tmp_path: Path) -> None:
-    touch(tmp_path / "a" / "holiday.v2.jpg")
-    assert names_of(tmp_path / "a" / "holiday.v2.jpg") == ["holiday.v2"]
-
-
-def test_a_file_in_a_folder_is_named_by_its_path_below_it(tmp_path: Path) -> None:
-    touch(tmp_path / "deep" / "er" / "été 1.v2.JPG", tmp_path / "top.tiff")
-    assert names_of(tmp_path) == ["deep/er/été 1.v2", "top"]
-
-
-def test_all_suffixes_of_photos_are_found_in_any_case_and_nothing_else(tmp_path: Path) -> None:
-    wanted = ["a.jpg", "b.JPEG", "c.png", "d.WebP", "e.tif", "f.TIFF"]
-    touch(*(tmp_path / name for name in (*wanted, "notes.txt", ".g.png.part", "h.gif", "png")))
-    touch(tmp_path / "folder.png" / "inside.txt")
-    assert [source.path.name for source in find_sources([tmp_path])] == wanted
-
-
-def test_camera_files_are_found_unless_left_out(tmp_path: Path) -> None:
-    touch(tmp_path / "a.png", tmp_path / "b.NEF", tmp_path / "c.dng")
-    assert [source.space for source in find_sources([tmp_path])] == ["srgb", "raw", "raw"]
-    assert names_of(tmp_path, raw=False) == ["a"]
-
-
-def test_sources_are_sorted_by_name_whatever_the_order_of_the_inputs(tmp_path: Path) -> None:
-    touch(*(tmp_path / folder / f"{letter}.png" for folder, letter in ("xb", "xa", "yc")))
-    forward, backward = find_sources([tmp_path / "x", tmp_path / "y"]), find_sources([tmp_path / "y", tmp_path / "x"])
-    assert forward == backward
-    assert [source.name for source in forward] == ["a", "b", "c"]
-
-
-def test_same_names_of_two_folders_are_numbered(tmp_path: Path) -> None:
-    touch(tmp_path / "a" / "1.jpg", tmp_path / "b" / "1.jpg")
-    sources = find_sources([tmp_path / "a", tmp_path / "b"])
-    assert [(source.name, source.path.parent.name) for source in sources] == [("1", "a"), ("1-2", "b")]
-
-
-def test_a_number_never_takes_a_name_that_a_file_has(tmp_path: Path) -> None:
-    touch(*(tmp_path / name for name in ("1.jpg", "1.png", "1.tif", "1-2.jpg", "1-2.png")))
-    names = names_of(tmp_path)
-    assert len(set(names)) == 5
-
-
-def test_a_missing_input_is_named(tmp_path: Path) -> None:
-    with pytest.raises(PhotoError, match="nowhere: no such file or folder"):
-        find_sources([tmp_path / "nowhere"])
-
-
-@pytest.mark.parametrize("content", [(), ("notes.txt",), ("empty/notes.txt",)])
-def test_a_folder_without_photos_is_named_with_the_suffixes_looked_for(tmp_path: Path, content: tuple[str]) -> None:
-    folder = tmp_path / "folder"
-    folder.mkdir()
-    touch(*(folder / name for name in content))
-    with pytest.raises(PhotoError, match=r"folder: no photo in this folder; looked for .*\.jpg.*\.png"):
-        find_sources([folder])
-
-
-def test_a_folder_of_camera_files_holds_no_photo_where_these_are_left_out(tmp_path: Path) -> None:
-    touch(tmp_path / "a.dng")
-    with pytest.raises(PhotoError, match="no photo"):
-        find_sources([tmp_path], raw=False)
 
 
 # ---------------------------------------------------------------- reading
@@ -382,6 +305,10 @@ def test_flipped_bytes_never_raise_anything_but_a_photo_error(kind: str) -> None
 GREY_PROFILE = PROFILE[:16] + b"GRAY" + PROFILE[20:]
 
 
+def photo_metadata(content: bytes) -> PhotoMetadata:
+    return decode_photo_and_metadata(content, Path("photo"))[1]
+
+
 def loaded(exif_bytes: bytes | None) -> Image.Exif:
     assert exif_bytes is not None
     assert exif_bytes[:4] in (b"II*\0", b"MM\0*")  # as a PNG holds it, without JPEG's prefix
@@ -427,7 +354,7 @@ def test_metadata_of_a_tiff_are_about_the_picture_not_the_file() -> None:
     assert metadata.icc_profile == PROFILE
     assert tags[ExifTags.Base.ImageDescription] == "A tree"
     assert (tags[ExifTags.Base.Software], tags[ExifTags.Base.Artist]) == ("Editor", "Artist")
-    assert set(tags) <= photos.ABOUT_THE_PICTURE
+    assert set(tags) <= ABOUT_THE_PICTURE
     assert not set(tags) & {256, 257, 258, 259, 262, 273, 277, 278, 279, ORIENTATION, 50000}
 
 
@@ -445,10 +372,8 @@ def test_the_exposure_in_a_tiff_is_kept() -> None:
         with_pillow(COLOR_8, "PNG", exif=orientation_exif(6)),  # an orientation alone, undone
         encode_png(COLOR_8, png_chunk(b"eXIf", b"II*\0" + b"\xff" * 20)),
         encode_png(COLOR_16, png_chunk(b"iCCP", b"name\0\0garbage")),
-        b"no picture",
-        b"",
     ],
-    ids=["png", "jpeg", "orientation", "damaged exif", "damaged profile", "no picture", "empty"],
+    ids=["png", "jpeg", "orientation", "damaged exif", "damaged profile"],
 )
 @pytest.mark.filterwarnings("ignore::UserWarning")
 def test_no_or_damaged_metadata_count_as_none(content: bytes) -> None:
@@ -469,102 +394,10 @@ def test_damaged_exif_costs_neither_picture_nor_profile() -> None:
 def test_metadata_of_flipped_bytes_never_raise(kind: str) -> None:
     rng = np.random.default_rng(0)
     for _ in range(60):
-        photo_metadata(with_flipped_bytes(WITH_METADATA[kind], rng, reach=300))
+        with contextlib.suppress(PhotoError):
+            photo_metadata(with_flipped_bytes(WITH_METADATA[kind], rng, reach=300))
 
 
 def test_a_profile_of_grey_does_not_go_with_pixels_that_became_rgb() -> None:
     """PNG forbids it, and viewers refuse or ignore such a profile."""
     assert photo_metadata(with_pillow(GREY_8, "JPEG", icc_profile=GREY_PROFILE)).icc_profile is None
-
-
-# ---------------------------------------------------------------- a training set
-
-
-def numbered_photo(path: Path, height: int, width: int) -> Path:
-    """Writes a photo whose red tells the row, and whose blue tells the column."""
-    picture = np.zeros((height, width, 3), np.uint8)
-    picture[..., 0], picture[..., 2] = np.arange(height)[:, None], np.arange(width)
-    return write_png(path, picture)
-
-
-def test_a_drawn_square_is_a_piece_of_a_photo(tmp_path: Path) -> None:
-    store = PhotoStore([numbered_photo(tmp_path / "a.png", 40, 60)])
-    rng = np.random.default_rng(0)
-    corners = set()
-    for _ in range(400):
-        square = np.round(store.draw(rng, 36) * 255).astype(int)
-        top, left = square[0, 0, 0], square[0, 0, 2]
-        np.testing.assert_array_equal(square[..., 0], np.arange(top, top + 36)[:, None].repeat(36, axis=1))
-        np.testing.assert_array_equal(square[..., 2], np.arange(left, left + 36)[None].repeat(36, axis=0))
-        corners.add((top, left))
-    assert {top for top, _ in corners} == set(range(5))  # every offset comes, the last one included
-    assert {left for _, left in corners} == set(range(25))
-
-
-@pytest.mark.parametrize("dtype", [np.uint8, np.uint16])
-def test_a_drawn_square_has_the_size_and_range_asked_for(dtype: type, photo_file: Callable[..., Path]) -> None:
-    store = PhotoStore([photo_file("a.png", 30, 40, dtype)])
-    square = store.draw(np.random.default_rng(0), 16)
-    assert square.shape == (16, 16, 3)
-    assert square.dtype == np.float32
-    assert 0 <= square.min() < square.max() <= 1
-
-
-def test_the_generator_alone_decides_what_is_drawn(photo_file: Callable[..., Path]) -> None:
-    paths = [photo_file(f"set/{seed}.png", 24, 32, seed=seed) for seed in range(4)]
-    fresh, used = PhotoStore([paths[0].parent]), PhotoStore([paths[0].parent], cache_bytes=1)
-    used.draw(np.random.default_rng(9), 8)
-    squares = [[store.draw(np.random.default_rng(seed), 8) for seed in range(6)] for store in (fresh, used)]
-    np.testing.assert_array_equal(*squares)
-    assert len({square.tobytes() for square in squares[0]}) == 6
-
-
-@pytest.mark.parametrize(("height", "width"), [(10, 30), (30, 10), (5, 5), (2, 90)])
-def test_photos_too_small_for_a_square_are_enlarged(tmp_path: Path, height: int, width: int) -> None:
-    picture = np.full((height, width, 3), (200, 100, 50), np.uint8)
-    store = PhotoStore([write_png(tmp_path / "small.png", picture)])
-    square = store.draw(np.random.default_rng(0), 32)
-    assert square.shape == (32, 32, 3)
-    np.testing.assert_allclose(square * 255, np.broadcast_to([200, 100, 50], square.shape), atol=1e-3)
-
-
-@pytest.fixture
-def reads(monkeypatch: pytest.MonkeyPatch) -> list[str]:
-    """Returns a list that gets the names of the files that are really read."""
-    seen: list[str] = []
-
-    def read(path: Path) -> NDArray:
-        seen.append(path.stem)
-        return read_photo(path)
-
-    monkeypatch.setattr(photos, "read_photo", read)
-    return seen
-
-
-def test_photos_used_last_stay_in_memory_up_to_the_limit(photo_file: Callable[..., Path], reads: list[str]) -> None:
-    paths = [photo_file(f"set/{letter}.png", 10, 10) for letter in "abc"]
-    store = PhotoStore([paths[0].parent], cache_bytes=2 * 10 * 10 * 3)
-    a, b, c = range(3)
-    for index in (a, b, a, c, a, b):  # c pushes b out, which was used before a
-        store[index]
-    assert reads == ["a", "b", "c", "b"]
-
-
-def test_a_photo_above_the_limit_is_served_and_kept_alone(photo_file: Callable[..., Path], reads: list[str]) -> None:
-    paths = [photo_file(f"set/{letter}.png", 10, 10) for letter in "ab"]
-    store = PhotoStore([paths[0].parent], cache_bytes=1)
-    for index in (0, 0, 1, 0):
-        assert store[index].shape == (10, 10, 3)
-    assert reads == ["a", "b", "a"]
-
-
-def test_a_training_set_leaves_camera_files_out(photo_file: Callable[..., Path]) -> None:
-    folder = photo_file("set/a.png").parent
-    touch(folder / "b.dng")
-    assert len(PhotoStore([folder])) == 1
-
-
-def test_a_bad_photo_of_a_training_set_is_named_when_drawn(tmp_path: Path) -> None:
-    (tmp_path / "bad.png").write_bytes(b"no picture")
-    with pytest.raises(PhotoError, match=r"bad\.png"):
-        PhotoStore([tmp_path]).draw(np.random.default_rng(0), 8)

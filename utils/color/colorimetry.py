@@ -5,12 +5,16 @@ curves take numpy arrays and tensors, and return what they were given; the rest 
 colours in the last axis.
 """
 
-from typing import Any, TypeVar
+from __future__ import annotations
+
+import sys
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import numpy as np
-import torch
 from numpy.typing import ArrayLike, NDArray
-from torch import Tensor
+
+if TYPE_CHECKING:  # processes that read files (utils/apart.py) need no PyTorch, whose import takes seconds
+    from torch import Tensor
 
 # Linear sRGB to CIE XYZ under D65 (IEC 61966-2-1).
 RGB2XYZ = np.array(
@@ -21,7 +25,7 @@ RGB2XYZ = np.array(
 # of 0.
 RGB2YCC = np.array([[0.299, 0.587, 0.114], [-0.168736, -0.331264, 0.5], [0.5, -0.418688, -0.081312]])
 
-Values = TypeVar("Values", NDArray, Tensor)
+Values = TypeVar("Values", NDArray, "Tensor")
 
 
 def srgb_encode(linear: Values) -> Values:
@@ -64,7 +68,8 @@ def smoothstep(linear: Values) -> Values:
 
 def _backend(values: NDArray | Tensor) -> Any:
     """Returns the module, torch or numpy, whose functions take these values."""
-    return torch if isinstance(values, Tensor) else np
+    torch = sys.modules.get("torch")  # without it, nothing is a tensor
+    return torch if torch is not None and isinstance(values, torch.Tensor) else np
 
 
 def cam2rgb_from_xyz2cam(xyz2cam: ArrayLike) -> NDArray:

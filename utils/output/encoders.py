@@ -43,7 +43,7 @@ def encode_photo(
     metadata = metadata or PhotoMetadata()
     if format == "png":
         return encode_png(photo, metadata)
-    profile = metadata.icc_profile or _profile_of_chunks(metadata)
+    profile = _profile(metadata)
     if format == "tiff":
         return encode_tiff(photo, metadata.exif, profile)
     if format == "jpeg":
@@ -70,9 +70,14 @@ def _encode_jpeg(photo: NDArray, exif: bytes | None, profile: bytes | None, qual
     return content.getvalue()
 
 
-def _profile_of_chunks(metadata: PhotoMetadata) -> bytes | None:
-    """Returns an ICC profile that says what a PNG's chunks say; None for sRGB."""
+def _profile(metadata: PhotoMetadata) -> bytes | None:
+    """Returns the ICC profile of a photo, or one that says what a PNG's chunks say; None for sRGB.
+
+    A chunk cICP counts more than a profile beside it, as in the PNG.
+    """
     chunks = dict(metadata.color_chunks)
+    if metadata.icc_profile and b"cICP" not in chunks:
+        return metadata.icc_profile
     try:
         if b"cICP" in chunks:
             return profile_of_space(space_of_cicp(chunks[b"cICP"]))
@@ -80,4 +85,4 @@ def _profile_of_chunks(metadata: PhotoMetadata) -> bytes | None:
         return None if colors is None else profile_of_space(colors)
     except ProfileError as error:
         log.warning("a photo %s, which only PNG keeps; its result will look different", error)
-        return None
+        return metadata.icc_profile
