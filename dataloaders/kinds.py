@@ -110,7 +110,7 @@ def mosaic_size(path: Path) -> tuple[int, int]:
     Raises:
         LibRawError: it is no camera file.
     """
-    with rawpy.imread(str(path)) as raw:
+    with path.open("rb") as file, rawpy.imread(file) as raw:  # not by its name, which may not be UTF-8
         return raw.sizes.raw_width, raw.sizes.raw_height
 
 

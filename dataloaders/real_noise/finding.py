@@ -1,18 +1,25 @@
-"""Finds all sources of real noise below a folder: scenes of SIDD-Medium, and folders of frames."""
+"""Finds all sources of real noise below a folder: scenes of SIDD, and folders of frames."""
 
+import logging
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from cycleisp.dataloaders.real_noise.frames import open_frames
+from cycleisp.dataloaders.kinds import kind_of
+from cycleisp.dataloaders.real_noise.frames import NoRoomError, open_frames
 from cycleisp.dataloaders.real_noise.sidd_pairs import open_pair
 from cycleisp.dataloaders.real_noise.sources import ResidualError, ResidualSource
-from cycleisp.dataloaders.sidd.scenes import NOISE_LEVELS_FILE, PATTERNS_FILE, SiddError, read_patterns
+from cycleisp.dataloaders.sidd.scenes import NOISE_LEVELS_FILE, PATTERNS_FILE, read_patterns
+from cycleisp.utils.errors import UserError, reason
 from cycleisp.utils.output.progress import progress_bar
-from cycleisp.utils.raw.camera_files import RAW_SUFFIXES, RawFileError
+from cycleisp.utils.raw.camera_files import RAW_SUFFIXES
 
-_SIDD_FILE = re.compile(r"(?P<instance>\d+)_(?P<kind>NOISY|GT)_RAW_(?P<number>\d+)\.MAT", re.IGNORECASE)
+log = logging.getLogger(__name__)
+
+# SIDD-Medium's names; those of SIDD-Small lack the instance
+_SIDD_FILE = re.compile(r"(?P<instance>\d+_)?(?P<kind>NOISY|GT)_RAW_(?P<number>\d+)\.MAT", re.IGNORECASE)
+_UNCERTAIN = frozenset(("", ".tif", ".tiff"))  # suffixes of files that may be camera files
 
 
 def find_residual_sources(folder: Path, progress: bool = False) -> tuple[list[ResidualSource], list[str]]:
@@ -46,9 +53,13 @@ def find_residual_sources(folder: Path, progress: bool = False) -> tuple[list[Re
                 sources.append(open_pair(name, files.noisy, files.clean, patterns, folder / NOISE_LEVELS_FILE))
             else:
                 sources.append(open_frames(name, files))
-        except (ResidualError, SiddError, RawFileError, ValueError) as error:
-            reason = str(error) or type(error).__name__
-            problems.append(reason if str(folder) in reason else f"{folder / name}: {reason}")
+        except NoRoomError:
+            raise
+        except Exception as error:  # one bad scene leaves the others
+            if not isinstance(error, UserError):
+                log.debug("%s", folder / name, exc_info=True)
+            said = str(error) if isinstance(error, UserError) else reason(error)
+            problems.append(said if str(folder) in said else f"{folder / name}: {said}")
     if not sources:
         found = f"left out: {'; '.join(problems[:3])}" if problems else "found neither"
         raise ResidualError(
@@ -60,7 +71,7 @@ def find_residual_sources(folder: Path, progress: bool = False) -> tuple[list[Re
 
 @dataclass(frozen=True)
 class _SiddFiles:
-    """The two files of a pair of SIDD-Medium, one of which may be missing."""
+    """The two files of a pair of SIDD, one of which may be missing."""
 
     noisy: Path
     clean: Path
@@ -75,7 +86,7 @@ def _candidates(place: Path, inside: Path) -> Iterator[tuple[str, _SiddFiles | l
     pairs: dict[str, dict[str, Path]] = {}
     for path in files:
         if match := _SIDD_FILE.fullmatch(path.name):
-            kinds = pairs.setdefault(f"{match['instance']}_{match['number']}", {})
+            kinds = pairs.setdefault(f"{match['instance'] or ''}{match['number']}", {})
             kinds[match["kind"].upper()] = path
     for name, kinds in pairs.items():
         present = next(iter(kinds.values()))
@@ -84,6 +95,12 @@ def _candidates(place: Path, inside: Path) -> Iterator[tuple[str, _SiddFiles | l
             for kind in ("NOISY", "GT")
         )
         yield (inside / name).as_posix(), _SiddFiles(noisy, clean)
-    frames = [path for path in files if path.suffix.lower() in RAW_SUFFIXES]
+    frames = [path for path in files if _is_frame(path)]
     if frames:
         yield (inside / "frames").as_posix(), frames
+
+
+def _is_frame(path: Path) -> bool:
+    """Tells whether a file is a camera file: by suffix, or by content where that is open."""
+    suffix = path.suffix.lower()
+    return suffix in RAW_SUFFIXES or (suffix in _UNCERTAIN and kind_of(path) == "raw")

@@ -3,31 +3,34 @@
 DIR/<folder>/*.dng, *.arw, ...    two or more aligned frames of one scene
 """
 
+import logging
 import tempfile
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import IO
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 
 from cycleisp.dataloaders.photos import width_x_height
-from cycleisp.dataloaders.real_noise.sources import (
-    PlaneLevels,
-    ResidualError,
-    ResidualSource,
-    Window,
-    middle_tiles,
-    whole_tiles,
-)
+from cycleisp.dataloaders.real_noise.sources import ResidualError, ResidualSource, Window, middle_tiles, whole_tiles
+from cycleisp.utils.apart import apart
 from cycleisp.utils.errors import UserError
 from cycleisp.utils.raw import bayer
 from cycleisp.utils.raw.camera_files import RawImage, read_raw
 
+log = logging.getLogger(__name__)
+
 _CHECKED = 1024  # pixels of a side of the part whose alignment is checked
 _BLOCK = 8  # values of a side of a block of one plane
 _STRUCTURE = 16  # white noise has 1, row noise as strong as it about 5, moved edges up to 64
+
+
+class NoRoomError(UserError):
+    """The temporary folder is full, which ends the run: the other sources would fail likewise."""
 
 
 @dataclass(frozen=True)
@@ -66,40 +69,62 @@ def open_frames(name: str, files: Sequence[Path]) -> FrameSource:
     """Unpacks the frames of one scene into a temporary file, which vanishes with the process.
 
     Values below black and above white are kept as far as the files have them: dark frames need both
-    halves of their noise.
+    halves of their noise. A frame that cannot be read is left out with a warning.
 
     Raises:
-        ResidualError, RawFileError: there is one frame only, a frame cannot be read, or the frames
-            differ in size, pattern, ISO or scene.
-        UserError: the temporary folder is full.
+        ResidualError: fewer than two frames can be read, or they differ in size, pattern, ISO or
+            scene.
+        NoRoomError: the temporary folder is full.
     """
     if len(files) < 2:
         raise ResidualError(f"{files[0]}: a single camera RAW file; noise is told from two or more frames of a scene")
-    first = read_raw(files[0], clip=False)
+    problems: list[str] = []
+    used: list[Path] = []
+    first: RawImage | None = None
+    total = np.zeros(0)
+    with _temporary_file(files[0].parent) as unpacked:
+        for path in files:
+            try:
+                image = apart(read_raw, path, clip=False)
+            except UserError as error:
+                problems.append(str(error))
+                continue
+            if first is None:
+                first, total = image, np.zeros(image.mosaic.shape)
+            _check_equal(path, image, (used or [path])[0], first)
+            # Written, a full disk is an error. In a memory-mapped file it would be a crash.
+            unpacked.write(image.mosaic.tobytes())
+            total += image.mosaic
+            used.append(path)
+        if first is None or len(used) < 2:
+            raise ResidualError(
+                f"{problems[0]}; {len(used)} of the {len(files)} frames in its folder can be read, expected two or more"
+            )
+        unpacked.write((total / len(used)).astype(np.float32).tobytes())
+        unpacked.flush()
+        frames = np.memmap(unpacked, np.float32, "r", shape=(len(used) + 1, *total.shape))
     height, width = first.mosaic.shape
-    rows, columns = whole_tiles(files[0], height, width, first.pattern)
+    rows, columns = whole_tiles(used[0], height, width, first.pattern)
+    levels = first.plane_noise
+    problem = "" if levels else f"{used[0]}: has no NoiseProfile that can be used"
+    source = FrameSource(name, tuple(used), first.pattern, rows, columns, levels, problem, frames)
+    _check_alignment(source)
+    for words in problems:
+        log.warning("a frame is left out: %s", words)
+    return source
+
+
+@contextmanager
+def _temporary_file(folder: Path) -> Iterator[IO[bytes]]:
+    """Opens a temporary file for the frames of a folder. Raises NoRoomError if it cannot grow."""
     try:
         with tempfile.TemporaryFile() as unpacked:
-            total = np.zeros((height, width))
-            for number, path in enumerate(files):
-                image = first if number == 0 else read_raw(path, clip=False)
-                _check_equal(path, image, files[0], first)
-                # Written, a full disk is an error. In a memory-mapped file it would be a crash.
-                unpacked.write(image.mosaic.tobytes())
-                total += image.mosaic
-            unpacked.write((total / len(files)).astype(np.float32).tobytes())
-            unpacked.flush()
-            frames = np.memmap(unpacked, np.float32, "r", shape=(len(files) + 1, height, width))
+            yield unpacked
     except OSError as error:
-        raise UserError(
-            f"{tempfile.gettempdir()}: the frames of {files[0].parent} cannot be unpacked there ({error.strerror}); "
+        raise NoRoomError(
+            f"{tempfile.gettempdir()}: the frames of {folder} cannot be unpacked there ({error.strerror}); "
             "make room, or set TMPDIR to another folder"
         ) from None
-    levels = _plane_levels(first.noise_profile)
-    problem = "" if levels else f"{files[0]}: has no NoiseProfile of one pair or three"
-    source = FrameSource(name, tuple(files), first.pattern, rows, columns, levels, problem, frames)
-    _check_alignment(source)
-    return source
 
 
 def _check_equal(path: Path, image: RawImage, first_path: Path, first: RawImage) -> None:
@@ -111,15 +136,6 @@ def _check_equal(path: Path, image: RawImage, first_path: Path, first: RawImage)
     ):
         if value != expected:
             raise ResidualError(f"{path}: {what} {value}, {first_path.name} has {expected}; no frames of one scene")
-
-
-def _plane_levels(profile: NDArray[np.float64] | None) -> PlaneLevels | None:
-    """Returns the levels of the planes from a DNG's NoiseProfile of one pair, or one a colour."""
-    planes = {1: (0, 0, 0, 0), 3: (0, 1, 1, 2)}.get(0 if profile is None else len(profile))
-    if profile is None or planes is None:
-        return None
-    shot, read = profile[list(planes)].T.tolist()
-    return tuple(shot), tuple(read)
 
 
 def _check_alignment(source: FrameSource) -> None:

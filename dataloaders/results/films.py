@@ -8,6 +8,7 @@ from functools import lru_cache, partial
 import numpy as np
 from numpy.typing import NDArray
 
+from cycleisp.dataloaders.photo_files.colors import mean_the_same
 from cycleisp.dataloaders.photos import PhotoError, read_photo_and_metadata, width_x_height
 from cycleisp.dataloaders.results.view_pairs import IS_RAW, ViewPair
 from cycleisp.utils.apart import apart
@@ -91,7 +92,7 @@ class Film:
         if pair.source.space == "raw":
             raise PhotoError(f"{path}: {IS_RAW}")
         (photo, said), (target_photo, target_said) = self.read_source(path), self.read_target(pair.targets[0])
-        if (said.icc_profile, said.color_chunks) != (target_said.icc_profile, target_said.color_chunks):
+        if not mean_the_same(said, target_said):
             log.warning("%s and its target have different colour profiles; convert both to one first", path)
         source, target = as_float(photo), as_float(target_photo)
         (height, width), (target_height, target_width) = source.shape[:2], target.shape[:2]

@@ -54,7 +54,7 @@ def test_an_identity_makes_a_valid_submission_of_the_noisy_crops(
         denoised = read_bundle(out / "bundle" / file_name(number))
         for box in range(SMALL.boxes):
             np.testing.assert_array_equal(denoised[box], fake.crop(box, space))
-    assert sorted(path.name for path in out.iterdir()) == ["bundle", "settings.json"]
+    assert sorted(path.name for path in out.glob("[!.]*")) == ["bundle", "settings.json"]
     assert json.loads((out / "settings.json").read_text()) == {
         "benchmark": "DND",
         "space": space,

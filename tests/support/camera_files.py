@@ -1,11 +1,13 @@
 """Camera files with everything that real ones say: a phone's DNG, a camera's own format."""
 
+import io
 import struct
 from collections.abc import Iterable
 from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
+from PIL import Image
 
 from cycleisp.utils.raw.dng_tags import Tag
 from cycleisp.utils.raw.tiff_writer import (
@@ -14,7 +16,7 @@ from cycleisp.utils.raw.tiff_writer import (
     RATIONAL,
     SHORT,
     SRATIONAL,
-    encode_tiff,
+    encode_ifds,
     number_tag,
     text_tag,
 )
@@ -117,16 +119,36 @@ def gps_tags(order: str) -> list[Tag]:
 
 
 def write_raw(
-    path: Path, levels: NDArray[np.uint16], tags: Iterable[Tag], order: str = "<", about: bool = True
+    path: Path,
+    levels: NDArray[np.uint16],
+    tags: Iterable[Tag],
+    order: str = "<",
+    about: bool = True,
+    preview: bytes = b"",
 ) -> Path:
-    """Writes an uncompressed mosaic with tags, and with EXIF and GPS where `about`."""
+    """Writes an uncompressed mosaic with tags.
+
+    Args:
+        path: the file.
+        levels: (H, W) in sensor units.
+        tags: of the main IFD, beside those about the layout.
+        order: "<" or ">".
+        about: whether to add EXIF and GPS.
+        preview: a JPEG.
+    """
     height, width = levels.shape
     strip = levels.astype(f"{order}u2").tobytes()
     layout = {254: 0, 256: width, 257: height, 258: 16, 259: 1, 262: 32803, 277: 1, 278: height, 279: len(strip)}
     made = [number_tag(order, code, LONG if code in (254, 279) else SHORT, value) for code, value in layout.items()]
     exif, gps = (exif_tags(order), gps_tags(order)) if about else ([], [])
     path.parent.mkdir(parents=True, exist_ok=True)
-    path.write_bytes(encode_tiff(order, [*tags, *made], exif, gps, strip))
+    small = None
+    if preview:
+        width, height = Image.open(io.BytesIO(preview)).size
+        layout = {254: 1, 256: width, 257: height, 259: 7, 262: 6, 277: 3, 278: height, 279: len(preview)}
+        numbers = [number_tag(order, code, LONG, value) for code, value in layout.items()]
+        small = ([*numbers, number_tag(order, 258, SHORT, 8, 8, 8)], preview)
+    path.write_bytes(encode_ifds(order, [*tags, *made], exif, gps, strip, small))
     return path
 
 

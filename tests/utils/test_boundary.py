@@ -13,6 +13,7 @@ from pathlib import Path
 import pytest
 
 from cycleisp.utils.errors import UserError
+from cycleisp.utils.weights.errors import DownloadError
 from tests.support.paths import ROOT
 from tests.support.scripts import call_script
 
@@ -34,6 +35,7 @@ def raising(error: BaseException):
         (KeyboardInterrupt(), 130, f"stopped by Ctrl-C; {GOES_ON}"),
         (MemoryError(), 2, "error: the memory of this machine does not suffice; give smaller images or tiles"),
         (UserError("a\n\x1b[31m\udcff.jpg: is empty"), 2, r"error: a\n\x1b[31m\xff.jpg: is empty"),
+        (DownloadError("a: no source gives b:\nc\x07"), 2, "error: a: no source gives b:\nc\\x07"),
     ],
 )  # fmt: skip
 def test_every_mishap_becomes_one_line(error, status, words) -> None:

@@ -4,11 +4,12 @@ A `pattern` is the 2x2 tile read row by row from the top-left pixel. The functio
 tensors of any leading shape (..., H, W) and return views or copies of the same type and range.
 """
 
-import torch
-import torch.nn.functional as F
-from torch import Tensor
+from __future__ import annotations
 
-from cycleisp.utils.padding import reflect_pad
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:  # processes that read files (utils/apart.py) need no PyTorch, whose import takes seconds
+    from torch import Tensor
 
 PATTERNS = ("RGGB", "BGGR", "GRBG", "GBRG")
 
@@ -46,7 +47,7 @@ def mosaic(rgb: Tensor, pattern: str) -> Tensor:
     if rgb.shape[-3] != 3:
         raise ValueError(f"expected (..., 3, H, W) camera colours, got {tuple(rgb.shape)}")
     _check_even(*rgb.shape[-2:])
-    sampled = torch.empty_like(rgb[..., :1, :, :])
+    sampled = rgb.new_empty(rgb[..., :1, :, :].shape)
     for site, color in enumerate(pattern):
         row, column = divmod(site, 2)
         sampled[..., 0, row::2, column::2] = rgb[..., "RGB".index(color), row::2, column::2]
@@ -59,13 +60,17 @@ def pack(mosaic: Tensor) -> Tensor:
     Raises:
         ValueError: an odd side.
     """
+    from torch.nn.functional import pixel_unshuffle
+
     _check_even(*mosaic.shape[-2:])
-    return F.pixel_unshuffle(mosaic, 2)
+    return pixel_unshuffle(mosaic, 2)
 
 
 def unpack(packed: Tensor) -> Tensor:
     """Inverts `pack`: planes R, G_r, G_b, B (..., 4, H, W) -> RGGB mosaic (..., 1, 2H, 2W)."""
-    return F.pixel_shuffle(packed, 2)
+    from torch.nn.functional import pixel_shuffle
+
+    return pixel_shuffle(packed, 2)
 
 
 def rggb_window(height: int, width: int, pattern: str) -> tuple[slice, slice]:
@@ -111,6 +116,8 @@ def pad_to_rggb(mosaic: Tensor, pattern: str, multiple: int) -> tuple[Tensor, tu
     Raises:
         ValueError: unknown pattern, or an odd `multiple`.
     """
+    from cycleisp.utils.padding import reflect_pad
+
     if multiple % 2:
         raise ValueError(f"expected an even multiple, got {multiple}")
     height, width = mosaic.shape[-2:]

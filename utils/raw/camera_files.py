@@ -1,19 +1,16 @@
 """Camera RAW files, read by LibRaw: the linear mosaic, its metadata, and LibRaw's own rendering."""
 
-import logging
-from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
-import rawpy
-import tifffile
 from numpy.typing import NDArray
 
-from cycleisp.utils.color.colorimetry import cam2rgb_from_xyz2cam
-from cycleisp.utils.errors import UserError
-from cycleisp.utils.raw import bayer
+from cycleisp.utils.raw import camera_metadata as metadata
+from cycleisp.utils.raw.camera_metadata import BlackLevels, RawFileError
+from cycleisp.utils.raw.libraw_files import opened, pattern_of
+
+__all__ = ["RAW_SUFFIXES", "RawFileError", "RawImage", "read_raw", "render_with_libraw"]
 
 # fmt: off
 RAW_SUFFIXES = frozenset((
@@ -21,15 +18,6 @@ RAW_SUFFIXES = frozenset((
     ".mos", ".mrw", ".nef", ".nrw", ".orf", ".pef", ".raf", ".raw", ".rw2", ".rwl", ".sr2", ".srf", ".srw",
 ))
 # fmt: on
-_QUARTER_TURNS = {3: 2, 5: 1, 6: 3}  # LibRaw's flip: 180 degrees, 90 counter-clockwise, 90 clockwise
-DNG_NOISE_PROFILE = 51041  # DNG tag: one or N pairs (shot, read), variances on the [0, 1] scale
-
-# tifffile reports odd private tags of camera files as errors, which do not matter here
-logging.getLogger("tifffile").setLevel(logging.CRITICAL)
-
-
-class RawFileError(UserError):
-    """A camera file that cannot be used. The message says which and why."""
 
 
 @dataclass(frozen=True)
@@ -40,15 +28,17 @@ class RawImage:
         mosaic: (H, W) float32, linear: black level subtracted, divided by (white - black), clipped
             to [0, 1] unless read without clipping.
         pattern: Bayer tile at the mosaic's top-left pixel.
-        black_level: (4,) sensor units, for the colours R, G, B and second G as LibRaw numbers them.
+        black_level: (4,) sensor units, means of the colours R, G, B and second G as LibRaw numbers
+            them.
         white_level: sensor units at which the sensor saturates.
         white_balance: (3,) as-shot gains for R, G, B; green = 1.
         cam2rgb: (3, 3) white-balanced camera colours to linear sRGB; None where LibRaw knows no
-            matrix.
+            matrix that can be inverted.
         iso: sensitivity; None where the file does not say.
-        noise_profile: (N, 2) pairs (shot_noise, read_noise) of DNG tag 51041, variances; one for
-            all colours or one a colour; None where absent.
-        quarter_turns: number of counter-clockwise quarter turns that turn the picture upright.
+        noise_profile: (N, 2) pairs (shot_noise, read_noise) of DNG tag 51041, variances in [0, 1];
+            one for all colours or one a colour; None where absent or impossible.
+        orientation: 1 to 8 as TIFF numbers them; `utils.orientation.upright` turns the picture
+            upright.
     """
 
     mosaic: NDArray[np.float32]
@@ -59,77 +49,19 @@ class RawImage:
     cam2rgb: NDArray[np.float64] | None
     iso: float | None
     noise_profile: NDArray[np.float64] | None
-    quarter_turns: int = 0
+    orientation: int = 1
 
+    @property
+    def plane_noise(self) -> tuple[tuple[float, ...], tuple[float, ...]] | None:
+        """Returns shot and read noise of the planes R, G_r, G_b, B from the profile, or None.
 
-@contextmanager
-def _opened(path: Path) -> Iterator[rawpy.RawPy]:
-    """Opens a Bayer file, and turns every error into a RawFileError that names the file."""
-    if not path.is_file():
-        raise RawFileError(f"{path}: no such file")
-    try:
-        with rawpy.imread(str(path)) as raw:
-            if raw.raw_type != rawpy.RawType.Flat:
-                raise RawFileError(f"{path}: expected one value per photosite, this file stores whole colours")
-            if raw.raw_pattern is None or raw.raw_pattern.shape != (2, 2):
-                raise RawFileError(f"{path}: expected a Bayer sensor, this one has another colour filter (X-Trans?)")
-            yield raw
-    except rawpy.LibRawError as error:
-        message = error.args[0].decode() if error.args and isinstance(error.args[0], bytes) else str(error)
-        raise RawFileError(f"{path}: LibRaw cannot read it ({message})") from None
-
-
-def _pattern(raw: rawpy.RawPy, path: Path) -> str:
-    tile = np.asarray(raw.raw_pattern)
-    letters = "".join(chr(raw.color_desc[index]) for index in tile.flatten())
-    if letters not in bayer.PATTERNS:
-        raise RawFileError(f"{path}: its colour filter reads {letters}, expected one of {', '.join(bayer.PATTERNS)}")
-    return letters
-
-
-def _levels(raw: rawpy.RawPy, path: Path) -> tuple[NDArray[np.float64], float]:
-    """Returns the black level of each colour, and the white level.
-
-    Some cameras saturate below LibRaw's general white level, so the channels' levels take
-    precedence.
-    """
-    black = np.asarray(raw.black_level_per_channel, dtype=np.float64)
-    per_channel = raw.camera_white_level_per_channel
-    white = float(min(per_channel)) if per_channel and min(per_channel) > 0 else float(raw.white_level)
-    if not black.max() < white:
-        raise RawFileError(f"{path}: black level {black.max():g} is not below white level {white:g}")
-    return black, white
-
-
-def _white_balance(raw: rawpy.RawPy) -> NDArray[np.float64]:
-    gains = np.asarray(raw.camera_whitebalance[:3], dtype=np.float64)
-    if not (np.isfinite(gains).all() and (gains > 0).all()):  # the file says nothing: daylight, as LibRaw does
-        gains = np.asarray(raw.daylight_whitebalance[:3], dtype=np.float64)
-    if not (np.isfinite(gains).all() and (gains > 0).all()):
-        return np.ones(3)
-    return gains / gains[1]
-
-
-def _cam2rgb(raw: rawpy.RawPy) -> NDArray[np.float64] | None:
-    """Returns the colour matrix, which LibRaw has in one of two places, with zeros in the other."""
-    xyz2cam = np.asarray(raw.rgb_xyz_matrix[:3], dtype=np.float64)
-    if xyz2cam.any():
-        return cam2rgb_from_xyz2cam(xyz2cam)
-    cam2rgb = np.asarray(raw.color_matrix[:, :3], dtype=np.float64)
-    return cam2rgb if cam2rgb.any() else None
-
-
-def _noise_profile(path: Path) -> NDArray[np.float64] | None:
-    if path.suffix.lower() != ".dng":
-        return None
-    try:
-        with tifffile.TiffFile(path) as tiff:
-            for page in tiff.pages:
-                if (tag := page.tags.get(DNG_NOISE_PROFILE)) is not None:  # type: ignore[union-attr]
-                    return np.asarray(tag.value, dtype=np.float64).reshape(-1, 2)
-    except (tifffile.TiffFileError, ValueError, OSError):
-        pass  # LibRaw can read the picture, so a tag that tifffile cannot read is no reason to refuse it
-    return None
+        Three pairs are those of R, G and B, four those of the planes.
+        """
+        if self.noise_profile is None:
+            return None
+        planes = {1: (0, 0, 0, 0), 3: (0, 1, 1, 2), 4: (0, 1, 2, 3)}[len(self.noise_profile)]
+        shot_noise, read_noise = self.noise_profile[list(planes)].T.tolist()
+        return tuple(shot_noise), tuple(read_noise)
 
 
 def read_raw(path: Path | str, clip: bool = True) -> RawImage:
@@ -147,25 +79,52 @@ def read_raw(path: Path | str, clip: bool = True) -> RawImage:
         RawFileError: missing or damaged file, no Bayer sensor, impossible levels.
     """
     path = Path(path)
-    with _opened(path) as raw:
-        black, white = _levels(raw, path)
-        black_map = black[raw.raw_colors_visible]
-        mosaic = (raw.raw_image_visible - black_map) / (white - black_map)
-        iso = getattr(getattr(raw, "other", None), "iso_speed", 0)
+    with opened(path) as (raw, tags):
+        pattern = pattern_of(raw, path)
+        black = metadata.black_levels(raw, tags, path)
+        white = metadata.white_level(raw, tags, black.highest, path)
+        mosaic = _linear(raw.raw_image_visible, black, white)
         return RawImage(
-            mosaic=(np.clip(mosaic, 0, 1) if clip else mosaic).astype(np.float32),
-            pattern=_pattern(raw, path),
-            black_level=black,
+            mosaic=np.clip(mosaic, 0, 1) if clip else mosaic,
+            pattern=pattern,
+            black_level=_by_colour(black, np.asarray(raw.raw_pattern)),
             white_level=white,
-            white_balance=_white_balance(raw),
-            cam2rgb=_cam2rgb(raw),
-            iso=float(iso) if iso else None,
-            noise_profile=_noise_profile(path),
-            quarter_turns=_QUARTER_TURNS.get(raw.sizes.flip, 0),
+            white_balance=metadata.white_balance(raw, tags, path),
+            cam2rgb=metadata.cam2rgb(raw, path),
+            iso=metadata.iso(raw),
+            noise_profile=metadata.noise_profile(tags, path),
+            orientation=metadata.orientation(raw),
         )
 
 
-def render_with_libraw(path: Path | str) -> NDArray[np.uint8]:
+def _by_colour(black: BlackLevels, tile: NDArray[np.uint8]) -> NDArray[np.float64]:
+    """Returns the black levels (4,) of LibRaw's colours, 0 to 3.
+
+    Where 3 is not used, it is that of 1, which both greens are then.
+    """
+    return np.array([black.sites[tile == (color if (tile == color).any() else 1)].mean() for color in range(4)])
+
+
+def _linear(levels: NDArray[np.uint16], black: BlackLevels, white: float) -> NDArray[np.float32]:
+    """Returns (levels - black) / (white - black).
+
+    The difference to white is that of the site of the Bayer tile: sites of one colour are equally
+    sensitive, whatever their black levels.
+    """
+    linear = np.empty(levels.shape, np.float32)
+    rows, columns = black.tile.shape
+    for row, column in np.ndindex(rows, columns):
+        part = np.s_[row::rows, column::columns]
+        signal = levels[part] - black.tile[row, column]
+        if black.rows is not None:
+            signal -= black.rows[row::rows, None]
+        if black.columns is not None:
+            signal -= black.columns[column::columns]
+        linear[part] = signal / (white - black.sites[row % 2, column % 2])
+    return linear
+
+
+def render_with_libraw(path: Path | str, white_share: float = 1.0) -> NDArray[np.uint8]:
     """Renders a camera file with LibRaw, pixel-aligned with `read_raw`'s mosaic.
 
     The settings are CycleISP's: camera white balance, no automatic brightness, no rotation, 8 bits.
@@ -175,6 +134,10 @@ def render_with_libraw(path: Path | str) -> NDArray[np.uint8]:
     levels differ between colours, LibRaw divides by one common scale, and the mosaic by that of
     each colour; the difference is negligible in real files.)
 
+    Args:
+        path: of the file.
+        white_share: where white lies between the black and the white level of the file.
+
     Returns:
         (H, W, 3) with sRGB primaries.
 
@@ -182,15 +145,17 @@ def render_with_libraw(path: Path | str) -> NDArray[np.uint8]:
         RawFileError: as `read_raw`; also if the rendering does not have the mosaic's size.
     """
     path = Path(path)
-    with _opened(path) as raw:
-        black, white = _levels(raw, path)
+    with opened(path) as (raw, tags):
+        black = metadata.black_levels(raw, tags, path)
+        white = metadata.white_level(raw, tags, black.highest, path)
         expected = raw.raw_image_visible.shape
         rendered = raw.postprocess(
             use_camera_wb=True,
             no_auto_bright=True,
             user_flip=0,
             output_bps=8,
-            user_sat=round(white - black.mean()),  # LibRaw compares it with the signal above black
+            # LibRaw compares it with the signal above black
+            user_sat=round((white - black.sites.mean()) * white_share),
             adjust_maximum_thr=0.0,
         )
     if rendered.shape[:2] != expected:

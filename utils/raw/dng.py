@@ -1,68 +1,180 @@
-"""Bayer mosaics as DNG files, which every raw converter opens."""
+"""Denoised mosaics as DNG files, which develop as the camera file of their source does."""
 
 import io
 
 import numpy as np
-import tifffile
 from numpy.typing import NDArray
+from PIL import Image
 
-from cycleisp.utils.color.colorimetry import RGB2XYZ
-from cycleisp.utils.images import to_16bit
-from cycleisp.utils.raw import bayer
+from cycleisp.utils.raw.dng_opcodes import OPCODE_LIST_1, bad_pixel_values, needs_same_units
+from cycleisp.utils.raw.dng_source import BLACK_DELTAS, BLACK_LEVEL, WHITE_LEVEL, DngSource
+from cycleisp.utils.raw.dng_tags import Tag
+from cycleisp.utils.raw.lossless_jpeg import encode_lossless_jpeg
+from cycleisp.utils.raw.tiff_writer import BYTE, LONG, RATIONAL, SHORT, SRATIONAL, encode_ifds, number_tag, text_tag
 
-_CFA_CODES = {"R": 0, "G": 1, "B": 2}
-_D65 = 21
-_ORIENTATIONS = {0: 1, 1: 8, 2: 3, 3: 6}  # quarter turns counter-clockwise -> TIFF
-_FRACTION = 1_000_000
+_PROCESSING_SOFTWARE, _DESCRIPTION, _ORIENTATION, _COLOR_SPACE = 11, 270, 274, 40961
+_UNCOMPRESSED, _LOSSLESS_JPEG = 1, 7
+_SMALLEST_COMPRESSED = 200_000  # bytes; RawTherapee refuses files of less than 100,000
+_CFA = 32803
+_LARGEST = 65535
+_AUTOMATIC_MAXIMUM = 0.75  # of the white level; LibRaw takes a brightest photosite above it for white
+_OF_PHOTOS = (270, 271, 272, 305, 306, 315, 33432)  # tags that are no tags of raw pictures
 
 
-def encode_dng(
-    mosaic: NDArray[np.float32],
-    pattern: str,
-    white_balance: NDArray[np.float64],
-    cam2rgb: NDArray[np.float64] | None,
-    description: str = "",
-    quarter_turns: int = 0,
-) -> bytes:
-    """Encodes a linear mosaic as DNG: 16 bits, black 0, white 65535.
+def encode_dng(source: DngSource, linear: NDArray[np.float32], note: str = "") -> bytes:
+    """Encodes a denoised mosaic as DNG, with all that its source says about it.
 
     Args:
-        mosaic: (H, W) in [0, 1].
-        pattern: Bayer tile at its top-left pixel.
-        white_balance: (3,) as-shot gains, green = 1.
-        cam2rgb: (3, 3) white-balanced camera colours to linear sRGB; None leaves the sensor's
-            colours as they are.
-        description: text about the picture, stored in the file.
-        quarter_turns: number of counter-clockwise quarter turns that turn the picture upright.
+        source: the content of the camera file.
+        linear: (H, W) denoised mosaic of its visible area, black 0 and white 1.
+        note: text about what was done, stored as ProcessingSoftware and, where the source has none,
+            as description.
 
     Raises:
-        ValueError: unknown pattern.
+        ValueError: a mosaic of another size than the visible area, with values that are no numbers,
+            or too large for a TIFF file.
     """
-    codes = bytes(_CFA_CODES[letter] for letter in bayer.check_pattern(pattern))
-    neutral = 1 / np.asarray(white_balance)
-    # White under D65 must give `neutral`, then as-shot white balance and matrix together are
-    # `cam2rgb` after the gains.
-    rgb2cam = np.eye(3) if cam2rgb is None else np.linalg.inv(cam2rgb)
-    xyz2cam = np.diag(neutral) @ rgb2cam @ np.linalg.inv(RGB2XYZ)
-    tags = [
-        (274, "H", 1, _ORIENTATIONS[quarter_turns % 4], False),  # Orientation
-        (33421, "H", 2, (2, 2), False),  # CFARepeatPatternDim
-        (33422, "B", 4, codes, False),  # CFAPattern
-        (50706, "B", 4, bytes((1, 4, 0, 0)), False),  # DNGVersion
-        (50708, "s", 0, "CycleISP denoised", False),  # UniqueCameraModel
-        (50714, "H", 1, 0, False),  # BlackLevel
-        (50717, "H", 1, 65535, False),  # WhiteLevel
-        (50721, "2i", 9, _rationals(xyz2cam), False),  # ColorMatrix1
-        (50728, "2I", 3, _rationals(neutral), False),  # AsShotNeutral
-        (50778, "H", 1, _D65, False),  # CalibrationIlluminant1
+    if not np.isfinite(linear).all():
+        raise ValueError("the denoised mosaic has values that are no numbers")
+    order = source.byteorder
+    list_1 = source.ifd0[OPCODE_LIST_1].data if OPCODE_LIST_1 in source.ifd0 else b""
+    values = sensor_values(source, linear)
+    factor = 1 if needs_same_units(list_1) else _finest(source, values)
+    sensor = np.clip(np.rint(values * factor), 0, _LARGEST).astype(np.uint16)
+    for mark in bad_pixel_values(list_1):  # only what the source has marked is marked
+        marked = source.sensor == mark
+        sensor[(sensor == mark) & ~marked] += 1 if mark < _LARGEST else -1
+        sensor[marked] = mark
+    compression, strip = _strip(sensor, order)
+    height, width = sensor.shape
+    layout = [
+        number_tag(order, 254, LONG, 0),  # NewSubfileType: the picture in full resolution
+        number_tag(order, 256, LONG, width),
+        number_tag(order, 257, LONG, height),
+        number_tag(order, 258, SHORT, 16),  # BitsPerSample
+        number_tag(order, 259, SHORT, compression),
+        number_tag(order, 262, SHORT, _CFA),
+        number_tag(order, 277, SHORT, 1),  # SamplesPerPixel
+        number_tag(order, 278, LONG, height),  # RowsPerStrip
+        number_tag(order, 279, LONG, len(strip)),  # StripByteCounts
+        number_tag(order, 284, SHORT, 1),  # PlanarConfiguration
+        number_tag(order, 50935, RATIONAL, 1),  # NoiseReductionApplied: all that can be
     ]
-    levels = to_16bit(mosaic)
-    content = io.BytesIO()
-    tifffile.imwrite(
-        content, levels, photometric=32803, metadata=None, software="", description=description, extratags=tags
-    )
-    return content.getvalue()
+    notes = [text_tag(order, _PROCESSING_SOFTWARE, note)] if note else []
+    if note and not (_DESCRIPTION in source.ifd0 and source.ifd0[_DESCRIPTION].text.strip()):
+        notes.append(text_tag(order, _DESCRIPTION, note))
+    levels = [
+        _scaled(source.ifd0[code], factor) for code in (BLACK_LEVEL, *BLACK_DELTAS, WHITE_LEVEL) if code in source.ifd0
+    ]
+    main = [*source.ifd0.values(), *notes, *levels, *layout]
+    return encode_ifds(order, main, source.exif, source.gps, strip, _preview(source))
 
 
-def _rationals(values: NDArray) -> list[int]:
-    return [part for value in np.asarray(values).flatten() for part in (round(value * _FRACTION), _FRACTION)]
+def _preview(source: DngSource) -> tuple[list[Tag], bytes] | None:
+    """Returns the tags and the bytes of the camera's own rendering, if there is one.
+
+    RawTherapee's default takes the tone curve from it.
+    """
+    if not source.preview:
+        return None
+    with Image.open(io.BytesIO(source.preview), formats=["JPEG"]) as image:
+        width, height = image.size
+    order = source.byteorder
+    tags = [
+        number_tag(order, 254, LONG, 1),  # NewSubfileType: reduced resolution
+        number_tag(order, 256, LONG, width),
+        number_tag(order, 257, LONG, height),
+        number_tag(order, 258, SHORT, 8, 8, 8),  # BitsPerSample
+        number_tag(order, 259, SHORT, _LOSSLESS_JPEG),  # which stands for any JPEG
+        number_tag(order, 262, SHORT, 6),  # YCbCr
+        number_tag(order, 277, SHORT, 3),  # SamplesPerPixel
+        number_tag(order, 278, LONG, height),  # RowsPerStrip
+        number_tag(order, 279, LONG, len(source.preview)),  # StripByteCounts
+        number_tag(order, 284, SHORT, 1),  # PlanarConfiguration
+    ]
+    return tags, source.preview
+
+
+def _strip(sensor: NDArray[np.uint16], byteorder: str) -> tuple[int, bytes]:
+    """Returns TIFF's number of a compression, and the values in it."""
+    if sensor.shape[1] % 2 == 0:
+        strip = encode_lossless_jpeg(sensor)
+        if len(strip) >= _SMALLEST_COMPRESSED:
+            return _LOSSLESS_JPEG, strip
+    return _UNCOMPRESSED, sensor.astype(f"{byteorder}u2").tobytes()
+
+
+def encode_exif(source: DngSource) -> bytes:
+    """Encodes what a source says about its photo as EXIF of an sRGB picture that stands upright."""
+    order = source.byteorder
+    kept = [source.ifd0[code] for code in _OF_PHOTOS if code in source.ifd0]
+    exif = [number_tag(order, tag.code, SHORT, 1) if tag.code == _COLOR_SPACE else tag for tag in source.exif]
+    return encode_ifds(order, [*kept, number_tag(order, _ORIENTATION, SHORT, 1)], exif, source.gps)
+
+
+def white_share(source: DngSource) -> float:
+    """Returns where the mosaic's white lies between black and white as its DNG states them.
+
+    It is 1 but for cameras that saturate below the white level which converters take for them.
+    """
+    black = source.black.sites.mean()
+    return float((source.white - black) / (min(source.ifd0[WHITE_LEVEL].numbers) - black))
+
+
+def sensor_values(source: DngSource, linear: NDArray[np.float32]) -> NDArray[np.float32]:
+    """Returns the whole sensor (H, W) in its own units, with the denoised mosaic in its place.
+
+    What is not visible keeps its values, as do saturated photosites: they hold no noise to be
+    removed, and converters know by their values that the light is unknown. Where converters adapt
+    the white level to the brightest photosite, that one keeps its value, and none exceeds it.
+
+    Raises:
+        ValueError: a mosaic of another size than the visible area.
+    """
+    values = source.sensor.astype(np.float32)
+    visible = values[source.window]
+    if visible.shape != linear.shape:
+        raise ValueError(f"expected a mosaic of the visible area's size {visible.shape}, got {linear.shape}")
+    black = _black_map(source, linear.shape)
+    brightest = visible.max()
+    counts = black.max() + _AUTOMATIC_MAXIMUM * (source.white - black.max())
+    highest = max(brightest, counts)
+    kept = visible >= min(source.white, highest)
+    for row, column in np.ndindex(2, 2):
+        part = np.s_[row::2, column::2]
+        level = np.minimum(linear[part], 1) * (source.white - source.black.sites[row, column]) + black[part]
+        visible[part] = np.where(kept[part], visible[part], np.minimum(level, highest))
+    return values
+
+
+def _black_map(source: DngSource, shape: tuple[int, ...]) -> NDArray[np.float32]:
+    """Returns the black level of every photosite."""
+    tile, (height, width) = source.black.tile, shape
+    repeats = -(-height // tile.shape[0]), -(-width // tile.shape[1])
+    levels = np.tile(tile.astype(np.float32), repeats)[:height, :width]
+    if source.black.rows is not None:
+        levels += source.black.rows[:, None].astype(np.float32)
+    if source.black.columns is not None:
+        levels += source.black.columns.astype(np.float32)
+    return levels
+
+
+def _finest(source: DngSource, values: NDArray[np.float32]) -> int:
+    """Returns the power of 2 by which values and levels can be multiplied within 16 bits.
+
+    Denoised values lie between the levels of a sensor of 10 to 14 bits, and smooth shadows would
+    get steps.
+    """
+    largest = max(float(values.max()), *source.ifd0[WHITE_LEVEL].numbers, 1)
+    factor = 1
+    while 2 * factor * largest <= _LARGEST:
+        factor *= 2
+    return factor
+
+
+def _scaled(tag: Tag, factor: int) -> Tag:
+    """Returns a tag of levels in units that are finer by a factor."""
+    if factor == 1:
+        return tag
+    kind = SRATIONAL if min(tag.numbers) < 0 else LONG if tag.type in (BYTE, SHORT, LONG) else RATIONAL
+    return number_tag(tag.byteorder, tag.code, kind, *(number * factor for number in tag.numbers))

@@ -18,11 +18,14 @@ def estimate_noise(packed_raw: Tensor) -> FixedNoise:
     absolute difference, which edges hardly change, gives a deviation. The result is a line through
     variance against brightness, in which each level is weighted by the precision of its variance.
     Brightnesses at which many squares are clipped are left out as a whole, since dropping the
-    clipped squares alone would leave those with little noise. Texture as fine as pixels counts as
+    clipped squares alone would leave those with little noise. Squares that touch the lowest value
+    of their plane count as clipped: many do where the camera, or the caller, has clipped at black,
+    and hardly any do where both halves of the noise are there. Texture as fine as pixels counts as
     noise, so the estimate is too high on images full of it.
 
     Args:
-        packed_raw: (4, H, W) RGGB planes, linear, in [0, 1].
+        packed_raw: (4, H, W) RGGB planes, linear, nominally in [0, 1]. Dark pictures need the
+            values below black, which `read_raw(path, clip=False)` keeps.
 
     Raises:
         ValueError: fewer than two levels of brightness have enough squares between black and
@@ -33,7 +36,8 @@ def estimate_noise(packed_raw: Tensor) -> FixedNoise:
     a, b, c, d = (planes[:, row::2, column::2] for row in (0, 1) for column in (0, 1))
     difference, brightness = ((a + d - b - c) / 2).abs().flatten(), ((a + b + c + d) / 4).flatten()
     corners = torch.stack([a, b, c, d])
-    clipped = ((corners <= 0) | (corners >= 1)).any(0).flatten().double()
+    lowest = planes.flatten(1).amin(dim=1)[:, None, None] if planes.numel() else 0
+    clipped = ((corners <= lowest) | (corners >= 1)).any(0).flatten().double()
     order = brightness.argsort()
     order = order[brightness[order] < BRIGHTEST]
     parts = torch.tensor_split(order, PARTS)

@@ -26,6 +26,7 @@ from cycleisp.utils.config import GenerationRecipe
 from cycleisp.utils.errors import UserError
 from cycleisp.utils.raw.noise import FixedNoise, NoisyRaw
 from tests.support.dnd import create_matlab_file, write_array
+from tests.support.dng_layouts import NOISE_PROFILE, Value, write_tagged_dng
 from tests.support.real_noise import (
     READ_NOISE,
     SCENES,
@@ -271,6 +272,39 @@ def test_frames_of_a_folder_must_be_of_one_scene(tmp_path: Path) -> None:
     for problem, (name, reason) in zip(problems, reasons.items(), strict=True):
         assert problem.startswith(f"{tmp_path / name}: ")
         assert reason in problem
+
+
+@pytest.mark.parametrize("broken", ["0.dng", "1.dng", "9.dng"])
+def test_a_broken_frame_is_left_out_by_name_and_the_others_are_used(
+    tmp_path: Path, broken: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    write_frames(tmp_path, clean_mosaic(60, 60), 3)
+    whole = (tmp_path / "0.dng").read_bytes()
+    (tmp_path / broken).write_bytes(whole[:-500])
+    (source,), problems = find_residual_sources(tmp_path)
+    assert not problems
+    assert [path.name for path in source.files] == [n for n in ("0.dng", "1.dng", "2.dng") if n != broken]
+    assert f"a frame is left out: {tmp_path / broken}: LibRaw cannot read it as a whole (500 bytes" in caplog.text
+
+
+@pytest.mark.parametrize("preview", [False, True])
+def test_frames_tell_their_noise_level_in_either_layout_and_by_content(tmp_path: Path, preview: bool) -> None:
+    for number, name in enumerate(("a.dng", "b.TIF", "c")):
+        mosaic = (64 + 959 * add_noise(clean_mosaic(40, 40), seed=number).clip(0, 1)).round().astype(np.uint16)
+        profile: dict[int, Value | None] = {NOISE_PROFILE: ("d", 2, (SHOT_NOISE, READ_NOISE))}
+        write_tagged_dng(tmp_path / name, mosaic, profile, preview)
+    (source,), problems = find_residual_sources(tmp_path)
+    assert not problems and len(source.files) == 3
+    assert source.noise_levels == ((SHOT_NOISE,) * 4, (READ_NOISE,) * 4)
+
+
+@pytest.mark.parametrize("profile", [(-0.01, 1e-4), (math.nan, 1e-4), (0.0, 0.0)], ids=str)
+def test_frames_with_an_impossible_level_have_none(tmp_path: Path, profile: tuple[float, float]) -> None:
+    for number in range(2):
+        mosaic = (64 + 959 * add_noise(clean_mosaic(40, 40), seed=number).clip(0, 1)).round().astype(np.uint16)
+        write_tagged_dng(tmp_path / f"{number}.dng", mosaic, {NOISE_PROFILE: ("d", 2, profile)})
+    (source,), _ = find_residual_sources(tmp_path)
+    assert source.noise_levels is None and "has no NoiseProfile that can be used" in source.levels_problem
 
 
 def test_a_full_temporary_folder_stops_the_run_and_is_no_fault_of_the_scene(

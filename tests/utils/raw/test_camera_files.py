@@ -1,6 +1,7 @@
 """Camera files: fabricated DNGs with known values, and real ones where they are available."""
 
 import csv
+import os
 from collections.abc import Callable
 from pathlib import Path
 
@@ -12,6 +13,7 @@ from numpy.typing import NDArray
 
 from cycleisp.utils.color import colorimetry
 from cycleisp.utils.errors import UserError
+from cycleisp.utils.limits import MAX_PIXELS
 from cycleisp.utils.output import preview
 from cycleisp.utils.raw import bayer
 from cycleisp.utils.raw.camera_files import RAW_SUFFIXES, RawFileError, RawImage, read_raw, render_with_libraw
@@ -222,9 +224,11 @@ def test_x_trans_is_refused_as_no_bayer_sensor(tmp_path: Path, read: Reader) -> 
 
 @BOTH_READERS
 def test_whole_colours_are_refused_as_no_mosaic(tmp_path: Path, read: Reader) -> None:
-    tags = [(271, "s", 0, "Fabricated", False), (272, "s", 0, "Camera", False), (50706, "B", 4, bytes([1, 4, 0, 0]))]
+    tags = [(271, "s", 0, "Fabricated", False), (272, "s", 0, "Camera", False)]
+    tags.append((50706, "B", 4, bytes([1, 4, 0, 0]), False))
     path = tmp_path / "linear.dng"
-    tifffile.imwrite(path, np.zeros((32, 48, 3), np.uint16), photometric=34892, metadata=None, extratags=tags)
+    colors = np.zeros((32, 48, 3), np.uint16)  # newer releases of tifffile take them for pages unless told
+    tifffile.imwrite(path, colors, photometric=34892, planarconfig="contig", metadata=None, extratags=tags)
     with pytest.raises(RawFileError, match=r"linear\.dng: expected one value per photosite"):
         read(path)
 
@@ -262,6 +266,58 @@ def test_a_white_level_that_is_not_above_black_is_refused(tmp_path: Path, read: 
     path = write_dng(tmp_path / "a.dng", random_levels(32, 48), black=1023, white=1023)
     with pytest.raises(RawFileError, match=r"a\.dng: black level 1023 is not below white level 1023"):
         read(path)
+
+
+@BOTH_READERS
+def test_a_monochrome_file_is_called_so(tmp_path: Path, read: Reader) -> None:
+    path = tmp_path / "mono.dng"
+    tags = [(50706, "B", 4, bytes([1, 4, 0, 0]), False), (50708, "s", 0, "Fabricated Monochrome", False)]
+    tifffile.imwrite(path, random_levels(32, 48), photometric=1, metadata=None, extratags=tags)
+    with tifffile.TiffFile(path, mode="r+") as file:
+        file.pages[0].tags["PhotometricInterpretation"].overwrite(34892)  # type: ignore[union-attr]  # LinearRaw
+    with pytest.raises(RawFileError, match=r"mono\.dng: expected a Bayer mosaic, this file is monochrome"):
+        read(path)
+
+
+@BOTH_READERS
+def test_a_size_beyond_the_limit_is_refused_before_it_is_unpacked(
+    tmp_path: Path, read: Reader, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = write_dng(tmp_path / "a.dng", random_levels(32, 48))
+    monkeypatch.setenv(MAX_PIXELS, str(32 * 48))
+    read(path)
+    monkeypatch.setenv(MAX_PIXELS, str(32 * 48 - 1))
+    with pytest.raises(RawFileError, match=rf"a\.dng: 48x32 are more than 1,535 pixels; .*{MAX_PIXELS}"):
+        read(path)
+
+
+@BOTH_READERS
+def test_a_size_that_the_file_cannot_hold_is_refused_before_it_is_allocated(tmp_path: Path, read: Reader) -> None:
+    """Compressed files may claim any size: here 900 megapixels in a few kilobytes."""
+    path = write_dng(tmp_path / "a.dng", random_levels(32, 48))
+    with tifffile.TiffFile(path, mode="r+") as file:
+        for name, value in (("ImageWidth", 30000), ("ImageLength", 30000), ("RowsPerStrip", 30000), ("Compression", 8)):
+            file.pages[0].tags[name].overwrite(value)  # type: ignore[union-attr]
+    with pytest.raises(RawFileError, match=r"a\.dng: claims 30000x30000 pixels, more than its [\d,]+ bytes can hold"):
+        read(path)
+
+
+def test_a_name_that_is_not_utf_8_opens(tmp_path: Path) -> None:
+    path = write_dng(tmp_path / "a.dng", random_levels(32, 48))
+    odd = tmp_path / os.fsdecode(b"caf\xe9.dng")
+    try:
+        odd.write_bytes(path.read_bytes())
+    except OSError:
+        pytest.skip("this file system has names in UTF-8 only")
+    np.testing.assert_array_equal(read_raw(odd).mosaic, read_raw(path).mosaic)
+
+
+def test_a_real_file_that_is_cut_off_is_refused_where_libraw_would_make_half_of_it_grey(tmp_path: Path) -> None:
+    content = shared("data/raw/noisy/sony_a7r3_iso3200.arw").read_bytes()
+    path = tmp_path / "cut.arw"
+    path.write_bytes(content[: len(content) // 2])
+    with pytest.raises(RawFileError, match=r"cut\.arw: LibRaw cannot read it as a whole \([\d,]+ bytes are missing"):
+        read_raw(path)
 
 
 def test_a_refused_file_is_a_user_error() -> None:

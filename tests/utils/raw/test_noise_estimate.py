@@ -134,6 +134,23 @@ def test_a_border_of_black_and_blown_highlights_change_nothing() -> None:
     assert ratio(among, alone.shot_noise, alone.read_noise, 0.4) == pytest.approx(1, abs=0.05)
 
 
+@pytest.mark.parametrize("deviations", [0.5, 1.0, 2.0])
+@pytest.mark.parametrize("shot", [0.0, 0.01])
+def test_values_below_black_tell_the_noise_of_the_dark(shot: float, deviations: float) -> None:
+    """As in a night sky, the mean signal is about the deviation of the read noise.
+
+    The bound is that of the middle of the line. The brightness of a square has noise, too, of half
+    the deviation, which bends the line at its ends.
+    """
+    read = 4e-4
+    signal = deviations * math.sqrt(read)
+    clean = ramp(0.5 * signal, 1.5 * signal, 256)
+    white = torch.randn(clean.shape, generator=torch.Generator().manual_seed(0))
+    noisy = clean + (shot * clean + read).sqrt() * white
+    assert (noisy < 0).double().mean() > 0.02
+    assert abs(ratio(estimate_noise(noisy), shot, read, signal) - 1) <= SIGMAS * middle_error(256)
+
+
 @pytest.mark.parametrize("level", [0.0, 0.01])
 def test_a_picture_too_dark_for_its_noise_is_refused_rather_than_guessed(level: float) -> None:
     with pytest.raises(ValueError, match=r"too dark.*--noise shot=\.\.,read=\.\."):

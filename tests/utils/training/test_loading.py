@@ -40,6 +40,8 @@ class Failing(Patches):
         with now_reading("photos/bad.jpg"):
             if self.kind == "user error":
                 raise UserError("photos/bad.jpg: damaged")
+            if self.kind == "shared memory":
+                raise RuntimeError("unable to resize file </torch_1_2_0> to the right size: No space left on device")
             if self.kind == "unpicklable error":
                 raise TwoWordsError("no", "order")
             if self.kind == "memory":
@@ -67,6 +69,7 @@ def as_they_are(items: list[Any]) -> Any:
 
 KINDS = {
     "user error": "^photos/bad.jpg: damaged$",
+    "shared memory": "no room in shared memory; set train.workers=0",
     "unpicklable error": "TwoWordsError: no order",
     "memory": "does not fit into memory",
     "gone": r"photos/gone\.npy: cannot be read \(No such file",

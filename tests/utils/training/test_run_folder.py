@@ -31,6 +31,7 @@ def test_names_and_keys_stay_so_that_older_runs_resume(tmp_path: Path) -> None:
         "cuda_rng",
         "average",
         "threads",
+        "trains",
     }
     assert state["average"].keys() == {"n_averaged", *(f"module.{name}" for name in state["network"])}
     header = read_metadata(tmp_path / "run" / "weights.safetensors")
