@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from pathlib import Path
 from typing import Any, Literal, get_args
 
 import torch
@@ -125,3 +126,13 @@ def is_out_of_memory(error: BaseException) -> bool:
     if isinstance(error, MemoryError | torch.OutOfMemoryError):
         return True
     return isinstance(error, RuntimeError) and "memory" in str(error)  # PyTorch's allocator on a CPU says it so
+
+
+def available_memory() -> int | None:
+    """Returns how many bytes of memory this machine can still give; None where it does not say."""
+    try:
+        lines = Path("/proc/meminfo").read_text(encoding="ascii").splitlines()
+        (kilobytes,) = (line.split()[1] for line in lines if line.startswith("MemAvailable:"))
+        return 1024 * int(kilobytes)
+    except (OSError, ValueError):
+        return None

@@ -11,6 +11,7 @@ blocks were taken behind tile-wise attention of earlier blocks. docs/lab/perform
 figures.
 """
 
+import logging
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 
@@ -20,12 +21,17 @@ from torch import Tensor, nn
 from cycleisp.networks import acceleration
 from cycleisp.networks.blocks import GlobalMean
 from cycleisp.networks.denoiser import RawDenoiser, SrgbDenoiser
-from cycleisp.utils.devices import computing
+from cycleisp.utils.devices import available_memory, computing
 from cycleisp.utils.padding import pad_to_multiple
 from cycleisp.utils.steps import steps
 
 Window = tuple[slice, slice]
 MPS_TILE = 1024  # pixels
+LARGE_TILE = 2048  # pixels, of images that do not fit into memory whole
+# Bytes a pixel beside the features, of an image that passes whole: copies of it on its way. It was
+# measured as 165 for compact_srgb, in denoise.py with reading and writing.
+WHOLE_BYTES = 170
+log = logging.getLogger(__name__)
 
 
 class TiledDenoiser:
@@ -35,7 +41,8 @@ class TiledDenoiser:
         network: in evaluation mode, on the device that it shall compute on.
         tile: side of a tile without its halo, in pixels of the network's input. Images whose sides
             are at most a tile and two halos pass whole. None passes every image whole, except on
-            Apple GPUs, where it means MPS_TILE.
+            Apple GPUs, where it means MPS_TILE, and except for an image for which this machine has
+            not the memory: tiles of LARGE_TILE then, and a line in the log.
         precision: float32, tf32, bf16 or fp16.
 
     Raises:
@@ -72,12 +79,25 @@ class TiledDenoiser:
                 raise ValueError(f"expected one image (1, C, H, W) with pixels, got {tuple(image.shape)}")
         height, width = noisy.shape[2:]
         padded = [pad_to_multiple(image, self.network.multiple) for image in inputs]
-        if self.tile is None or max(padded[0].shape[2:]) <= self.tile + 2 * self.halo:
+        tile = self.tile or self._tile_for_memory(height, width)
+        if tile is None or max(padded[0].shape[2:]) <= tile + 2 * self.halo:
             denoised = self._run(padded, (slice(None), slice(None)))
         else:
             with acceleration.fast(enabled=False):  # both passes need hooks inside the trunk
-                denoised = self._tiled(padded, self.tile)
+                denoised = self._tiled(padded, tile)
         return denoised[..., :height, :width].clamp(0, 1)
+
+    def _tile_for_memory(self, height: int, width: int) -> int | None:
+        """Returns the tile for an image that does not fit into memory whole, or None."""
+        available = available_memory()
+        needed = height * width * WHOLE_BYTES
+        if self.device.type != "cpu" or available is None or needed <= available:
+            return None
+        log.info(
+            "%dx%d pixels: %.0f GB are needed to denoise them whole, %.0f GB are free; in tiles of %d pixels",
+            *(width, height, needed / 1e9, available / 1e9, LARGE_TILE),
+        )
+        return LARGE_TILE
 
     def _tiled(self, inputs: list[Tensor], tile: int) -> Tensor:
         pools = [module for module in self.network.modules() if isinstance(module, GlobalMean)]

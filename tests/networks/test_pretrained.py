@@ -173,7 +173,9 @@ def test_a_file_that_says_what_it_is_needs_no_registry(tmp_path: Path) -> None:
         load_network(tmp_path / "tiny.pth", RawDenoiser)
 
 
-@pytest.mark.parametrize("sizes", [{}, {"denoiser": {"width": 8, "colour": "red"}}, {"denoiser": {**TINY["denoiser"], "width": 9}}])
+@pytest.mark.parametrize(
+    "sizes", [{}, {"denoiser": {"width": 8, "colour": "red"}}, {"denoiser": {**TINY["denoiser"], "width": 9}}]
+)
 def test_sizes_that_fit_no_network_are_told(tmp_path: Path, sizes: dict[str, Any]) -> None:
     path = tmp_path / "odd.safetensors"
     save_weights(path, network_of("SrgbDenoiser", TINY), {"network": "SrgbDenoiser", "sizes": sizes})

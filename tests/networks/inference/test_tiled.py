@@ -268,3 +268,17 @@ def test_no_hook_stays_behind_even_after_a_failure() -> None:
         handle.remove()
         assert hooks(network) == 0
     assert torch.equal(whole(network, image), before)
+
+
+def test_an_image_that_does_not_fit_into_memory_is_cut_into_tiles(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    network, noisy = srgb_denoiser(), photo(96, 131)
+    in_tiles, at_once = TiledDenoiser(network, tile=32)(noisy), TiledDenoiser(network)(noisy)
+    monkeypatch.setattr(tiled, "LARGE_TILE", 32)
+    monkeypatch.setattr(tiled, "available_memory", lambda: 96 * 131 * tiled.WHOLE_BYTES)
+    torch.testing.assert_close(TiledDenoiser(network)(noisy), at_once, rtol=0, atol=0)
+    monkeypatch.setattr(tiled, "available_memory", lambda: 96 * 131 * tiled.WHOLE_BYTES - 1)
+    with caplog.at_level("INFO"):
+        torch.testing.assert_close(TiledDenoiser(network)(noisy), in_tiles, rtol=0, atol=0)
+    assert "131x96 pixels" in caplog.text
