@@ -2,20 +2,23 @@
 # make test         runs the linters and the tests, as CI does
 # make wheel-test   builds the package, installs it into an empty environment and uses it there
 # make test-oldest  runs the tests with the oldest supported versions
+# make test-newest  runs the tests with the newest versions that there are today
 # make clean        removes the environments and what the commands above have made
 #
-# Each command first installs what it needs, into .venv or .venv-oldest.
+# Each command first installs what it needs, into .venv, .venv-oldest or .venv-newest.
 
 PYTHON ?= python3
 OLDEST_PYTHON ?= python3.10
+NEWEST_PYTHON ?= python3.13
 BIN := .venv/bin
 READY := .venv/ready
 OLDEST_BIN := .venv-oldest/bin
 OLDEST_READY := .venv-oldest/ready
+NEWEST_BIN := .venv-newest/bin
 PYTEST := -m pytest --numprocesses auto --maxprocesses 4
 SAMPLES := astronaut.png chelsea.png coffee.png motorcycle_left.png rocket.jpg
 
-.PHONY: demo test wheel-test test-oldest clean
+.PHONY: demo test wheel-test test-oldest test-newest clean
 .DEFAULT_GOAL := demo
 
 $(READY): setup.py requirements.txt constraints.txt
@@ -26,7 +29,7 @@ $(READY): setup.py requirements.txt constraints.txt
 
 $(OLDEST_READY): setup.py requirements.txt constraints-oldest.txt
 	test -x $(OLDEST_BIN)/python || $(OLDEST_PYTHON) -m venv .venv-oldest
-	$(OLDEST_BIN)/python -m pip install --quiet --constraint constraints-oldest.txt --editable '.[test]'
+	$(OLDEST_BIN)/python -m pip install --quiet --constraint constraints-oldest.txt --editable '.[test,heif]'
 	touch $@
 
 demo: $(READY)
@@ -45,5 +48,11 @@ wheel-test: $(READY)
 test-oldest: $(OLDEST_READY)
 	OMP_NUM_THREADS=1 $(OLDEST_BIN)/python $(PYTEST)
 
+test-newest: # installs each time, since the newest versions of yesterday are not those of today
+	test -x $(NEWEST_BIN)/python || $(NEWEST_PYTHON) -m venv .venv-newest
+	$(NEWEST_BIN)/python -m pip install --quiet --upgrade --upgrade-strategy eager --editable '.[test,heif]'
+	$(NEWEST_BIN)/python -m pip list
+	OMP_NUM_THREADS=1 $(NEWEST_BIN)/python $(PYTEST)
+
 clean:
-	rm -rf .venv .venv-oldest build dist *.egg-info demo
+	rm -rf .venv .venv-oldest .venv-newest build dist *.egg-info demo

@@ -51,7 +51,7 @@ def check_photos(
         PhotoError: a photo has vanished meanwhile, as with a disk that was taken away.
     """
     rank, processes = share
-    known = _read(record)
+    known, _ = _read(record)
     mine = sources[rank::processes]
     result = {source.name: line for source in mine if (line := _still_true(source, known)) is not None}
     rest = [source for source in mine if source.name not in result]
@@ -93,7 +93,9 @@ def choose_photos(sources: Sequence["Source"], checked: dict[str, Line], record:
     Raises:
         PhotoError: no photo can be used; or one that the run has begun with is gone or damaged.
     """
-    begun = _read(record) if goes_on else {}
+    begun, damaged = _read_begun(record, goes_on)
+    if damaged:
+        log.warning("%s: damaged; the run goes on with all photos that are there now", record)
     usable = []
     for source in sources:
         problem = checked[source.name]["problem"]
@@ -127,7 +129,7 @@ def write_record(record: Path, sources: Sequence["Source"], checked: dict[str, L
 
     The record of a run that goes on keeps what it has begun with.
     """
-    begun = _read(record) if goes_on else {}
+    begun, _ = _read_begun(record, goes_on)
     names = [source.name for source in sources]
     lines = []
     for name in list(begun) or names:
@@ -173,13 +175,25 @@ def _still_true(source: "Source", known: dict[str, Line]) -> Line | None:
     return line
 
 
-def _read(record: Path) -> dict[str, Line]:
-    lines, _ = read_lines(record)
-    return {
-        line["name"]: line
-        for line in lines
-        if isinstance(line.get("name"), str) and isinstance(line.get("problem", 0), str | None)
-    }
+def _read_begun(record: Path, goes_on: bool) -> tuple[dict[str, Line], bool]:
+    """Returns the photos that a run has begun with, and whether their record is damaged.
+
+    A part of the record would pass for all of it. So a damaged one counts as none.
+    """
+    known, damaged = _read(record) if goes_on else ({}, 0)
+    return ({}, True) if damaged else (known, False)
+
+
+def _read(record: Path) -> tuple[dict[str, Line], int]:
+    """Returns the lines of a record by the names of photos, and how many cannot be understood."""
+    lines, damaged = read_lines(record, "--run-dir")
+    whole = [line for line in lines if _is_whole(line)]
+    return {line["name"]: line for line in whole}, damaged + len(lines) - len(whole)
+
+
+def _is_whole(line: Line) -> bool:
+    counts = isinstance(line.get("bytes"), int) and isinstance(line.get("modified_ns"), int)
+    return counts and isinstance(line.get("name"), str) and isinstance(line.get("problem", 0), str | None)
 
 
 def _write(record: Path, lines: Sequence[Line]) -> None:

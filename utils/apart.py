@@ -16,24 +16,20 @@ in the calling process instead, for a debugger.
 import atexit
 import contextlib
 import logging
-import logging.handlers
-import math
 import os
 import pickle
-import queue
 import signal
-import struct
 import subprocess
 import sys
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
-from typing import IO, Any, TypeVar
+from typing import Any, TypeVar
 
 from cycleisp.utils.errors import UserError, reading, reason
 from cycleisp.utils.limits import READ_BYTES, READ_SECONDS, limit
+from cycleisp.utils.reader_process import OURS, receive, send, serve
 
-OURS = "CYCLEISP_"  # how our environment variables begin
 SWITCH = f"{OURS}APART"
 log = logging.getLogger(__name__)
 Result = TypeVar("Result")
@@ -113,7 +109,7 @@ class _Reader:
     def __init__(self) -> None:
         # The parent's search path: -c alone would begin with the present folder, whose files may
         # be named as libraries are.
-        start = f"import sys; sys.path[:] = {sys.path!r}; from cycleisp.utils.apart import serve; serve()"
+        start = f"import sys; sys.path[:] = {sys.path!r}; from {serve.__module__} import serve; serve()"
         threads = dict.fromkeys(("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"), "1")
         chatty = log.isEnabledFor(logging.DEBUG)  # what C libraries print names no file
         self.process = subprocess.Popen(
@@ -141,10 +137,10 @@ class _Reader:
         has_begun = False
         try:
             assert self.process.stdin and self.process.stdout
-            _send(self.process.stdin, call)
-            _receive(self.process.stdout)
+            send(self.process.stdin, call)
+            receive(self.process.stdout)
             has_begun = True
-            pickled, arrays = _receive(self.process.stdout)
+            pickled, arrays = receive(self.process.stdout)
         except (EOFError, BrokenPipeError):
             status = self.process.wait()
             if not has_begun and not too_late.is_set():
@@ -229,143 +225,3 @@ def _in_words(status: int, seconds: float | None) -> str:
         return "its reader was killed, most often because memory ran out; make it smaller, or read fewer at a time"
     name = signal.Signals(-status).name if -status in set(signal.Signals) else f"exit status {status}"
     return f"is damaged, or of another kind than expected (its reader crashed: {name}); get it again or remove it"
-
-
-# ------------------------------------------------------------ messages
-
-# A message is a pickle, with the memory of its arrays behind it, so that no array is copied more
-# often than the pipe does.
-_HEAD = struct.Struct("<QQ")  # bytes of the pickle, number of arrays; the arrays' sizes follow
-
-
-def _send(pipe: IO[bytes], message: object) -> None:
-    arrays: list[pickle.PickleBuffer] = []
-    pickled = pickle.dumps(message, protocol=5, buffer_callback=arrays.append)
-    raw = [array.raw() for array in arrays]
-    pipe.write(_HEAD.pack(len(pickled), len(raw)) + struct.pack(f"<{len(raw)}Q", *(view.nbytes for view in raw)))
-    pipe.write(pickled)
-    for view in raw:
-        pipe.write(view)
-    pipe.flush()
-
-
-def _receive(pipe: IO[bytes]) -> tuple[memoryview, list[memoryview]]:
-    """Returns the pickle of a message and the memory of its arrays, for `pickle.loads`."""
-    size, count = _HEAD.unpack(_read(pipe, _HEAD.size))
-    sizes = struct.unpack(f"<{count}Q", _read(pipe, 8 * count))
-    return _read(pipe, size), [_read(pipe, each) for each in sizes]
-
-
-def _read(pipe: IO[bytes], size: int) -> memoryview:
-    content = memoryview(bytearray(size))
-    done = 0
-    while done < size:
-        count = pipe.readinto(content[done:])  # type: ignore[attr-defined]
-        if not count:
-            raise EOFError
-        done += count
-    return content
-
-
-# ------------------------------------------------------------ in the other process
-
-_PATIENCE = 10  # seconds beyond those that the parent waits, after which it must be gone
-
-
-def serve() -> None:
-    """Answers calls until the parent is gone. It is what the process of a reader runs."""
-    for name in ("SIGINT", "SIGTERM", "SIGHUP"):
-        if hasattr(signal, name):
-            signal.signal(getattr(signal, name), signal.SIG_IGN)  # the parent decides, and takes this process along
-    calls, answers = os.fdopen(os.dup(0), "rb"), os.fdopen(os.dup(1), "wb")
-    os.dup2(os.open(os.devnull, os.O_RDONLY), 0)
-    os.dup2(2, 1)  # what a library prints does not come between the answers
-    arrived: queue.SimpleQueue[tuple[memoryview, list[memoryview]]] = queue.SimpleQueue()
-
-    def listen() -> None:
-        """Takes calls while a reader works, so that the end of the parent is seen at once."""
-        try:
-            while True:
-                arrived.put(_receive(calls))
-        finally:
-            os._exit(0)
-
-    threading.Thread(target=listen, daemon=True).start()
-    records = _Records()
-    logging.getLogger().addHandler(records)
-    try:
-        while True:
-            pickled, arrays = arrived.get()
-            _send(answers, "begun")
-            answer = _answer(pickled, arrays)
-            try:
-                _send(answers, (*answer, records.taken()))
-            except (pickle.PicklingError, TypeError, AttributeError, RecursionError) as error:  # before a byte is sent
-                path = pickle.loads(pickled, buffers=arrays)[1][0]
-                _send(answers, (None, UserError(f"{path}: its content cannot be passed on ({reason(error)})"), []))
-    finally:
-        os._exit(1)
-
-
-def _answer(pickled: memoryview, arrays: list[memoryview]) -> tuple[Any, Exception | None]:
-    """Calls the function, and returns its result or its error."""
-    path = ""
-    try:
-        call, (path, seconds, memory), surroundings = pickle.loads(pickled, buffers=arrays)
-        _become(*surroundings)
-        if hasattr(signal, "alarm"):  # it ends this process even inside of a decoder that never returns
-            signal.alarm(math.ceil(seconds) + _PATIENCE)
-        function, args, options = pickle.loads(call)  # which imports the function's module
-        with reading(path), _memory(memory):
-            return function(*args, **options), None
-    except Exception as error:
-        return None, error
-    finally:
-        if hasattr(signal, "alarm"):
-            signal.alarm(0)
-
-
-def _become(variables: dict[str, str], folder: str, levels: dict[str, int]) -> None:
-    for name in [name for name in os.environ if name.startswith(OURS) and name not in variables]:
-        del os.environ[name]
-    os.environ.update(variables)
-    with contextlib.suppress(OSError):
-        os.chdir(folder)
-    for name, level in levels.items():
-        logging.getLogger(name).setLevel(level)
-
-
-@contextlib.contextmanager
-def _memory(more: int) -> Iterator[None]:
-    """Limits how much memory the process may take beyond what it has, where that is possible."""
-    try:
-        import resource  # not on Windows
-
-        resource.setrlimit(resource.RLIMIT_CORE, (0, 0))  # a crash leaves no file behind
-        present = int(Path("/proc/self/statm").read_text().split()[5]) * resource.getpagesize()  # data and stack
-    except (ImportError, OSError):
-        yield
-        return
-    _, hard = resource.getrlimit(resource.RLIMIT_DATA)
-    soft = present + more if hard == resource.RLIM_INFINITY else min(present + more, hard)
-    resource.setrlimit(resource.RLIMIT_DATA, (soft, hard))
-    try:
-        yield
-    finally:
-        resource.setrlimit(resource.RLIMIT_DATA, (hard, hard))
-
-
-class _Records(logging.handlers.QueueHandler):
-    """Collects what is logged during a call. Tracebacks, which cannot be sent, become text."""
-
-    def __init__(self) -> None:
-        self.records: list[logging.LogRecord] = []
-        super().__init__(self.records)  # type: ignore[arg-type]
-
-    def enqueue(self, record: logging.LogRecord) -> None:
-        self.records.append(record)
-
-    def taken(self) -> list[logging.LogRecord]:
-        """Returns the records, and forgets them."""
-        records, self.records = self.records, []
-        return records

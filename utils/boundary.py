@@ -59,7 +59,8 @@ def _run(main: Callable[[], int | None]) -> tuple[str, int | None]:
         sys.stdout.flush()  # here a reader that has left is noticed, not when Python exits
         return "", status
     except UserError as error:
-        return f"error: {printable(error)}", EXIT_CANNOT_RUN
+        lines = "\n" if error.is_list else ""
+        return f"error: {printable(error, keep=lines)}", EXIT_CANNOT_RUN
     except Stopped as stopped:
         return str(stopped), EXIT_SIGNAL + stopped.number
     except KeyboardInterrupt:  # in threads that cannot have signal handlers, and from libraries

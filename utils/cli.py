@@ -1,6 +1,7 @@
 """What the scripts have in common: their boundary to the shell, and the options of training."""
 
 import argparse
+import math
 from pathlib import Path
 
 from cycleisp.utils.boundary import (
@@ -56,9 +57,17 @@ def training_parser(description: str | None) -> argparse.ArgumentParser:
     add("--run-dir", type=Path, metavar="DIR", help="folder of this run, which the same command resumes")
     devices = ("auto", "cpu", "cuda", "mps")
     add("--device", choices=devices, default="auto", help="device to compute on (default: auto)")
-    add("--stop-after", type=float, metavar="MINUTES", help="save and stop after this time (default: no limit)")
+    add("--stop-after", type=_minutes, metavar="MINUTES", help="save and stop after this time (default: no limit)")
     add("--dry-run", action="store_true", help="print the complete recipe and exit")
     return parser
+
+
+def _minutes(text: str) -> float:
+    """Returns a time from the command line. Raises ValueError for text that is none."""
+    minutes = float(text)
+    if not 0 <= minutes < math.inf:
+        raise argparse.ArgumentTypeError(f"expected minutes, 0 or more, got {text}")
+    return minutes
 
 
 def parse_training(parser: argparse.ArgumentParser) -> argparse.Namespace:

@@ -1,19 +1,28 @@
 """Errors that are meant for the user, and the boundary at which a parser's errors become one."""
 
 import logging
+import re
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import ClassVar
 
 log = logging.getLogger(__name__)
 LONGEST_REASON = 300  # characters of a library's message
+_ADDRESS = re.compile(r"\s*<[^<>]* at 0x[0-9a-fA-F]+>")  # an object of Python's, which says nothing to a user
 
 
 class UserError(Exception):
     """A problem that the user can solve.
 
     The message says which file, what was expected, what was found, and what to do.
+
+    Attributes:
+        is_list: whether the message has a line for each of several things. In other messages a line
+            break is part of a file's name, and is printed as an escape.
     """
+
+    is_list: ClassVar[bool] = False
 
 
 @contextmanager
@@ -47,7 +56,7 @@ def reason(error: BaseException) -> str:
     """Returns what an error of a library says, in one line of bounded length."""
     if isinstance(error, OSError) and error.strerror:
         return error.strerror
-    words = " ".join((str(error) or type(error).__name__).split())
+    words = _ADDRESS.sub("", " ".join(str(error).split())) or type(error).__name__
     return words if len(words) <= LONGEST_REASON else f"{words[:LONGEST_REASON]}..."
 
 

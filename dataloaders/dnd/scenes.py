@@ -34,6 +34,8 @@ _LETTERS = {1: "R", 2: "G", 3: "B"}
 class DndError(UserError):
     """DND data that are missing or not as DND has them. The message says what to get or mend."""
 
+    is_list = True
+
 
 @dataclass(frozen=True)
 class Extent:

@@ -63,6 +63,8 @@ def wrong_scale(values: NDArray) -> str | None:
     Noise and black levels carry values a little outside of [0, 1]. NaN and values that are far away
     tell that the file is on another scale.
     """
+    if not values.size:
+        return "holds no values"
     low, high = values.min(), values.max()
     if low >= -_FARTHEST and high <= 1 + _FARTHEST:  # NaN is neither
         return None

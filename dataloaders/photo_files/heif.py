@@ -56,7 +56,7 @@ def _read_heic(content: bytes, path: Path) -> StoredPhoto:
         raise PhotoError(f"{path}: is a HEIC, which needs an extra; use pip install 'cycleisp[heif]'") from None
     picture = pillow_heif.open_heif(content, convert_hdr_to_8bit=False)
     check_size(path, picture.size[1], picture.size[0], 2)
-    pixels = np.asarray(picture)
+    pixels = np.array(picture)  # a copy, since an array without one reads memory that goes with the picture
     if pixels.ndim == 3 and pixels.shape[2] in (2, 4):
         if pixels[..., -1].min() < _white(picture, pixels):
             raise PhotoError(f"{path}: has an alpha channel; flatten it onto a background first")

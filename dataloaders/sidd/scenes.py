@@ -49,6 +49,8 @@ _BETAS = tuple(f"beta{part}_{color}" for part in (1, 2) for color in "rgb")
 class SiddError(UserError):
     """SIDD data that are missing or not as SIDD has them. The message says what to get or mend."""
 
+    is_list = True
+
 
 @dataclass(frozen=True)
 class Scene:

@@ -14,6 +14,7 @@ import csv
 import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -35,6 +36,8 @@ ReadBlock = Callable[[int], NDArray]  # a block's number, which is scene * 32 + 
 
 class SubmissionError(UserError):
     """A submission that the server would not take. The message lists what is wrong."""
+
+    is_list = True
 
 
 def submission_names(space: Space) -> tuple[str, str]:
@@ -129,7 +132,7 @@ def _matlab_blocks(path: Path) -> tuple[Space, Iterator[tuple[int, NDArray | str
     cells = content[f"DenoisedBlocks{kind}"]
     if cells.dtype != object or cells.shape != SIDD_GRID:
         raise SubmissionError(f"{path}: expected a {SIDD_GRID} cell array, got {cells.shape} of {cells.dtype}")
-    time = content.get(f"TimeMP{kind}")
+    time: Any = content.get(f"TimeMP{kind}")
     if np.size(time) != 1 or np.asarray(time).dtype.kind not in "fiu" or not 0 <= np.asarray(time).item() < np.inf:
         raise SubmissionError(f"{path}: TimeMP{kind}: expected seconds a megapixel, got {time}")
     lacking = sorted(set(OPTIONAL) - set(np.asarray(content.get("OptionalData")).dtype.names or ()))

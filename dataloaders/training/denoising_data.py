@@ -10,6 +10,7 @@ from torch.utils.data import Dataset
 from cycleisp.dataloaders.photo_store import PhotoStore, Usable
 from cycleisp.dataloaders.training.denoising_patches import SRGB_MARGIN, DenoisingPatches
 from cycleisp.dataloaders.training.holdout import count_of, hold_out, split_photos
+from cycleisp.dataloaders.training.pair_check import check_validation, usable_pairs
 from cycleisp.dataloaders.training.pair_sources import TrainingPair, find_training_pairs
 from cycleisp.dataloaders.training.stored_pairs import StoredPairs, ValidationPairs, large_enough, side_to_cut
 from cycleisp.utils.config import DenoiserRecipe
@@ -40,7 +41,7 @@ def open_denoising_data(
         photos: clean photos, from which pairs are made during training; not used with `pairs`.
         pairs: folders of pairs, as `find_training_pairs` takes them.
         validation: folders of sRGB pairs to validate on, in place of what would be held out.
-        usable: the photos of a list that can be used, as `PhotoStore` takes it.
+        usable: the photos of a list that can be used, as `PhotoStore` takes it; None for all.
 
     Raises:
         UserError: there are neither photos nor pairs, there is nothing usable in a folder, or
@@ -50,11 +51,15 @@ def open_denoising_data(
     data, seed = recipe.data, recipe.seed
     length = recipe.train.steps * recipe.train.batch_size
     share = 0.0 if validation else data.holdout_share
+    if usable is not None:
+        check_validation(validation)
     training: Dataset[Any]
     held: Dataset[Any]
     if pairs:
         side = side_to_cut(space, data.patch_size)
         groups = [large_enough(find_training_pairs(folder, space), side) for folder in pairs]
+        if usable is not None:
+            groups = usable_pairs(groups, usable)
         train_groups, held_groups = split_pairs(groups, share)
         training = StoredPairs(train_groups, space, data.patch_size, seed, length, data.pair_shares)
         held = StoredPairs(held_groups, space, data.patch_size, VALIDATION_SEED, data.validation_patches)

@@ -55,9 +55,14 @@ class IspPatches(Dataset[Patch]):
         length: int,
     ) -> None:
         if simulated_share > 0 and photos is None:
-            raise UserError(f"the recipe asks for {simulated_share:.0%} simulated cameras: give --photos")
+            raise UserError(
+                f"the recipe asks for {simulated_share:.0%} simulated cameras: give --photos, or set "
+                "data.simulated_share=0"
+            )
         if simulated_share < 1 and raw_pairs is None:
-            raise UserError(f"the recipe asks for {1 - simulated_share:.0%} camera RAW: give --raw")
+            raise UserError(
+                f"the recipe asks for {1 - simulated_share:.0%} camera RAW: give --raw, or set data.simulated_share=1"
+            )
         self._raw_pairs, self._photos = raw_pairs, photos
         self._simulated_share, self._patch_size = simulated_share, patch_size
         self._seed, self._length = seed, length

@@ -81,7 +81,7 @@ class TrainingPair:
 def find_training_pairs(folder: Path, space: Space) -> list[TrainingPair]:
     """Returns the pairs of a folder, sorted by name.
 
-    Pictures whose header cannot be read are left out with a warning.
+    Pairs with a picture whose header cannot be read, or of two sizes, are left out with a warning.
 
     Raises:
         UserError: there is no usable pair of this space in the folder.
@@ -99,7 +99,7 @@ def find_training_pairs(folder: Path, space: Space) -> list[TrainingPair]:
     pairs = []
     for pair in found:
         try:
-            pairs.append(TrainingPair(folder, pair.name, scenes[pair.name], _shorter_side(pair.noisy), paths=pair))
+            pairs.append(TrainingPair(folder, pair.name, scenes[pair.name], _shorter_side(pair), paths=pair))
         except PhotoError as error:
             log.warning("left out %s", error)
     if not pairs:
@@ -163,7 +163,15 @@ def _sample(path: Path, size: int) -> str:
     return digest.hexdigest()
 
 
-def _shorter_side(path: Path) -> int:
-    """Returns the shorter side of a picture by its header."""
-    with reading(path, PhotoError), Image.open(path, formats=_FORMATS) as image:
-        return min(image.size)
+def _shorter_side(pair: PairPaths) -> int:
+    """Returns the shorter side of a pair's pictures by their headers, turned or not."""
+    sizes = []
+    for path in (pair.noisy, pair.clean):
+        with reading(path, PhotoError), Image.open(path, formats=_FORMATS) as image:
+            sizes.append(image.size)
+    if sorted(sizes[0]) != sorted(sizes[1]):
+        (width, height), (clean_width, clean_height) = sizes
+        raise PhotoError(
+            f"{pair.noisy}: {width}x{height}, its clean partner {pair.clean} is {clean_width}x{clean_height}"
+        )
+    return min(sizes[0])

@@ -7,12 +7,14 @@ from pydantic import Field
 from cycleisp.utils.config.sizes import DenoiserNetwork
 from cycleisp.utils.config.training import TrainingRecipe
 from cycleisp.utils.config.values import (
+    MOST_PIXELS,
     BlurSpan,
     CleanTarget,
     Factors,
     PhotoBlur,
     Positive,
     Qualities,
+    Scales,
     Section,
     Share,
     Span,
@@ -22,13 +24,13 @@ from cycleisp.utils.config.values import (
 class DenoiserData(Section):
     """What a denoiser trains on. The folders themselves are options of the command line."""
 
-    patch_size: Annotated[int, Field(ge=16, multiple_of=8)] = 128
-    scale: Factors = (1.0, 1.0)  # photos are reduced by a factor of this span; a factor below 1 enlarges them
+    patch_size: Annotated[int, Field(ge=16, le=MOST_PIXELS, multiple_of=8)] = 128
+    scale: Scales = (1.0, 1.0)  # photos are reduced by a factor of this span; a factor below 1 enlarges them
     brightness: Factors = (1.0, 1.0)  # linear light of a photo is multiplied by a factor of this span
     holdout_share: Share = 0.1  # of the photos, or of the pairs' photos, kept for validation; at least one
     pair_shares: list[Annotated[float, Field(gt=0)]] = Field(default_factory=list)  # how often each folder is drawn
     validation_patches: Positive = 32
-    validation_size: Annotated[int, Field(ge=16, multiple_of=8)] = 256
+    validation_size: Annotated[int, Field(ge=16, le=MOST_PIXELS, multiple_of=8)] = 256
 
 
 class Synthesis(Section):

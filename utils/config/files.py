@@ -64,23 +64,27 @@ def shipped_recipes() -> list[str]:
     return sorted(path.relative_to(SHIPPED).as_posix() for path in SHIPPED.rglob("*.yaml"))
 
 
-def read_yaml(path: Path) -> dict[str, Any]:
+def read_yaml(path: Path, advice: str = "give a recipe in YAML") -> dict[str, Any]:
     """Reads the keys and values of a YAML file.
+
+    Args:
+        path: the file.
+        advice: what the user can do about a file that is none.
 
     Raises:
         ConfigError: the file cannot be read or is too large, is no YAML, or has no keys.
     """
-    with reading(path, ConfigError, advice="give a recipe in YAML"):
+    with reading(path, ConfigError, advice=advice):
         with path.open("rb") as file:
             text = file.read(LARGEST + 1)
         if len(text) > LARGEST:
-            raise ConfigError(f"{path}: larger than {LARGEST:,} bytes; give a recipe in YAML")
+            raise ConfigError(f"{path}: larger than {LARGEST:,} bytes; {advice}")
     try:
         content = parse_yaml(text.decode("utf-8-sig"))
     except Exception as error:  # PyYAML raises more than its own kind, as ValueError and RecursionError
-        raise ConfigError(f"{path}: not YAML ({reason(error)}); give a recipe in YAML") from None
+        raise ConfigError(f"{path}: not YAML ({reason(error)}); {advice}") from None
     if not isinstance(content, dict):
-        raise ConfigError(f"{path}: expected keys and values, got {type(content).__name__}; give a recipe in YAML")
+        raise ConfigError(f"{path}: expected keys and values, got {type(content).__name__}; {advice}")
     return content
 
 

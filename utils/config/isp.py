@@ -6,13 +6,13 @@ from pydantic import Field
 
 from cycleisp.utils.config.sizes import IspSizes
 from cycleisp.utils.config.training import TrainingRecipe
-from cycleisp.utils.config.values import HoldoutBy, NotNegative, Positive, Section, Share, Span
+from cycleisp.utils.config.values import MOST_PIXELS, HoldoutBy, NotNegative, Positive, Section, Share, Span
 
 
 class IspData(Section):
     """What the ISP networks train on. The folders themselves are options of the command line."""
 
-    patch_size: Annotated[int, Field(ge=16, multiple_of=2)] = 128
+    patch_size: Annotated[int, Field(ge=16, le=MOST_PIXELS, multiple_of=2)] = 128
     simulated_share: Share = 0.0  # of patches that simulated cameras make from photos
     # What is kept for validation: names and a count, or else a share.
     holdout: list[str] = Field(default_factory=list)  # shell patterns of RAW names
@@ -22,7 +22,7 @@ class IspData(Section):
     scene_gap: Annotated[float, Field(ge=0)] = 10.0  # seconds: the longest pause within a scene, with holdout_by: time
     scenes: list[str] = Field(default_factory=list)  # patterns of names that show one scene, drawn equally often
     validation_patches: Positive = 32
-    validation_size: Annotated[int, Field(ge=16, multiple_of=2)] = 256
+    validation_size: Annotated[int, Field(ge=16, le=MOST_PIXELS, multiple_of=2)] = 256
 
 
 class IspLoss(Section):

@@ -5,15 +5,15 @@
 
 from typing import Literal
 
-from cycleisp.utils.config.values import Positive, Section
+from cycleisp.utils.config.values import Blocks, Channels, Positive, Section
 
 
 class Rgb2RawSizes(Section):
     """Arguments of networks.Rgb2Raw; the defaults are the paper's."""
 
-    width: Positive = 96
-    num_groups: Positive = 3
-    num_blocks: Positive = 5
+    width: Channels = 96
+    num_groups: Blocks = 3
+    num_blocks: Blocks = 5
     reduction: Positive = 8
     unshuffle: Literal[1, 2] = 1
     companded: bool = False
@@ -22,9 +22,9 @@ class Rgb2RawSizes(Section):
 class Raw2RgbSizes(Section):
     """Arguments of networks.Raw2Rgb; the defaults are the paper's."""
 
-    width: Positive = 96
-    num_groups: Positive = 3
-    num_blocks: Positive = 5
+    width: Channels = 96
+    num_groups: Blocks = 3
+    num_blocks: Blocks = 5
     reduction: Positive = 8
     companded: bool = False
 
@@ -32,9 +32,9 @@ class Raw2RgbSizes(Section):
 class ColorCorrectionSizes(Section):
     """Arguments of networks.ColorCorrection; the defaults are the released network's."""
 
-    width: Positive = 96
-    num_groups: Positive = 2
-    num_blocks: Positive = 2
+    width: Channels = 96
+    num_groups: Blocks = 2
+    num_blocks: Blocks = 2
     reduction: Positive = 8
     blur: Literal["released", "full"] = "released"
     unshuffle: Literal[1, 2] = 1
@@ -43,9 +43,9 @@ class ColorCorrectionSizes(Section):
 class DenoiserSizes(Section):
     """Arguments of networks.RawDenoiser and networks.SrgbDenoiser; the defaults are the paper's."""
 
-    width: Positive = 64
-    num_groups: Positive = 4
-    num_blocks: Positive = 8
+    width: Channels = 64
+    num_groups: Blocks = 4
+    num_blocks: Blocks = 8
     reduction: Positive = 16
     unshuffle: Literal[1, 2, 4] = 1
 

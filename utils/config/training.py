@@ -4,7 +4,7 @@ from typing import Annotated, Literal
 
 from pydantic import Field
 
-from cycleisp.utils.config.values import NotNegative, Positive, Section, Workers
+from cycleisp.utils.config.values import BatchSize, NotNegative, Positive, Section, Workers
 from cycleisp.utils.devices import Precision
 
 Decay = Annotated[float, Field(ge=0, lt=1)]
@@ -14,7 +14,7 @@ class Training(Section):
     """The training loop."""
 
     steps: Positive
-    batch_size: Positive
+    batch_size: BatchSize
     optimizer: Literal["adam", "adamw"] = "adam"
     learning_rate: Annotated[float, Field(gt=0)] = 1e-4
     betas: tuple[Decay, Decay] = (0.9, 0.999)

@@ -12,6 +12,8 @@ import os
 import pickle
 import struct
 import zipfile
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -55,15 +57,36 @@ class CheckedCheckpoints(CheckpointIO):
             Exception: whatever `torch.load` raises for content of another kind.
         """
         check_whole(Path(path))
-        try:
+        with _only_plain_objects():
             return torch.load(path, map_location="cpu", weights_only=True)
-        except pickle.UnpicklingError as error:
-            log.debug("%s", error)
-            raise ValueError("it holds other objects than tensors, numbers and text") from None
 
     def remove_checkpoint(self, path: Any) -> None:
         """Removes a checkpoint."""
         Path(path).unlink(missing_ok=True)
+
+
+def read_state(path: Path) -> dict[str, Any]:
+    """Reads what a checkpoint holds. Its tensors are mapped from the file, and take no memory.
+
+    Raises:
+        ValueError, Exception: as `CheckedCheckpoints.load_checkpoint`; or it holds no names.
+    """
+    check_whole(path)
+    with _only_plain_objects():
+        state = torch.load(path, map_location="cpu", weights_only=True, mmap=True)
+    if not isinstance(state, dict):
+        raise ValueError(f"it holds a {type(state).__name__}, not the state of a run")
+    return state
+
+
+@contextmanager
+def _only_plain_objects() -> Iterator[None]:
+    """Turns PyTorch's refusal of a pickle into words."""
+    try:
+        yield
+    except pickle.UnpicklingError as error:
+        log.debug("%s", error)
+        raise ValueError("it holds other objects than tensors, numbers and text") from None
 
 
 def check_whole(path: Path) -> None:

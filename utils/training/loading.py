@@ -37,6 +37,10 @@ from cycleisp.utils.training.stopping import SIGNALS
 
 # Signals of a crash. PyTorch's handlers in loader processes would print a line of their own.
 CRASHES = ("SIGSEGV", "SIGBUS", "SIGFPE", "SIGABRT")
+NO_SHARED_MEMORY = (
+    "a loader process found no room in shared memory; set train.workers=0, or give /dev/shm more room "
+    "(docker run --shm-size=8g)"
+)
 PATIENCE = 5  # seconds for a process to end, once it is told to
 log = logging.getLogger(__name__)
 
@@ -157,10 +161,7 @@ def _in_words(code: int, reads: bool) -> str:
     if -code == signal.SIGKILL:
         return "a loader process was killed, most often because memory ran out; lower train.workers"
     if -code == signal.SIGBUS and not reads:
-        return (
-            "a loader process found no room in shared memory; set train.workers=0, or give /dev/shm more room "
-            "(docker run --shm-size=8g)"
-        )
+        return NO_SHARED_MEMORY
     if -code in set(signal.Signals):
         advice = "remove the file, or get it again" if reads else "set train.workers=0 to see more"
         return f"the loader process crashed ({signal.Signals(-code).name}); {advice}"
@@ -205,6 +206,8 @@ def _failure(error: Exception) -> Failure:
         return Failure("a patch does not fit into memory; lower train.workers, or give smaller photos", details)
     if isinstance(error, OSError) and error.filename:
         return Failure(f"{error.filename}: cannot be read ({reason(error)}); bring it back, and go on", details)
+    if isinstance(error, RuntimeError) and "</torch_" in str(error):  # PyTorch's names in shared memory
+        return Failure(NO_SHARED_MEMORY, details)
     place = traceback.extract_tb(error.__traceback__)[-1]
     where = f"{Path(place.filename).name}, line {place.lineno}"
     return Failure(f"a patch cannot be made: {type(error).__name__}: {reason(error)} ({where})", details)

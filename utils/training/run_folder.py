@@ -1,7 +1,7 @@
 """The folder of a run: its recipe, its checkpoint, its weights and its measurements."""
 
 import logging
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from contextlib import contextmanager, nullcontext
 from pathlib import Path
 from typing import Any
@@ -13,18 +13,20 @@ from torch import nn
 
 from cycleisp.utils.config import TrainingRecipe, dump_recipe, read_yaml
 from cycleisp.utils.config.yaml_text import parse_yaml
-from cycleisp.utils.errors import reading, reason
+from cycleisp.utils.errors import UserError, reading, reason
 from cycleisp.utils.output.files import atomic_path, write_bytes
-from cycleisp.utils.training.checkpoint import check_whole
+from cycleisp.utils.training.checkpoint import check_whole, read_state
 from cycleisp.utils.training.errors import TrainingError
 from cycleisp.utils.version import code_version
-from cycleisp.utils.weights.files import save_weights
+from cycleisp.utils.weights.files import read_tensors, save_weights
 
 # Keys of a recipe's `train` that may differ when a run is resumed: they do not change what is
 # learned.
 HOUSEKEEPING = frozenset({"save_memory", "compiled", "workers", "log_every", "checkpoint_every", "validate_every"})
 RECIPE, CHECKPOINT = "recipe.yaml", "checkpoint.ckpt"
 DAMAGED = "remove it to begin anew, or begin another run with weights.safetensors of this folder (--start)"
+DAMAGED_RECIPE = f"remove it: {CHECKPOINT} beside it holds the recipe, too"
+LISTED = 4  # differences in one message
 log = logging.getLogger(__name__)
 
 
@@ -59,8 +61,8 @@ class RunFolder:
         """Writes the checkpoint and the weights. Neither file is ever seen half written.
 
         Args:
-            state: whatever `resume` restores: `step`, `threads`, and objects that have a
-                `state_dict`.
+            state: whatever `resume` restores: `step`, `threads`, `trains` (text that tells the
+                network and its objective), and objects that have a `state_dict`.
             network: the network whose weights to write.
 
         Raises:
@@ -68,13 +70,17 @@ class RunFolder:
         """
         writes = self._fabric.is_global_zero  # the others take part in saving without writing
         if writes:  # first: a run that is killed in between writes them again, from the checkpoint before
-            header = {"network": type(network).__name__, "sizes": self._sizes, "recipe": self._recipe}
-            header |= {"step": state["step"], "version": self._version}
-            with writing(self.weights):
-                save_weights(self.weights, network, header)
+            self.save_weights(state["step"], network)
         with writing(self.checkpoint), atomic_path(self.checkpoint) if writes else nullcontext(Path("unused")) as aside:
             self._fabric.save(aside, {**state, **self._surroundings()})
         self._fabric.barrier()  # no process ends while the first one writes
+
+    def save_weights(self, step: int, network: nn.Module) -> None:
+        """Writes the weights of a step. Raises TrainingError as `save`."""
+        header: dict[str, object] = {"network": type(network).__name__, "sizes": self._sizes}
+        header |= {"recipe": self._recipe, "step": step, "version": self._version}
+        with writing(self.weights):
+            save_weights(self.weights, network, header)
 
     def resume(self, state: Mapping[str, Any]) -> dict[str, Any]:
         """Restores the checkpoint and torch's random states, if the folder has a checkpoint.
@@ -92,10 +98,11 @@ class RunFolder:
         if not self.checkpoint.exists():
             return dict(state)
         restored = {**state, **self._surroundings()}
-        del restored["threads"]  # checkpoints of earlier versions do not have it
+        for later in ("threads", "trains"):  # checkpoints of earlier versions do not have them
+            del restored[later]
         with reading(self.checkpoint, TrainingError, advice=DAMAGED):
+            self._check_run(read_state(self.checkpoint), restored.keys(), str(state["trains"]))
             rest = self._fabric.load(self.checkpoint, restored)
-            self._check_run(restored)
             torch.set_rng_state(restored["rng"].cpu())
             if restored["cuda_rng"] and torch.cuda.is_available():
                 torch.cuda.set_rng_state_all([rng.cpu() for rng in restored["cuda_rng"]])
@@ -109,12 +116,27 @@ class RunFolder:
             f"--run-dir; {self.weights} has the last good weights"
         )
 
-    def _check_run(self, restored: Mapping[str, Any]) -> None:
-        """Compares what a checkpoint says of its run with this one."""
-        step = restored["step"]
+    def has_weights(self) -> bool:
+        """Returns whether the folder holds a whole file of weights."""
+        try:
+            read_tensors(self.weights)
+        except UserError:
+            return False
+        return True
+
+    def _check_run(self, stored: Mapping[str, Any], needed: Collection[str], trains: str) -> None:
+        """Compares what a checkpoint says of its run with this one, before anything is changed."""
+        if lacking := [name for name in needed if name not in stored]:
+            raise ValueError(f"it lacks {', '.join(lacking)}")
+        step = stored["step"]
         if not isinstance(step, int) or step < 0:
             raise ValueError(f"its step is {step!r}")
-        changed = _differences(parse_yaml(restored["recipe"]), self._recipe)
+        if (before := stored.get("trains", trains)) != trains:
+            raise TrainingError(
+                f"{self.path} holds a run that trains {before!s:.100}, this one trains {trains}; "
+                "give another --run-dir, or the options it was started with"
+            )
+        changed = _differences(parse_yaml(stored["recipe"]), self._recipe)
         if changed:
             raise TrainingError(
                 f"{self.checkpoint}: of a run with another recipe (differs in {', '.join(changed)}); {DAMAGED}"
@@ -143,7 +165,7 @@ def check_run_folder(path: Path, recipe: TrainingRecipe) -> None:
         with reading(checkpoint, TrainingError, advice=DAMAGED):
             check_whole(checkpoint)
     if stored.exists():
-        changed = _differences(read_yaml(stored), dump_recipe(recipe))
+        changed = _differences(read_yaml(stored, DAMAGED_RECIPE), dump_recipe(recipe))
         if changed:
             raise TrainingError(
                 f"{path} holds a run with another recipe (differs in {', '.join(changed)}); "
@@ -157,7 +179,8 @@ def _differences(stored: Mapping[str, Any], recipe: str) -> list[str]:
     before = _completed(_flatten(stored), now)
     changed = [key for key in before.keys() | now.keys() if before.get(key) != now.get(key)]
     changed = sorted(key for key in changed if key.rpartition(".")[2] not in HOUSEKEEPING)
-    return [f"{key}: {before.get(key)} there, {now.get(key)} here" for key in changed]
+    more = [f"and {len(changed) - LISTED} more"] if len(changed) > LISTED else []
+    return [f"{key}: {before.get(key)} there, {now.get(key)} here" for key in changed[:LISTED]] + more
 
 
 @contextmanager

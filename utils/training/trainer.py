@@ -116,6 +116,8 @@ class Trainer:
                 the memory is full; or another process of the run has ended.
         """
         self.resume()
+        if self._is_finished() and self.fabric.is_global_zero and not self.folder.has_weights():
+            self.folder.save_weights(self.step, self.best_network())
         journal = Journal(self.folder, self.recipe, self.step, silent=not self.fabric.is_global_zero)
         stopping = StopRequests(stop_after)
         with journal, stopping, tf32(self._precision != "float32"), in_words(self.fabric.world_size), self._threads:
@@ -252,7 +254,8 @@ class Trainer:
 
     def _state(self) -> dict[str, Any]:
         average = {} if self.average is None else {"average": self.average}
-        numbers = {"step": self.step, "threads": self._threads.chosen}
+        trains = f"{type(self.best_network()).__name__} with {type(self.objective).__name__}"
+        numbers = {"step": self.step, "threads": self._threads.chosen, "trains": trains}
         return {"network": self.network, "optimizer": self.optimizer, **numbers, **average}
 
 

@@ -9,3 +9,5 @@ class WeightsError(UserError):
 
 class DownloadError(UserError):
     """Weights that cannot be fetched, or are not the registered ones; the message says why."""
+
+    is_list = True

@@ -12,7 +12,7 @@ import pickle
 import zipfile
 from collections import OrderedDict
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 import torch
 
@@ -175,6 +175,10 @@ class _Claims(pickle._Unpickler):  # type: ignore[name-defined, misc]
 
     It is the unpickler in Python: that in C makes room for as many objects as a pickle says.
     """
+
+    # The one opcode for which this one does that, too, is left out. PyTorch does not know it.
+    dispatch: ClassVar[dict[int, Any]] = {**pickle._Unpickler.dispatch}  # type: ignore[attr-defined]
+    del dispatch[pickle.BYTEARRAY8[0]]
 
     def __init__(self, stream: io.BytesIO, foreign: list[str]) -> None:
         super().__init__(stream)

@@ -7,14 +7,14 @@ from pydantic import AfterValidator, Field, GetPydanticSchema, model_validator
 
 from cycleisp.utils.config.files import check_recipe, read_yaml
 from cycleisp.utils.config.values import Positive, Section
+from cycleisp.utils.output.json_lines import is_name_inside
 from cycleisp.utils.weights import folders, kinds
 
 FILE_NAME = "registry.yaml"
 
 
 def _below_the_folder(file: str) -> str:
-    path = PurePosixPath(file)
-    if path.is_absolute() or ".." in path.parts or path.suffix not in (".safetensors", ".pth"):
+    if not is_name_inside(file) or PurePosixPath(file).suffix not in (".safetensors", ".pth"):
         raise ValueError(f"expected a .safetensors or .pth file below the registry's folder, got {file!r}")
     return file
 

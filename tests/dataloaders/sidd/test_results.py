@@ -117,7 +117,7 @@ def test_files_of_something_else_are_named(tmp_path: Path, name: str) -> None:
     content = (tmp_path / name).read_bytes()
     for wrong in (b"", b"no array", content[:-100], content[:50]):
         (tmp_path / name).write_bytes(wrong)
-        with pytest.raises(UserError, match=rf"{name}: cannot be opened .*; delete it, and its blocks are made again"):
+        with pytest.raises(UserError, match=rf"{name}: is damaged.*; delete it, and its blocks are made again"):
             opened(tmp_path)
     np.save(tmp_path / name, np.zeros((1280, 8, 8, 3), np.uint8))
     with pytest.raises(UserError, match=rf"{name}: expected \(1280,.*, got \(1280, 8, 8, 3\) uint8"):
