@@ -138,7 +138,7 @@ class Loader:
     def _what_ended(self, error: Exception) -> str:
         """Says which loader process has ended, by what, and which file it was reading."""
         if self._processes:  # a batch can fail to arrive a moment before its sender is gone
-            multiprocessing.connection.wait([process.sentinel for process in self._processes], PATIENCE)
+            multiprocessing.connection.wait([process.sentinel for process in self._processes], 6 * PATIENCE)
         status = {process.pid: process.exitcode for process in self._processes}
         for process, file, words in self._notes:
             code = status.get(int(process.read() or -1))
