@@ -300,7 +300,7 @@ def test_bad_input_is_one_line(
     photos = ("--photos", good)
     for options, words in (
         ((), "no scene: name --photos, or leave out --no-motorcycle"),
-        (("--photos", tmp_path / "broken.png"), "broken.png: damaged image"),
+        (("--photos", tmp_path / "broken.png"), "broken.png: is damaged"),
         (("--photos", tmp_path / "empty"), "empty: no photo in this folder"),
         (("--photos", photo_file("small.png", 12, 40)), "small: its views would be 36x10 pixels, less than SSIM's"),
         ((*photos, "--shift", 1), "--shift 1.0: expected a part of the width"),

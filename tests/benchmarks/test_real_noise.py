@@ -150,7 +150,7 @@ def test_bad_input_is_one_line(
     write_pair(tmp_path / "small", "a", random_picture(10, 24), random_picture(10, 24))
     good = weights["srgb"]
     for data, denoiser, more, words in (
-        (tmp_path / "nowhere", good, (), "nowhere: expected two folders, noisy and clean"),
+        (tmp_path / "nowhere", good, (), "nowhere: no such folder"),
         (tmp_path / "deep16", good, (), "a.png: expected 8 bits, got 16"),
         (tmp_path / "small", good, (), "24x10 pixels are less than SSIM's window of 11"),
         (pairs, good, ("--crop", 0), "--crop 0: expected at least 11 pixels"),
