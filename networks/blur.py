@@ -26,8 +26,9 @@ class GaussianBlur(nn.Module):
 
     def __init__(self, sigma: float, radius: int) -> None:
         super().__init__()
-        # on the CPU even where a network is built on `meta`, which is slow at all but plain layers
-        taps = gaussian_taps(torch.full((), sigma, dtype=torch.float64, device="cpu"), radius).float()
+        # On the CPU where a network is built on `meta`, which is slow at all but plain layers.
+        place = "cpu" if torch.empty(0).is_meta else None
+        taps = gaussian_taps(torch.full((), sigma, dtype=torch.float64, device=place), radius).float()
         self.register_buffer("taps", taps, persistent=False)
 
     def forward(self, image: Tensor) -> Tensor:

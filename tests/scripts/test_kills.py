@@ -110,11 +110,14 @@ def test_generate_data(forks: Forks, tmp_path: Path, photos: Path, tiny_weights:
     check_kills(forks, tmp_path, 3, run)
 
 
-def test_match_colors(forks: Forks, tmp_path: Path, photos: Path) -> None:
-    shutil.copytree(photos, tmp_path / "targets")
+def test_match_colors(forks: Forks, tmp_path: Path) -> None:
+    photos, targets = tmp_path / "photos", tmp_path / "targets"
+    for seed in range(2):
+        for folder in (photos, targets):
+            write_png(folder / f"{seed}.png", random_picture(16, 16, seed=seed))
 
     def run(folder: Path, **kill: float) -> Ended:
-        options = ("--source", photos, "--target", tmp_path / "targets", "--output", folder, "--device", "cpu")
+        options = ("--source", photos, "--target", targets, "--output", folder, "--device", "cpu")
         return forks.run("match_colors", *options, folder=folder, **HERE, **kill)
 
     check_kills(forks, tmp_path, 4, run)

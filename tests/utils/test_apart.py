@@ -180,8 +180,8 @@ apart(getattr(readers, sys.argv[1]), Path(sys.argv[2]))
 
 def start(tmp_path: Path, reader: str) -> "subprocess.Popen[str]":
     script, folder = tmp_path / "script.py", tmp_path / "here"
+    folder.mkdir(parents=True)
     script.write_text(SCRIPT)
-    folder.mkdir()
     (folder / "random.py").write_text("raise SystemExit('imported')")
     return subprocess.Popen(
         [sys.executable, str(script), reader, str(tmp_path / "process")],
@@ -209,13 +209,13 @@ def test_a_script_without_a_guard_runs_once_and_leaves_no_process(tmp_path) -> N
     assert (script.returncode, out, err) == (0, "begun\n", "")
 
 
-@pytest.mark.parametrize("how", [signal.SIGKILL, signal.SIGTERM, signal.SIGINT])
-def test_a_reader_ends_with_its_parent_however_that_ends(tmp_path, how) -> None:
-    script = start(tmp_path, "sleep")
-    reader = process_that_reads(tmp_path)
-    os.killpg(script.pid, how)
-    script.communicate(timeout=20)
-    assert is_gone(reader)
+def test_a_reader_ends_with_its_parent_however_that_ends(tmp_path) -> None:
+    scripts = {how: start(tmp_path / how.name, "sleep") for how in (signal.SIGKILL, signal.SIGTERM, signal.SIGINT)}
+    for how, script in scripts.items():
+        reader = process_that_reads(tmp_path / how.name)
+        os.killpg(script.pid, how)
+        script.communicate(timeout=20)
+        assert is_gone(reader)
 
 
 def test_readers_import_no_pytorch() -> None:
