@@ -1,5 +1,7 @@
 """Fixtures that many tests share: tiny networks and their files, photos, a folder of weights."""
 
+import signal
+import threading
 from collections.abc import Callable
 from pathlib import Path
 
@@ -14,6 +16,16 @@ from cycleisp.utils.weights import folders
 from cycleisp.utils.weights.files import save_weights
 from tests.support.pictures import random_picture, write_png
 from tests.support.weights import DENOISER_SIZES, TINY_SIZES
+
+
+def pytest_configure() -> None:
+    """Lets Ctrl-C count again where a shell has started the tests in the background.
+
+    Such a shell makes its processes, and all that they start, ignore it.
+    """
+    ignored = signal.getsignal(signal.SIGINT) is signal.SIG_IGN
+    if ignored and threading.current_thread() is threading.main_thread():
+        signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 @pytest.fixture(scope="session")

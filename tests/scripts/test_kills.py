@@ -110,15 +110,15 @@ def test_generate_data(forks: Forks, tmp_path: Path, photos: Path, tiny_weights:
     check_kills(forks, tmp_path, 3, run)
 
 
-def test_match_colors(forks: Forks, tmp_path: Path) -> None:
+def test_match_colors(forks: Forks, tmp_path: Path, tiny_weights: Path) -> None:
     photos, targets = tmp_path / "photos", tmp_path / "targets"
     for seed in range(2):
         for folder in (photos, targets):
             write_png(folder / f"{seed}.png", random_picture(16, 16, seed=seed))
 
     def run(folder: Path, **kill: float) -> Ended:
-        options = ("--source", photos, "--target", targets, "--output", folder, "--device", "cpu")
-        return forks.run("match_colors", *options, folder=folder, **HERE, **kill)
+        options = ("--source", photos, "--target", targets, "--output", folder, "--weights", tiny_weights)
+        return forks.run("match_colors", *options, "--device", "cpu", folder=folder, **HERE, **kill)
 
     check_kills(forks, tmp_path, 4, run)
 
