@@ -32,13 +32,13 @@ from cycleisp.networks.pretrained import find_weights, load_network
 from cycleisp.utils.cli import run_script
 from cycleisp.utils.devices import PRECISIONS, inference_precision, pick_device
 from cycleisp.utils.errors import UserError
+from cycleisp.utils.fingerprints import file_sha256
 from cycleisp.utils.images import as_float, channels_last, photo_to_tensor, to_8bit
 from cycleisp.utils.metrics import PSNR_8BIT, SSIM_8BIT, SSIM_WINDOW, psnr_8bit, ssim_8bit
 from cycleisp.utils.output.contact_sheet import contact_sheet
 from cycleisp.utils.output.files import write_bytes
 from cycleisp.utils.output.png import encode_png
 from cycleisp.utils.output.progress import progress_bar
-from cycleisp.utils.weights.files import file_sha256
 
 Denoise = Callable[[NDArray[np.float32]], NDArray]  # (H, W, 3) in [0, 1] -> the same
 

@@ -35,7 +35,7 @@ class Fingerprint:
         stamp = stamp_of(path)  # before the bytes are read, so that a change meanwhile is seen next time
         if known is not None and known.stamp == stamp:
             return known
-        return cls(sha256_of(path), stamp)
+        return cls(file_sha256(path), stamp)
 
     def has_content_of(self, path: Path) -> bool:
         """Tells whether a file has the content of this fingerprint. A file that is gone has not."""
@@ -67,7 +67,7 @@ def stamp_of(path: Path) -> Stamp:
     return status.st_size, status.st_mtime_ns, status.st_ctime_ns, status.st_ino
 
 
-def sha256_of(path: Path) -> str:
+def file_sha256(path: Path) -> str:
     """Returns the SHA-256 of a file's bytes as 64 hex digits."""
     digest = hashlib.sha256()
     with path.open("rb") as file:

@@ -15,7 +15,7 @@ from cycleisp.dataloaders.results.result_folder import Result, ResultFolder
 from cycleisp.dataloaders.results.summary import Summary
 from cycleisp.dataloaders.results.view_pairs import ViewPair
 from cycleisp.utils.errors import UserError, reading, reason
-from cycleisp.utils.fingerprints import Fingerprint, sha256_of
+from cycleisp.utils.fingerprints import Fingerprint, file_sha256
 from cycleisp.utils.output.picture_format import PNG, PictureFormat
 from cycleisp.utils.output.progress import progress_bar
 
@@ -146,6 +146,6 @@ class MatchedFiles:
 def _sha256_or_none(path: Path, known: Fingerprint | None = None) -> str | None:
     """Returns the hash of a file, or None where it cannot be read."""
     try:
-        return sha256_of(path) if known is None else Fingerprint.of(path, known).sha256
+        return file_sha256(path) if known is None else Fingerprint.of(path, known).sha256
     except OSError:
         return None

@@ -19,7 +19,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from cycleisp.utils.fingerprints import Fingerprint, sha256_of
+from cycleisp.utils.fingerprints import Fingerprint, file_sha256
 from cycleisp.utils.output.json_lines import is_name_inside
 
 FILE_NAME = "results.jsonl"
@@ -38,7 +38,7 @@ class MadeFile:
     def of(cls, path: Path) -> "MadeFile":
         """Reads a file that was just made."""
         status = path.stat()
-        return cls(status.st_size, status.st_mtime_ns, sha256_of(path))
+        return cls(status.st_size, status.st_mtime_ns, file_sha256(path))
 
     def is_at(self, path: Path) -> bool:
         """Tells whether a path holds this very file, or a copy."""
@@ -46,7 +46,7 @@ class MadeFile:
             status = path.stat()
             if status.st_size != self.bytes:
                 return False
-            return status.st_mtime_ns == self.modified_ns or sha256_of(path) == self.sha256
+            return status.st_mtime_ns == self.modified_ns or file_sha256(path) == self.sha256
         except OSError:
             return False
 

@@ -32,8 +32,8 @@ from cycleisp.dataloaders.sidd.scenes import (
     read_patterns,
     read_scenes,
 )
+from cycleisp.utils.fingerprints import file_sha256
 from cycleisp.utils.images import Space, channels_last, photo_to_tensor
-from cycleisp.utils.weights.files import file_sha256
 
 Split = Literal["validation", "benchmark"]
 Kind = Literal["noisy", "clean"]

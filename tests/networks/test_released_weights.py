@@ -18,10 +18,11 @@ from torch import Tensor, nn
 
 from cycleisp.networks import ColorCorrection, CycleISP, Raw2Rgb, RawDenoiser, Rgb2Raw, SrgbDenoiser
 from cycleisp.networks.pretrained import build, load_cycleisp, load_network
+from cycleisp.utils.fingerprints import file_sha256
 from cycleisp.utils.weights.__main__ import main
 from cycleisp.utils.weights.conversion import convert
 from cycleisp.utils.weights.errors import WeightsError
-from cycleisp.utils.weights.files import file_sha256, load_weights, read_metadata, save_weights
+from cycleisp.utils.weights.files import load_weights, read_metadata, save_weights
 from cycleisp.utils.weights.released_files import read_released
 from cycleisp.utils.weights.released_layout import BRANCHES
 from tests.support.paths import ROOT, shared

@@ -36,9 +36,10 @@ from cycleisp.networks.cycleisp import CycleISP
 from cycleisp.networks.synthesis.learned_camera import LearnedCamera
 from cycleisp.networks.synthesis.photo_pairs import PairSynthesizer
 from cycleisp.utils.cli import run_script
+from cycleisp.utils.fingerprints import file_sha256
 from cycleisp.utils.raw.camera_files import read_raw, render_with_libraw
 from cycleisp.utils.raw.noise import PROFILES
-from cycleisp.utils.weights.files import file_sha256, save_weights
+from cycleisp.utils.weights.files import save_weights
 from tests.support.pictures import encode_png, random_picture, write_dng, write_png
 
 SCRIPT = Path(generate_data.__file__)

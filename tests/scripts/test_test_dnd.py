@@ -11,8 +11,8 @@ import pytest
 
 from cycleisp.dataloaders.dnd.submission import file_name, read_bundle
 from cycleisp.dataloaders.photos import read_photo
+from cycleisp.utils.fingerprints import file_sha256
 from cycleisp.utils.images import Space
-from cycleisp.utils.weights.files import file_sha256
 from test_dnd import main
 from tests.support.dnd import SMALL, fake_images, write_dnd
 from tests.support.scripts import Outcome, call_script, start_script

@@ -14,7 +14,7 @@ def test_the_stamp_saves_reading_an_unchanged_file(tmp_path: Path, monkeypatch: 
     path = tmp_path / "a"
     path.write_bytes(b"content")
     before = Fingerprint.of(path)
-    monkeypatch.setattr(fingerprints, "sha256_of", lambda path: pytest.fail("the file was read"))
+    monkeypatch.setattr(fingerprints, "file_sha256", lambda path: pytest.fail("the file was read"))
     assert before.has_content_of(path)
     assert Fingerprint.of(path, before) is before
 

@@ -11,10 +11,11 @@ from pathlib import Path
 
 from filelock import FileLock
 
+from cycleisp.utils.fingerprints import file_sha256
 from cycleisp.utils.weights import folders, held
 from cycleisp.utils.weights.contents import HEAD, layout_of, what_else
 from cycleisp.utils.weights.errors import DownloadError, WeightsError
-from cycleisp.utils.weights.files import file_sha256, read_tensors
+from cycleisp.utils.weights.files import read_tensors
 from cycleisp.utils.weights.pace import Pace
 from cycleisp.utils.weights.parts import Part, SourceFailedError, WrongContentError, begun
 from cycleisp.utils.weights.registry import FILE_NAME, Weights

@@ -5,7 +5,6 @@ says what they hold (safetensors_files.py), and `.pth` in the released layout (r
 No code from a file ever runs.
 """
 
-import hashlib
 import json
 from collections.abc import Mapping
 from pathlib import Path
@@ -24,15 +23,6 @@ from cycleisp.utils.weights.released_files import read_for, read_released
 from cycleisp.utils.weights.safetensors_files import read_stored, seal
 
 METADATA_KEYS = ("network", "sizes", "recipe", "step", "version", "training", "validation", "source")
-
-
-def file_sha256(path: Path) -> str:
-    """Returns the SHA-256 of a file's bytes as 64 hex digits."""
-    digest = hashlib.sha256()
-    with path.open("rb") as file:
-        while block := file.read(1 << 20):
-            digest.update(block)
-    return digest.hexdigest()
 
 
 # ---------------------------------------------------------------- writing

@@ -9,10 +9,10 @@ from functools import cache
 from pathlib import Path
 
 from cycleisp.utils.errors import reading
+from cycleisp.utils.fingerprints import file_sha256
 from cycleisp.utils.output.files import write_bytes
 from cycleisp.utils.weights import folders
 from cycleisp.utils.weights.errors import DownloadError, WeightsError
-from cycleisp.utils.weights.files import file_sha256
 from cycleisp.utils.weights.registry import FILE_NAME, Weights, folder_of, read_registry
 
 LONGEST_RECORD = 4096  # bytes of a file that holds one hash and one name

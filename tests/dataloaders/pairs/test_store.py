@@ -41,7 +41,10 @@ RECORD = {
 
 def is_finished(store: PairStore, name: str, sha256: str = FIRST) -> bool:
     """Asks a store about a source whose content has a hash."""
-    with mock.patch.object(fingerprints, "stamp_of"), mock.patch.object(fingerprints, "sha256_of", return_value=sha256):
+    with (
+        mock.patch.object(fingerprints, "stamp_of"),
+        mock.patch.object(fingerprints, "file_sha256", return_value=sha256),
+    ):
         return store.is_finished(Source(Path(f"{name}.png"), name))
 
 

@@ -9,8 +9,9 @@ import yaml
 
 from cycleisp.networks import pretrained
 from cycleisp.utils.config import ConfigError
+from cycleisp.utils.fingerprints import file_sha256
 from cycleisp.utils.weights import folders, registry
-from cycleisp.utils.weights.files import file_sha256, read_metadata
+from cycleisp.utils.weights.files import read_metadata
 from cycleisp.utils.weights.kinds import KINDS, SIZES, default_sizes
 from cycleisp.utils.weights.registry import read_registry, table
 from tests.support.weights import ENTRY, write_registry
