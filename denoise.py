@@ -11,7 +11,7 @@ skipped, 2 it could not run.
 import argparse
 from pathlib import Path
 
-import cycleisp.utils.early_stop  # noqa: F401  # first, so that Ctrl-C during the others shows no traceback
+import cycleisp.utils.processes.early_stop  # noqa: F401  # first, so that Ctrl-C during the others shows no traceback
 from cycleisp.tasks.denoising import denoise_files
 from cycleisp.utils.cli import run_script
 from cycleisp.utils.devices import PRECISIONS

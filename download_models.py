@@ -11,7 +11,7 @@ present and right, 1 if some are not, 2 if it could not run.
 import argparse
 import sys
 
-import cycleisp.utils.early_stop  # noqa: F401  # first, so that Ctrl-C during the others shows no traceback
+import cycleisp.utils.processes.early_stop  # noqa: F401  # first, so that Ctrl-C during the others shows no traceback
 from cycleisp.tasks import downloads
 from cycleisp.utils.cli import run_script
 

@@ -10,13 +10,13 @@ inputs were skipped, 2 it could not run.
 import argparse
 from pathlib import Path
 
-import cycleisp.utils.early_stop  # noqa: F401  # first, so that Ctrl-C during the others shows no traceback
+import cycleisp.utils.processes.early_stop  # noqa: F401  # first, so that Ctrl-C during the others shows no traceback
 from cycleisp.dataloaders.pairs.preview import write_preview
 from cycleisp.tasks.generation import Process, generate_pairs
 from cycleisp.utils.cli import recipe_from_arguments, run_script
 from cycleisp.utils.config import GenerationRecipe
 from cycleisp.utils.devices import PRECISIONS
-from cycleisp.utils.processes import stop_when_orphaned
+from cycleisp.utils.processes.lifetimes import stop_when_orphaned
 
 SWITCH = argparse.BooleanOptionalAction
 

@@ -12,7 +12,7 @@ skipped, 2 it could not run.
 import argparse
 from pathlib import Path
 
-import cycleisp.utils.early_stop  # noqa: F401  # first, so that Ctrl-C during the others shows no traceback
+import cycleisp.utils.processes.early_stop  # noqa: F401  # first, so that Ctrl-C during the others shows no traceback
 from cycleisp.networks.inference.color_matching import WORKING_SIZE
 from cycleisp.tasks.matching import match_files
 from cycleisp.utils.cli import run_script

@@ -10,7 +10,7 @@ resumes a stopped run. `--validate` checks a submission, also one that was made 
 import argparse
 from pathlib import Path
 
-import cycleisp.utils.early_stop  # noqa: F401  # first, so that Ctrl-C during the others shows no traceback
+import cycleisp.utils.processes.early_stop  # noqa: F401  # first, so that Ctrl-C during the others shows no traceback
 from cycleisp.dataloaders.dnd.scenes import DND, ORIENTATIONS, Extent
 from cycleisp.tasks.benchmarks import Evaluation, check_dnd, run_dnd
 from cycleisp.utils.cli import run_script

@@ -17,7 +17,7 @@ import argparse
 import json
 from pathlib import Path
 
-import cycleisp.utils.early_stop  # noqa: F401  # first, so that Ctrl-C during the others shows no traceback
+import cycleisp.utils.processes.early_stop  # noqa: F401  # first, so that Ctrl-C during the others shows no traceback
 from cycleisp.utils.cli import parse_training, run_script, training_parser, training_status
 from cycleisp.utils.config import DenoiserRecipe, dump_recipe, load_recipe
 

@@ -7,7 +7,7 @@ The same command resumes a run that was stopped. The exit status is 0 when the r
 and 3 when the run was stopped early and saved (--stop-after, Ctrl-C, SIGTERM).
 """
 
-import cycleisp.utils.early_stop  # noqa: F401  # first, so that Ctrl-C during the others shows no traceback
+import cycleisp.utils.processes.early_stop  # noqa: F401  # first, so that Ctrl-C during the others shows no traceback
 from cycleisp.utils.cli import add_isp_data, parse_training, run_script, training_parser, training_status
 from cycleisp.utils.config import IspRecipe, dump_recipe, load_recipe
 

@@ -13,8 +13,8 @@ from typing import BinaryIO, Literal
 
 import rawpy
 
-from cycleisp.utils.apart import apart
 from cycleisp.utils.errors import UserError
+from cycleisp.utils.processes.apart import apart
 
 log = logging.getLogger(__name__)
 

@@ -15,11 +15,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from cycleisp.dataloaders.photos import PhotoError, read_photo
-from cycleisp.utils.apart import apart, end_readers
 from cycleisp.utils.errors import UserError
 from cycleisp.utils.output.files import write_bytes
 from cycleisp.utils.output.json_lines import encode_lines, read_lines
 from cycleisp.utils.output.progress import progress_bar
+from cycleisp.utils.processes.apart import apart, end_readers
 
 if TYPE_CHECKING:  # the processes that read photos import this module, and have no use for PyTorch
     from cycleisp.dataloaders.sources import Source

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from cycleisp.dataloaders.photos import read_photo
 from cycleisp.dataloaders.sources import Source, find_sources
 from cycleisp.utils.images import as_float
-from cycleisp.utils.reading_now import now_reading
+from cycleisp.utils.processes.reading_now import now_reading
 
 Usable = Callable[[Sequence[Source]], list[Source]]
 

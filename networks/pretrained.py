@@ -16,13 +16,13 @@ from cycleisp.utils.errors import reason
 from cycleisp.utils.fingerprints import file_sha256
 from cycleisp.utils.images import Space
 from cycleisp.utils.weights import held, registry
-from cycleisp.utils.weights.contents import check_suffix, layout_of
-from cycleisp.utils.weights.download import fetch
+from cycleisp.utils.weights.downloads.fetching import fetch
 from cycleisp.utils.weights.errors import WeightsError
 from cycleisp.utils.weights.files import check_weights, count_tensors, load_weights, read_metadata
+from cycleisp.utils.weights.formats.contents import check_suffix, layout_of
+from cycleisp.utils.weights.formats.released_files import read_released
+from cycleisp.utils.weights.formats.released_layout import BRANCHES, LayoutError, denoised_space, describe
 from cycleisp.utils.weights.kinds import KINDS, SIZES, default_sizes, denoisers_of
-from cycleisp.utils.weights.released_files import read_released
-from cycleisp.utils.weights.released_layout import BRANCHES, LayoutError, denoised_space, describe
 
 SHIPPED_DENOISERS: Mapping[Space, str] = {"srgb": "compact_srgb", "raw": "compact_raw"}
 CLASSES: dict[str, type[nn.Module]] = {kind: getattr(networks, kind) for kind in KINDS}

@@ -26,7 +26,7 @@ from unittest import mock
 
 import pytest
 
-from cycleisp.utils.apart import SWITCH
+from cycleisp.utils.processes.apart import SWITCH
 from tests.support.documentation import PAGES, Command, pages_with_commands, write_placeholders
 from tests.support.paths import ROOT
 from tests.support.scripts import call_script

@@ -9,8 +9,8 @@ from pathlib import Path
 
 import pytest
 
-from cycleisp.utils.apart import apart
 from cycleisp.utils.errors import UserError
+from cycleisp.utils.processes.apart import apart
 from tests.support.mutation import mutant
 from tests.support.trials import LONGEST, MEMORY, READABLES, try_mutants
 

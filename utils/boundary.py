@@ -10,10 +10,10 @@ import tempfile
 import traceback
 from collections.abc import Callable
 
-from cycleisp.utils.apart import end_readers
 from cycleisp.utils.errors import UserError, reason
 from cycleisp.utils.output.logs import start_log
-from cycleisp.utils.stops import WORDS, Stopped, stops_in_order
+from cycleisp.utils.processes.apart import end_readers
+from cycleisp.utils.processes.stops import WORDS, Stopped, stops_in_order
 from cycleisp.utils.version import code_version
 from cycleisp.utils.words import printable
 

@@ -11,7 +11,7 @@ from cycleisp.utils.errors import UserError
 
 MAX_PIXELS = "CYCLEISP_MAX_PIXELS"  # the environment variables
 MAX_BYTES = "CYCLEISP_MAX_BYTES"
-READ_SECONDS = "CYCLEISP_READ_SECONDS"  # for how long a file may be read (utils/apart.py)
+READ_SECONDS = "CYCLEISP_READ_SECONDS"  # for how long a file may be read (utils/processes/apart.py)
 READ_BYTES = "CYCLEISP_READ_BYTES"  # and how much memory that may take: half of the machine's, by default
 
 DEFLATE_RATIO = 1032.0  # bytes that one byte of deflate can stand for: 258 in two bits

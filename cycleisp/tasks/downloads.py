@@ -15,7 +15,7 @@ from pathlib import Path
 
 from cycleisp.utils.errors import UserError
 from cycleisp.utils.weights import registry
-from cycleisp.utils.weights.download import check_present, fetch
+from cycleisp.utils.weights.downloads.fetching import check_present, fetch
 from cycleisp.utils.weights.errors import DownloadError
 
 

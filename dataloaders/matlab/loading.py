@@ -6,8 +6,8 @@ from typing import Any
 
 from scipy.io import loadmat
 
-from cycleisp.utils.apart import apart
 from cycleisp.utils.errors import UserError
+from cycleisp.utils.processes.apart import apart
 
 
 def load_variables(path: Path, names: Sequence[str] | None = None, logical: bool = False) -> dict[str, Any]:

@@ -22,13 +22,13 @@ from cycleisp.dataloaders.pairs.store import PairFiles, PairStore, Record
 from cycleisp.dataloaders.photos import PhotoError, decode_photo, read_content, width_x_height
 from cycleisp.dataloaders.results.summary import Summary
 from cycleisp.dataloaders.sources import Source
-from cycleisp.utils.apart import apart
 from cycleisp.utils.devices import is_out_of_memory
 from cycleisp.utils.errors import UserError, reading
 from cycleisp.utils.fingerprints import Fingerprint, stamp_of
 from cycleisp.utils.images import photo_to_tensor, tensor_to_photo, to_integers
 from cycleisp.utils.output.progress import progress_bar
 from cycleisp.utils.pairs import NoisyCleanPair
+from cycleisp.utils.processes.apart import apart
 from cycleisp.utils.raw import bayer
 from cycleisp.utils.raw.camera_files import read_raw, render_with_libraw
 

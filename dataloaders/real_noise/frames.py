@@ -17,8 +17,8 @@ from numpy.typing import NDArray
 
 from cycleisp.dataloaders.photos import width_x_height
 from cycleisp.dataloaders.real_noise.sources import ResidualError, ResidualSource, Window, middle_tiles, whole_tiles
-from cycleisp.utils.apart import apart
 from cycleisp.utils.errors import UserError
+from cycleisp.utils.processes.apart import apart
 from cycleisp.utils.raw import bayer
 from cycleisp.utils.raw.camera_files import RawImage, read_raw
 

@@ -18,12 +18,12 @@ from cycleisp.dataloaders.results.records import Settings
 from cycleisp.dataloaders.results.result_folder import Result, ResultFolder
 from cycleisp.dataloaders.results.summary import Summary
 from cycleisp.dataloaders.sources import Source
-from cycleisp.utils.apart import apart
 from cycleisp.utils.devices import is_out_of_memory
 from cycleisp.utils.errors import UserError, reading, reason
 from cycleisp.utils.images import Space, photo_to_tensor, tensor_to_photo
 from cycleisp.utils.output.picture_format import PNG, PictureFormat
 from cycleisp.utils.output.progress import progress_bar
+from cycleisp.utils.processes.apart import apart
 from cycleisp.utils.steps import watched
 
 MOSAIC = ".dng"

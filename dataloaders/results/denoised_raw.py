@@ -10,7 +10,6 @@ from torch import Tensor
 from cycleisp import __version__
 from cycleisp.dataloaders.denoisers import DenoiseRaw
 from cycleisp.dataloaders.results.sidecars import copy_sidecars
-from cycleisp.utils.apart import apart
 from cycleisp.utils.color.icc import profile_of_space
 from cycleisp.utils.color.spaces import SRGB
 from cycleisp.utils.errors import UserError, reading
@@ -18,10 +17,11 @@ from cycleisp.utils.orientation import upright
 from cycleisp.utils.output.files import atomic_path
 from cycleisp.utils.output.metadata import PhotoMetadata
 from cycleisp.utils.output.picture_format import PNG, PictureFormat
+from cycleisp.utils.processes.apart import apart
 from cycleisp.utils.raw import bayer
 from cycleisp.utils.raw.camera_files import RawImage, read_raw, render_with_libraw
-from cycleisp.utils.raw.dng import encode_dng, encode_exif, white_share
-from cycleisp.utils.raw.dng_source import read_dng_source
+from cycleisp.utils.raw.dng.source import read_dng_source
+from cycleisp.utils.raw.dng.writer import encode_dng, encode_exif, white_share
 from cycleisp.utils.raw.noise import FixedNoise, noise_level_function
 from cycleisp.utils.raw.noise_estimate import estimate_noise
 

@@ -11,10 +11,10 @@ from numpy.typing import NDArray
 from cycleisp.dataloaders.photo_files.colors import mean_the_same
 from cycleisp.dataloaders.photos import PhotoError, read_photo_and_metadata, width_x_height
 from cycleisp.dataloaders.results.view_pairs import IS_RAW, ViewPair
-from cycleisp.utils.apart import apart
 from cycleisp.utils.color.color_lut import ColorLut, average_luts
 from cycleisp.utils.errors import reason
 from cycleisp.utils.images import as_float
+from cycleisp.utils.processes.apart import apart
 
 log = logging.getLogger(__name__)
 

@@ -6,9 +6,9 @@ from pathlib import Path
 
 from cycleisp.dataloaders.photos import PhotoError, read_photo
 from cycleisp.dataloaders.sources import Source, find_sources
-from cycleisp.utils.apart import apart
 from cycleisp.utils.errors import UserError
 from cycleisp.utils.output.picture_format import PNG, PictureFormat
+from cycleisp.utils.processes.apart import apart
 
 IS_RAW = "is a camera RAW file; develop it to a photo first"
 

@@ -11,7 +11,7 @@ NNNN_GT_SRGB_010.PNG. Pass the folders of its RAW and its sRGB set.
 import argparse
 from pathlib import Path
 
-import cycleisp.utils.early_stop  # noqa: F401  # first, so that Ctrl-C during the others shows no traceback
+import cycleisp.utils.processes.early_stop  # noqa: F401  # first, so that Ctrl-C during the others shows no traceback
 from cycleisp.dataloaders.training.raw_pairs import prepare
 from cycleisp.utils.cli import run_script
 

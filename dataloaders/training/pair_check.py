@@ -8,8 +8,8 @@ from cycleisp.dataloaders.photo_check import decode
 from cycleisp.dataloaders.photo_store import Usable
 from cycleisp.dataloaders.sources import Source
 from cycleisp.dataloaders.training.pair_sources import TrainingPair
-from cycleisp.utils.apart import apart
 from cycleisp.utils.errors import UserError
+from cycleisp.utils.processes.apart import apart
 
 
 def usable_pairs(groups: Sequence[list[TrainingPair]], usable: Usable) -> list[list[TrainingPair]]:

@@ -26,10 +26,10 @@ from cycleisp.dataloaders.sidd.medium import SiddFrame, advice_on_archives, find
 from cycleisp.dataloaders.sidd.scenes import scene_of
 from cycleisp.dataloaders.sources import Source, SourceError, find_sources
 from cycleisp.dataloaders.training.raw_pair_store import open_pair
-from cycleisp.utils.apart import apart
 from cycleisp.utils.errors import UserError, reading, reason
 from cycleisp.utils.output.files import atomic_path, remove_temporary_files, write_bytes
 from cycleisp.utils.output.progress import progress_bar
+from cycleisp.utils.processes.apart import apart
 from cycleisp.utils.raw import bayer
 from cycleisp.utils.raw.camera_files import RAW_SUFFIXES, RawFileError, read_raw, render_with_libraw
 from cycleisp.utils.raw.capture_time import taken_at

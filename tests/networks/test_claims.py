@@ -19,9 +19,9 @@ from cycleisp.networks import SrgbDenoiser, pretrained
 from cycleisp.networks.pretrained import build, load_any, load_network
 from cycleisp.utils.weights.errors import WeightsError
 from cycleisp.utils.weights.files import load_weights, save_weights
+from cycleisp.utils.weights.formats.released_files import read_released
+from cycleisp.utils.weights.formats.released_layout import to_released
 from cycleisp.utils.weights.kinds import KINDS, default_sizes
-from cycleisp.utils.weights.released_files import read_released
-from cycleisp.utils.weights.released_layout import to_released
 from denoise import main as denoise
 from tests.support.pictures import random_picture, write_png
 from tests.support.scripts import call_script, error_line

@@ -22,9 +22,9 @@ from cycleisp.networks.pretrained import (
 )
 from cycleisp.utils.weights.errors import DownloadError, WeightsError
 from cycleisp.utils.weights.files import save_weights
+from cycleisp.utils.weights.formats.released_files import write_released
+from cycleisp.utils.weights.formats.released_layout import BRANCHES, to_released
 from cycleisp.utils.weights.kinds import KINDS
-from cycleisp.utils.weights.released_files import write_released
-from cycleisp.utils.weights.released_layout import BRANCHES, to_released
 from denoise import main as denoise
 from tests.support.pictures import random_picture, write_png
 from tests.support.scripts import call_script

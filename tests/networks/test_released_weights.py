@@ -23,8 +23,8 @@ from cycleisp.utils.weights.__main__ import main
 from cycleisp.utils.weights.conversion import convert
 from cycleisp.utils.weights.errors import WeightsError
 from cycleisp.utils.weights.files import load_weights, read_metadata, save_weights
-from cycleisp.utils.weights.released_files import read_released
-from cycleisp.utils.weights.released_layout import BRANCHES
+from cycleisp.utils.weights.formats.released_files import read_released
+from cycleisp.utils.weights.formats.released_layout import BRANCHES
 from tests.support.paths import ROOT, shared
 from tests.support.scripts import Outcome, call_script
 from tests.support.weights import TINY_SIZES

@@ -9,8 +9,8 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from cycleisp.utils.raw.dng_tags import Tag
-from cycleisp.utils.raw.tiff_writer import (
+from cycleisp.utils.raw.dng.tags import Tag
+from cycleisp.utils.raw.dng.tiff_writer import (
     BYTE,
     LONG,
     RATIONAL,

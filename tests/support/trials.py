@@ -1,4 +1,4 @@
-"""Trials of the readers with damaged files, in a process that is watched (utils/apart.py)."""
+"""Trials of the readers with damaged files, in a process that is watched, as in apart.py."""
 
 import contextlib
 import dataclasses

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-if TYPE_CHECKING:  # processes that read files (utils/apart.py) need no PyTorch, whose import takes seconds
+if TYPE_CHECKING:  # processes that read files (utils/processes/apart.py) need no PyTorch, whose import takes seconds
     from torch import Tensor
 
 # Linear sRGB to CIE XYZ under D65 (IEC 61966-2-1).

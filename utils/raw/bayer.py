@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-if TYPE_CHECKING:  # processes that read files (utils/apart.py) need no PyTorch, whose import takes seconds
+if TYPE_CHECKING:  # processes that read files (utils/processes/apart.py) need no PyTorch, whose import takes seconds
     from torch import Tensor
 
 PATTERNS = ("RGGB", "BGGR", "GRBG", "GBRG")

@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 from cycleisp.utils.color.colorimetry import cam2rgb_from_xyz2cam
 from cycleisp.utils.errors import UserError
 from cycleisp.utils.orientation import UPRIGHT
-from cycleisp.utils.raw.dng_tags import DngTags
+from cycleisp.utils.raw.dng.tags import DngTags
 
 log = logging.getLogger(__name__)
 

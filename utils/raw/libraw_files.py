@@ -12,7 +12,7 @@ from cycleisp.utils.errors import reading
 from cycleisp.utils.limits import check_pixels
 from cycleisp.utils.raw import bayer
 from cycleisp.utils.raw.camera_metadata import RawFileError
-from cycleisp.utils.raw.dng_tags import DngTags, missing_bytes, read_tags
+from cycleisp.utils.raw.dng.tags import DngTags, missing_bytes, read_tags
 
 _PHOTOMETRIC, _SAMPLES, _LINEAR_RAW = 262, 277, 34892
 _MOST_PIXELS_A_BYTE = 1100  # deflate, the tightest code in DNG, has at most about 1030 bytes a byte

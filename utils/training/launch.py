@@ -8,7 +8,7 @@ from lightning.fabric import Fabric
 
 from cycleisp.utils.config import TrainingRecipe
 from cycleisp.utils.devices import pick_device, training_precision
-from cycleisp.utils.processes import stop_when_orphaned
+from cycleisp.utils.processes.lifetimes import stop_when_orphaned
 from cycleisp.utils.training.checkpoint import CheckedCheckpoints
 
 

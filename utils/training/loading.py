@@ -30,8 +30,8 @@ import torch
 from torch.utils.data import DataLoader, Dataset, default_collate
 
 from cycleisp.utils.errors import UserError, reason
-from cycleisp.utils.processes import die_with_parent
-from cycleisp.utils.reading_now import Note, note_files_in
+from cycleisp.utils.processes.lifetimes import die_with_parent
+from cycleisp.utils.processes.reading_now import Note, note_files_in
 from cycleisp.utils.training.errors import TrainingError
 from cycleisp.utils.training.stopping import SIGNALS
 

@@ -9,10 +9,10 @@ Existing files are never overwritten. Exit status: 0 if the file was written, 2 
 import argparse
 from pathlib import Path
 
-import cycleisp.utils.early_stop  # noqa: F401  # first, so that Ctrl-C during the others shows no traceback
+import cycleisp.utils.processes.early_stop  # noqa: F401  # first, so that Ctrl-C during the others shows no traceback
 from cycleisp.utils.cli import run_script
 from cycleisp.utils.weights.conversion import convert, halve
-from cycleisp.utils.weights.released_layout import BRANCHES
+from cycleisp.utils.weights.formats.released_layout import BRANCHES
 
 
 def parse_args() -> argparse.Namespace:

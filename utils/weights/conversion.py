@@ -7,10 +7,11 @@ from torch import Tensor
 
 from cycleisp.utils.fingerprints import file_sha256
 from cycleisp.utils.output.files import write_bytes
-from cycleisp.utils.weights import kinds, released_layout
+from cycleisp.utils.weights import kinds
 from cycleisp.utils.weights.errors import WeightsError
 from cycleisp.utils.weights.files import read_metadata, read_tensors, save_tensors
-from cycleisp.utils.weights.released_files import RELEASED_SUFFIXES, read_released, write_released
+from cycleisp.utils.weights.formats import released_layout
+from cycleisp.utils.weights.formats.released_files import RELEASED_SUFFIXES, read_released, write_released
 
 LICENCE_REMARK = (
     "That of the source: conversion changes none. The released CycleISP weights are for academic, non-commercial use, "

@@ -16,11 +16,11 @@ from torch import Tensor, nn
 
 from cycleisp.utils.errors import reading
 from cycleisp.utils.output.files import atomic_path
-from cycleisp.utils.weights.contents import check_suffix, layout_of
 from cycleisp.utils.weights.errors import WeightsError
-from cycleisp.utils.weights.pickles import read_pickle
-from cycleisp.utils.weights.released_files import read_for, read_released
-from cycleisp.utils.weights.safetensors_files import read_stored, seal
+from cycleisp.utils.weights.formats.contents import check_suffix, layout_of
+from cycleisp.utils.weights.formats.pickles import read_pickle
+from cycleisp.utils.weights.formats.released_files import read_for, read_released
+from cycleisp.utils.weights.formats.safetensors_files import read_stored, seal
 
 METADATA_KEYS = ("network", "sizes", "recipe", "step", "version", "training", "validation", "source")
 
@@ -103,7 +103,7 @@ def load_weights(network: nn.Module, path: Path | str) -> None:
     Args:
         network: any of networks/, built with the sizes of the file.
         path: `.safetensors` of ours, or `.pth` in the layout of the released CycleISP
-            (`utils/weights/released_layout.py`).
+            (`utils/weights/formats/released_layout.py`).
 
     Raises:
         WeightsError: missing or damaged file, another network's weights, code in the pickle, or

@@ -16,7 +16,7 @@ from PIL import ExifTags, Image
 from cycleisp.dataloaders.results.denoised_raw import RawFileDenoiser
 from cycleisp.utils.orientation import ORIENTATIONS, upright
 from cycleisp.utils.raw.camera_files import read_raw, render_with_libraw
-from cycleisp.utils.raw.dng_tags import read_tags
+from cycleisp.utils.raw.dng.tags import read_tags
 from cycleisp.utils.raw.noise import FixedNoise
 from tests.support.camera_files import BLACK, PENTAX, vignetted_scene, write_camera_raw, write_phone_dng
 from tests.support.dng_layouts import write_tagged_dng

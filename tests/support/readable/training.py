@@ -110,7 +110,7 @@ def _weights(path: Path) -> object:
 
 def _pickle(path: Path) -> object:
     from cycleisp.networks.pretrained import load_any
-    from cycleisp.utils.weights.released_files import read_released
+    from cycleisp.utils.weights.formats.released_files import read_released
 
     with contextlib.suppress(UserError):
         load_any(path)

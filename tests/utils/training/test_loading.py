@@ -13,7 +13,7 @@ from torch import Tensor
 from torch.utils.data import Dataset
 
 from cycleisp.utils.errors import UserError
-from cycleisp.utils.reading_now import now_reading
+from cycleisp.utils.processes.reading_now import now_reading
 from cycleisp.utils.training.loading import Loader, LoaderError
 from tests.support.training import Patches, assert_bit_equal, checkpoint, recipe, trainer
 

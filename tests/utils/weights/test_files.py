@@ -15,7 +15,7 @@ from cycleisp.networks.pretrained import build, find_weights, load_network
 from cycleisp.utils.weights.conversion import halve
 from cycleisp.utils.weights.errors import WeightsError
 from cycleisp.utils.weights.files import load_weights, read_metadata, read_tensors, save_tensors, save_weights
-from cycleisp.utils.weights.released_files import read_released, write_released
+from cycleisp.utils.weights.formats.released_files import read_released, write_released
 
 SIZES = {"rgb2raw": {"width": 8, "num_groups": 1, "num_blocks": 2, "reduction": 4, "unshuffle": 2}}
 

@@ -9,7 +9,7 @@ import torch
 from cycleisp.networks import SrgbDenoiser
 from cycleisp.networks.pretrained import build, find_weights, load_network
 from cycleisp.utils.weights import folders
-from cycleisp.utils.weights.download import check_present
+from cycleisp.utils.weights.downloads.fetching import check_present
 from cycleisp.utils.weights.errors import DownloadError
 from cycleisp.utils.weights.files import save_weights
 from cycleisp.utils.weights.registry import read_registry, table

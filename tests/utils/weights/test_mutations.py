@@ -16,8 +16,8 @@ from cycleisp.networks.pretrained import build, load_any
 from cycleisp.utils.errors import UserError
 from cycleisp.utils.weights import held, registry
 from cycleisp.utils.weights.files import save_weights
-from cycleisp.utils.weights.released_files import read_released
-from cycleisp.utils.weights.released_layout import to_released
+from cycleisp.utils.weights.formats.released_files import read_released
+from cycleisp.utils.weights.formats.released_layout import to_released
 from tests.support.mutation import mutant
 from tests.support.weights import ENTRY, write_registry
 

@@ -6,7 +6,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from cycleisp.utils.raw.dng_tags import missing_bytes, read_tags
+from cycleisp.utils.raw.dng.tags import missing_bytes, read_tags
 from tests.support.dng_layouts import NOISE_PROFILE, write_tagged_dng
 
 MOSAIC = np.arange(32 * 48, dtype=np.uint16).reshape(32, 48)

@@ -16,8 +16,8 @@ import safetensors.torch
 from torch import Tensor
 
 from cycleisp.utils.errors import reading
-from cycleisp.utils.weights.contents import layout_of
 from cycleisp.utils.weights.errors import WeightsError
+from cycleisp.utils.weights.formats.contents import layout_of
 
 CHECKSUM = "content_sha256"  # the metadata's key
 LARGEST_HEADER = 16 << 20  # bytes; that of the paper's CycleISP has 0.1 MB

@@ -7,9 +7,9 @@ import torch
 from torch import Tensor, nn
 
 from cycleisp.utils.output.files import atomic_path
-from cycleisp.utils.weights import dialects, released_layout
 from cycleisp.utils.weights.errors import WeightsError
-from cycleisp.utils.weights.pickles import read_pickle
+from cycleisp.utils.weights.formats import dialects, released_layout
+from cycleisp.utils.weights.formats.pickles import read_pickle
 
 RELEASED_SUFFIXES = (".pth", ".pt")
 

@@ -10,8 +10,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
-from cycleisp.utils.raw.lossless_jpeg import code_lengths, encode_lossless_jpeg
-from cycleisp.utils.raw.tiff_writer import BYTE, LONG, SHORT, encode_ifds, number_tag, text_tag
+from cycleisp.utils.raw.dng.lossless_jpeg import code_lengths, encode_lossless_jpeg
+from cycleisp.utils.raw.dng.tiff_writer import BYTE, LONG, SHORT, encode_ifds, number_tag, text_tag
 
 
 def decoded(path: Path, mosaic: NDArray[np.uint16]) -> NDArray[np.uint16]:

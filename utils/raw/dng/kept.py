@@ -7,7 +7,7 @@ what is no longer true, or belongs to something that the result does not have.
 
 from collections.abc import Mapping
 
-from cycleisp.utils.raw.dng_tags import DngTags, Tag
+from cycleisp.utils.raw.dng.tags import DngTags, Tag
 
 # TIFF: description, make, model, software, date, artist, host, XMP, ratings, copyright, IPTC,
 # resolution; texts of Windows; TIFF/EP: exposure and its circumstances

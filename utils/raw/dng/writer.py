@@ -6,11 +6,11 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from cycleisp.utils.raw.dng_opcodes import OPCODE_LIST_1, bad_pixel_values, needs_same_units
-from cycleisp.utils.raw.dng_source import BLACK_DELTAS, BLACK_LEVEL, WHITE_LEVEL, DngSource
-from cycleisp.utils.raw.dng_tags import Tag
-from cycleisp.utils.raw.lossless_jpeg import encode_lossless_jpeg
-from cycleisp.utils.raw.tiff_writer import BYTE, LONG, RATIONAL, SHORT, SRATIONAL, encode_ifds, number_tag, text_tag
+from cycleisp.utils.raw.dng.lossless_jpeg import encode_lossless_jpeg
+from cycleisp.utils.raw.dng.opcodes import OPCODE_LIST_1, bad_pixel_values, needs_same_units
+from cycleisp.utils.raw.dng.source import BLACK_DELTAS, BLACK_LEVEL, WHITE_LEVEL, DngSource
+from cycleisp.utils.raw.dng.tags import Tag
+from cycleisp.utils.raw.dng.tiff_writer import BYTE, LONG, RATIONAL, SHORT, SRATIONAL, encode_ifds, number_tag, text_tag
 
 _PROCESSING_SOFTWARE, _DESCRIPTION, _ORIENTATION, _COLOR_SPACE = 11, 270, 274, 40961
 _UNCOMPRESSED, _LOSSLESS_JPEG = 1, 7

@@ -18,8 +18,8 @@ import torch
 
 from cycleisp.utils.errors import reading, reason
 from cycleisp.utils.limits import check_bytes
-from cycleisp.utils.weights.contents import layout_of
 from cycleisp.utils.weights.errors import WeightsError
+from cycleisp.utils.weights.formats.contents import layout_of
 
 LARGEST_PICKLE = 4 << 20  # bytes of the list of tensors; that of the paper's largest network has 0.1 MB
 UNPACKED = 64 << 20  # bytes that a small compressed file may unpack to

@@ -28,7 +28,7 @@ from typing import Any, TypeVar
 
 from cycleisp.utils.errors import UserError, reading, reason
 from cycleisp.utils.limits import READ_BYTES, READ_SECONDS, limit
-from cycleisp.utils.reader_process import OURS, receive, send, serve
+from cycleisp.utils.processes.reader_process import OURS, receive, send, serve
 
 SWITCH = f"{OURS}APART"
 log = logging.getLogger(__name__)

@@ -22,12 +22,12 @@ import pytest
 import torch
 
 from cycleisp.utils.errors import UserError
-from cycleisp.utils.weights import web
-from cycleisp.utils.weights.download import check_present, fetch
+from cycleisp.utils.weights.downloads import web
+from cycleisp.utils.weights.downloads.fetching import check_present, fetch
+from cycleisp.utils.weights.downloads.pace import Pace
+from cycleisp.utils.weights.downloads.parts import Part, SourceFailedError
 from cycleisp.utils.weights.errors import DownloadError
 from cycleisp.utils.weights.files import save_tensors
-from cycleisp.utils.weights.pace import Pace
-from cycleisp.utils.weights.parts import Part, SourceFailedError
 from cycleisp.utils.weights.registry import Weights
 
 CONTENT = bytes(range(256)) * 1024  # several blocks
@@ -614,7 +614,7 @@ def test_a_page_of_drive_is_not_taken_for_the_file(monkeypatch: pytest.MonkeyPat
 def test_the_installed_gdown_takes_these_options(server: WebServer, tmp_path: Path) -> None:
     """Uses the test's own server, since gdown takes any URL."""
     with contextlib.closing(Part(tmp_path / "part", "tiny", len(CONTENT), keep=False)) as part:
-        gdown.download(  # as utils.weights.transfers calls it, by `url` in place of `id`
+        gdown.download(  # as utils.weights.downloads.transfers calls it, by `url` in place of `id`
             url=server.source("plain"),
             output=part,
             quiet=True,

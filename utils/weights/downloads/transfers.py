@@ -7,9 +7,9 @@ from urllib.parse import urlsplit
 from urllib.request import url2pathname
 
 from cycleisp.utils.errors import UserError
-from cycleisp.utils.weights.pace import Pace, TooSlowError
-from cycleisp.utils.weights.parts import Part, SourceFailedError
-from cycleisp.utils.weights.web import BLOCK, from_http, what_failed
+from cycleisp.utils.weights.downloads.pace import Pace, TooSlowError
+from cycleisp.utils.weights.downloads.parts import Part, SourceFailedError
+from cycleisp.utils.weights.downloads.web import BLOCK, from_http, what_failed
 
 
 def transfer(source: str, part: Part, pace: Pace) -> None:

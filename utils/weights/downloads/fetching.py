@@ -13,14 +13,14 @@ from filelock import FileLock
 
 from cycleisp.utils.fingerprints import file_sha256
 from cycleisp.utils.weights import folders, held
-from cycleisp.utils.weights.contents import HEAD, layout_of, what_else
+from cycleisp.utils.weights.downloads.pace import Pace
+from cycleisp.utils.weights.downloads.parts import Part, SourceFailedError, WrongContentError, begun
+from cycleisp.utils.weights.downloads.transfers import transfer
 from cycleisp.utils.weights.errors import DownloadError, WeightsError
 from cycleisp.utils.weights.files import read_tensors
-from cycleisp.utils.weights.pace import Pace
-from cycleisp.utils.weights.parts import Part, SourceFailedError, WrongContentError, begun
+from cycleisp.utils.weights.formats.contents import HEAD, layout_of, what_else
+from cycleisp.utils.weights.formats.released_files import read_released
 from cycleisp.utils.weights.registry import FILE_NAME, Weights
-from cycleisp.utils.weights.released_files import read_released
-from cycleisp.utils.weights.transfers import transfer
 
 logger = logging.getLogger(__name__)
 

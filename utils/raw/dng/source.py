@@ -19,11 +19,11 @@ from PIL import Image
 from cycleisp.utils.color.colorimetry import RGB2XYZ
 from cycleisp.utils.errors import reason
 from cycleisp.utils.raw import camera_metadata as metadata
-from cycleisp.utils.raw import dng_kept
 from cycleisp.utils.raw.camera_metadata import BlackLevels
-from cycleisp.utils.raw.dng_tags import DngTags, Tag, read_tiff_tags
+from cycleisp.utils.raw.dng import kept as kept_tags
+from cycleisp.utils.raw.dng.tags import DngTags, Tag, read_tiff_tags
+from cycleisp.utils.raw.dng.tiff_writer import BYTE, LONG, RATIONAL, SHORT, SRATIONAL, number_tag, text_tag
 from cycleisp.utils.raw.libraw_files import opened, pattern_of
-from cycleisp.utils.raw.tiff_writer import BYTE, LONG, RATIONAL, SHORT, SRATIONAL, number_tag, text_tag
 
 log = logging.getLogger(__name__)
 
@@ -88,7 +88,7 @@ def read_dng_source(path: Path) -> DngSource:
             black=black,
             white=white,
             ifd0=ifd0,
-            exif=dng_kept.of_exif(found.exif),
+            exif=kept_tags.of_exif(found.exif),
             gps=list(found.gps.values()),
             byteorder=order,
             preview=preview,
@@ -97,7 +97,7 @@ def read_dng_source(path: Path) -> DngSource:
 
 def _of_dng(tags: DngTags, raw: rawpy.RawPy, black: BlackLevels, white: float, path: Path) -> dict[int, Tag]:
     """Returns what a DNG says; with LibRaw's levels where LibRaw has scaled the values."""
-    kept, order = dng_kept.of_dng(tags), tags.byteorder
+    kept, order = kept_tags.of_dng(tags), tags.byteorder
     floating = _SAMPLE_FORMAT in tags.raw and 3 in tags.raw[_SAMPLE_FORMAT].numbers
     stated = kept[WHITE_LEVEL].numbers if WHITE_LEVEL in kept else ()
     if floating or not stated or max(stated) > _LARGEST:
@@ -145,7 +145,7 @@ def _by_code(tags: list[Tag]) -> dict[int, Tag]:
 
 def _of_other_file(tags: DngTags, raw: rawpy.RawPy, black: BlackLevels, path: Path) -> dict[int, Tag]:
     """Returns what a DNG must say, from LibRaw's knowledge of the camera."""
-    order, kept = tags.byteorder, dng_kept.of_camera_file(tags)
+    order, kept = tags.byteorder, kept_tags.of_camera_file(tags)
     make, model = (kept[code].text.strip() if code in kept else "" for code in (_MAKE, _MODEL))
     if not model:
         log.warning("%s: does not say its camera in a way that is known; the DNG has no Make and Model", path)

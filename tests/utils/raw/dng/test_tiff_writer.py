@@ -10,8 +10,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from PIL import Image
 
-from cycleisp.utils.raw.dng_tags import read_tiff_tags
-from cycleisp.utils.raw.tiff_writer import (
+from cycleisp.utils.raw.dng.tags import read_tiff_tags
+from cycleisp.utils.raw.dng.tiff_writer import (
     BYTE,
     LONG,
     RATIONAL,

@@ -1,4 +1,4 @@
-"""The other side of utils/apart.py: the process that reads, and the messages between the two.
+"""The other side of apart.py: the process that reads, and the messages between the two.
 
 It imports what readers need, and no more, since each process begins with these imports.
 """

@@ -1,7 +1,7 @@
 """Writing of TIFF structures: DNG files, and the EXIF of other files.
 
 Libraries that write TIFF do not write the IFDs of EXIF and GPS, and do not copy tags as bytes. The
-tags are those of `utils.raw.dng_tags`, whose values are bytes in the byte order of the file.
+tags are those of `utils.raw.dng.tags`, whose values are bytes in the byte order of the file.
 """
 
 import math
@@ -9,7 +9,7 @@ import struct
 from collections.abc import Callable, Iterable, Sequence
 from fractions import Fraction
 
-from cycleisp.utils.raw.dng_tags import EXIF_IFD, GPS_IFD, SUB_IFDS, Tag
+from cycleisp.utils.raw.dng.tags import EXIF_IFD, GPS_IFD, SUB_IFDS, Tag
 
 BYTE, ASCII, SHORT, LONG, RATIONAL, SRATIONAL = 1, 2, 3, 4, 5, 10
 _LETTERS = {BYTE: "B", SHORT: "H", LONG: "I", RATIONAL: "I", SRATIONAL: "i"}

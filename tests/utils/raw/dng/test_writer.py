@@ -13,11 +13,11 @@ from PIL import Image
 from cycleisp.utils.orientation import ORIENTATIONS
 from cycleisp.utils.raw import bayer
 from cycleisp.utils.raw.camera_files import read_raw, render_with_libraw
-from cycleisp.utils.raw.dng import encode_dng, white_share
-from cycleisp.utils.raw.dng_opcodes import bad_pixel_values, needs_same_units
-from cycleisp.utils.raw.dng_source import DngSource, read_dng_source, unique_camera_model
-from cycleisp.utils.raw.dng_tags import DngTags, read_tags
-from cycleisp.utils.raw.tiff_writer import SHORT, number_tag
+from cycleisp.utils.raw.dng.opcodes import bad_pixel_values, needs_same_units
+from cycleisp.utils.raw.dng.source import DngSource, read_dng_source, unique_camera_model
+from cycleisp.utils.raw.dng.tags import DngTags, read_tags
+from cycleisp.utils.raw.dng.tiff_writer import SHORT, number_tag
+from cycleisp.utils.raw.dng.writer import encode_dng, white_share
 from tests.support import camera_files
 from tests.support.camera_files import opcode_list, phone_tags, vignetted_scene, write_camera_raw, write_phone_dng
 from tests.support.curves import bt709_encode

@@ -9,8 +9,8 @@ import torch
 
 from cycleisp.utils.weights.errors import WeightsError
 from cycleisp.utils.weights.files import read_metadata, read_tensors, save_tensors
-from cycleisp.utils.weights.released_files import write_released
-from cycleisp.utils.weights.safetensors_files import CHECKSUM, read_stored
+from cycleisp.utils.weights.formats.released_files import write_released
+from cycleisp.utils.weights.formats.safetensors_files import CHECKSUM, read_stored
 
 METADATA = {"network": "Rgb2Raw", "sizes": {"rgb2raw": {"width": 8}}, "step": 7, "version": "1", "training": None}
 

@@ -19,7 +19,7 @@ child.wait()
 """
 CHILD = """
 import signal, sys, time
-from cycleisp.utils.processes import stop_when_orphaned
+from cycleisp.utils.processes.lifetimes import stop_when_orphaned
 signal.signal(signal.SIGTERM, lambda *_: sys.exit(open({path!r}, "w").write("asked")))
 stop_when_orphaned(every=0.05)
 open({path!r}, "w").write("ready")

@@ -13,9 +13,9 @@ import torch
 
 from cycleisp.networks import SrgbDenoiser
 from cycleisp.networks.pretrained import load_any, load_network
-from cycleisp.utils.weights.contents import layout_of
 from cycleisp.utils.weights.errors import WeightsError
 from cycleisp.utils.weights.files import save_tensors
+from cycleisp.utils.weights.formats.contents import layout_of
 from denoise import main as denoise
 from tests.support.pictures import random_picture, write_png
 from tests.support.scripts import call_script, error_line

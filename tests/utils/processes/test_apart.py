@@ -13,9 +13,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from cycleisp.utils import apart as module
-from cycleisp.utils.apart import apart, end_readers
 from cycleisp.utils.errors import UserError
+from cycleisp.utils.processes import apart as module
+from cycleisp.utils.processes.apart import apart, end_readers
 from tests.support import readers
 from tests.support.paths import ROOT
 
@@ -170,7 +170,7 @@ def test_ending_all_readers_frees_who_waits_for_them(tmp_path) -> None:
 SCRIPT = """
 import sys
 from pathlib import Path
-from cycleisp.utils.apart import apart
+from cycleisp.utils.processes.apart import apart
 from tests.support import readers
 print("begun", flush=True)
 apart(readers.process_of, Path("a"))
@@ -219,6 +219,6 @@ def test_a_reader_ends_with_its_parent_however_that_ends(tmp_path) -> None:
 
 
 def test_readers_import_no_pytorch() -> None:
-    modules = ["cycleisp.utils.apart", "cycleisp.dataloaders.photos", "cycleisp.utils.raw.camera_files"]
+    modules = ["cycleisp.utils.processes.apart", "cycleisp.dataloaders.photos", "cycleisp.utils.raw.camera_files"]
     code = f"import sys, {', '.join(modules)}; sys.exit('torch' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", code], cwd=ROOT).returncode == 0

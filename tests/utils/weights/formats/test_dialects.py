@@ -10,10 +10,10 @@ from torch import Tensor, nn
 
 from cycleisp.networks import SrgbDenoiser
 from cycleisp.networks.pretrained import build, load_network
-from cycleisp.utils.weights.dialects import ENTRIES, state_dict_of
 from cycleisp.utils.weights.errors import WeightsError
 from cycleisp.utils.weights.files import load_weights
-from cycleisp.utils.weights.released_layout import to_released
+from cycleisp.utils.weights.formats.dialects import ENTRIES, state_dict_of
+from cycleisp.utils.weights.formats.released_layout import to_released
 from denoise import main as denoise
 from tests.support.pictures import random_picture, write_png
 from tests.support.scripts import call_script

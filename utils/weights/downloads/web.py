@@ -14,8 +14,8 @@ from email.message import Message
 from typing import IO
 from urllib.parse import urlsplit
 
-from cycleisp.utils.weights.pace import TooSlowError
-from cycleisp.utils.weights.parts import Part, SourceFailedError
+from cycleisp.utils.weights.downloads.pace import TooSlowError
+from cycleisp.utils.weights.downloads.parts import Part, SourceFailedError
 
 BLOCK = 1 << 16
 LONGEST_REASON = 300  # characters of what a server or a library says
