@@ -85,22 +85,28 @@ class DAB(nn.Module):
         return features + self.fuse(attended)
 
 
+class Chain(nn.Sequential):
+    """Blocks, one after the other, which can be computed again for the gradient (`save_memory`)."""
+
+    computed_again = False
+
+    def forward(self, features: Tensor) -> Tensor:
+        again = self.computed_again and torch.is_grad_enabled()
+        for block in self:
+            features = checkpoint(block, features, use_reentrant=False) if again else block(features)
+        return features
+
+
 class RRG(nn.Module):
     """Recursive residual group: `num_blocks` DABs, a convolution and a skip, on (B, C, H, W)."""
 
     def __init__(self, width: int, num_blocks: int, reduction: int, activation: nn.PReLU) -> None:
         super().__init__()
-        self.blocks = nn.Sequential(*(DAB(width, reduction, activation) for _ in range(num_blocks)))
+        self.blocks = Chain(*(DAB(width, reduction, activation) for _ in range(num_blocks)))
         self.conv = conv3x3(width, width)
-        self.computed_again = False  # True: blocks are computed again for the gradient (`save_memory`)
 
     def forward(self, features: Tensor) -> Tensor:
-        if not (self.computed_again and torch.is_grad_enabled()):
-            return features + self.conv(self.blocks(features))
-        deep = features
-        for block in self.blocks:
-            deep = checkpoint(block, deep, use_reentrant=False)
-        return features + self.conv(deep)
+        return features + self.conv(self.blocks(features))
 
 
 class DeepFeatures(nn.Module):
@@ -134,5 +140,5 @@ def save_memory(network: nn.Module) -> None:
     The gradients are the same, and a step takes about a third longer.
     """
     for module in network.modules():
-        if isinstance(module, RRG):
+        if isinstance(module, Chain):
             module.computed_again = True

@@ -1,18 +1,47 @@
-"""The two denoisers, one for RAW and one for sRGB (CycleISP, Sec. 4)."""
+"""The two denoisers, one for RAW and one for sRGB (CycleISP, Sec. 4).
+
+A second family is in gated_denoiser.py.
+"""
+
+from collections.abc import Callable
+from typing import ClassVar
 
 import torch
 from torch import Tensor, cat, nn
 
 from cycleisp.networks.acceleration import run_trunk
 from cycleisp.networks.blocks import DAB, RRG, DeepFeatures, check_image, conv3x3
+from cycleisp.utils.images import Space
 from cycleisp.utils.raw.variance_stabilization import destabilize, read_noise_level, stabilize
 
 STABLE_DEVIATION = 0.1  # standard deviation of the noise that a stabilized RawDenoiser sees
 _LEAST_READ_NOISE = 1e-10  # below any camera's; the transform needs some noise to be defined
 
 
-class _Denoiser(nn.Module):
-    """A network that predicts what to add to a noisy image. Sides are multiples of `unshuffle`."""
+class Denoiser(nn.Module):
+    """What the denoisers of every family have in common: they predict what to add to a noisy image.
+
+    Attributes:
+        space: of the images: "srgb", called as network(noisy), or "raw", called as
+            network(noisy, variance).
+        multiple: what the sides of an image must be multiples of.
+    """
+
+    space: ClassVar[Space]
+    multiple: int
+
+    @property
+    def halo(self) -> int:
+        """Returns how far around a pixel its result looks, in pixels, global pooling apart."""
+        raise NotImplementedError
+
+    def correction(self, planes: Tensor) -> Tensor:
+        """Returns what to add: (B, C, H, W) -> (B, C', H, W)."""
+        raise NotImplementedError
+
+
+class _PaperDenoiser(Denoiser):
+    """A denoiser of recursive residual groups. Sides are multiples of `unshuffle`."""
 
     def __init__(
         self,
@@ -46,13 +75,16 @@ class _Denoiser(nn.Module):
         return self.multiple * sum(module.kernel_size[0] // 2 for module in convolutions)
 
     def correction(self, planes: Tensor) -> Tensor:
-        return self.shuffle(run_trunk(self.head, self.deep, self._finish, self.stem(planes)))
+        return self.shuffle(run_trunk(self._begin, self.deep, self._finish, planes, scale=self.multiple))
+
+    def _begin(self, planes: Tensor) -> Tensor:
+        return self.head(self.stem(planes))
 
     def _finish(self, deep: Tensor) -> Tensor:
         return self.tail(self.activation(deep))
 
 
-def _initialize(denoiser: _Denoiser) -> None:
+def _initialize(denoiser: _PaperDenoiser) -> None:
     """Draws weights that keep the variance at any depth, with a weak last layer (ours).
 
     PyTorch's own weights shrink the variance in every convolution, and then the first hundreds of
@@ -77,7 +109,7 @@ def _initialize(denoiser: _Denoiser) -> None:
         denoiser.tail.weight *= 0.1
 
 
-class SrgbDenoiser(_Denoiser):
+class SrgbDenoiser(_PaperDenoiser):
     """The sRGB denoiser: noisy (B, 3, H, W) in [0, 1] -> denoised (B, 3, H, W), not clipped.
 
     It is blind: no noise level is given. The defaults are the released network: 2,834,947
@@ -96,6 +128,8 @@ class SrgbDenoiser(_Denoiser):
             of `unshuffle`.
     """
 
+    space = "srgb"
+
     def __init__(
         self, width: int = 64, num_groups: int = 4, num_blocks: int = 8, reduction: int = 16, unshuffle: int = 1
     ) -> None:
@@ -106,7 +140,7 @@ class SrgbDenoiser(_Denoiser):
         return noisy + self.correction(noisy)
 
 
-class RawDenoiser(_Denoiser):
+class RawDenoiser(_PaperDenoiser):
     """The RAW denoiser: noisy packed RAW (B, 4, H, W) -> denoised packed RAW, not clipped.
 
     Its second input is the variance of the noise in every pixel, (B, 4, H, W). It is shot_noise *
@@ -128,6 +162,8 @@ class RawDenoiser(_Denoiser):
             sides are not multiples of `unshuffle`.
     """
 
+    space = "raw"
+
     def __init__(
         self,
         width: int = 64,
@@ -141,13 +177,37 @@ class RawDenoiser(_Denoiser):
         self.stabilized = stabilized
 
     def forward(self, noisy: Tensor, variance: Tensor) -> Tensor:
-        check_image("noisy packed RAW", noisy, channels=4, multiple=self.multiple)
-        if variance.shape != noisy.shape:
-            raise ValueError(f"variance map: expected {tuple(noisy.shape)} as the RAW, got {tuple(variance.shape)}")
+        check_raw(noisy, variance, self.multiple)
         if not self.stabilized:
             return noisy + self.correction(cat([noisy, variance], dim=1))
-        shot_noise, read_noise = read_noise_level(noisy, variance)
-        read_noise = read_noise.clamp(min=_LEAST_READ_NOISE)
-        stable = STABLE_DEVIATION * stabilize(noisy, shot_noise, read_noise)
-        denoised = stable + self.correction(cat([stable, variance.sqrt()], dim=1))
-        return destabilize(denoised / STABLE_DEVIATION, shot_noise, read_noise)
+        return denoise_stabilized(self.correction, noisy, variance)
+
+
+# ---------------------------------------------------------------- RAW denoisers of every family
+
+
+def check_raw(noisy: Tensor, variance: Tensor, multiple: int) -> None:
+    """Raises a ValueError unless noisy packed RAW and the variance of its noise fit a network."""
+    check_image("noisy packed RAW", noisy, channels=4, multiple=multiple)
+    if variance.shape != noisy.shape:
+        raise ValueError(f"variance map: expected {tuple(noisy.shape)} as the RAW, got {tuple(variance.shape)}")
+
+
+def denoise_stabilized(correction: Callable[[Tensor], Tensor], noisy: Tensor, variance: Tensor) -> Tensor:
+    """Denoises packed RAW behind a variance-stabilising transform (ours).
+
+    Args:
+        correction: predicts what to add to stabilised RAW, whose noise has STABLE_DEVIATION at
+            every level: (B, 8, H, W), the RAW and the deviations of its noise before the transform,
+            -> (B, 4, H, W).
+        noisy: (B, 4, H, W) in [0, 1].
+        variance: of the noise in every value, (B, 4, H, W).
+
+    Returns:
+        (B, 4, H, W), not clipped
+    """
+    shot_noise, read_noise = read_noise_level(noisy, variance)
+    read_noise = read_noise.clamp(min=_LEAST_READ_NOISE)
+    stable = STABLE_DEVIATION * stabilize(noisy, shot_noise, read_noise)
+    denoised = stable + correction(cat([stable, variance.sqrt()], dim=1))
+    return destabilize(denoised / STABLE_DEVIATION, shot_noise, read_noise)

@@ -11,7 +11,8 @@ from torch import nn
 from cycleisp import networks
 from cycleisp.networks import blocks
 from cycleisp.networks.cycleisp import CycleISP
-from cycleisp.networks.denoiser import RawDenoiser, SrgbDenoiser
+from cycleisp.networks.denoiser import Denoiser
+from cycleisp.utils.config.sizes import count_blocks
 from cycleisp.utils.errors import reason
 from cycleisp.utils.fingerprints import file_sha256
 from cycleisp.utils.images import Space
@@ -27,7 +28,6 @@ from cycleisp.utils.weights.kinds import KINDS, SIZES, default_sizes, denoisers_
 SHIPPED_DENOISERS: Mapping[Space, str] = {"srgb": "compact_srgb", "raw": "compact_raw"}
 CLASSES: dict[str, type[nn.Module]] = {kind: getattr(networks, kind) for kind in KINDS}
 Sizes = Mapping[str, Any]
-Denoiser = SrgbDenoiser | RawDenoiser
 Network = TypeVar("Network", bound=nn.Module)
 
 # Files of a folder of released CycleISP weights -> the part of CycleISP that each fills.
@@ -165,7 +165,7 @@ def load_denoiser(name_or_path: str | Path, space: Space) -> tuple[Denoiser, str
 
 def load_denoisers(
     name_or_path: str | Path | None, spaces: Collection[Space]
-) -> tuple[SrgbDenoiser | None, RawDenoiser | None]:
+) -> tuple[Denoiser | None, Denoiser | None]:
     """Returns the denoisers for photos and for RAW, ready for inference.
 
     Args:
@@ -180,8 +180,8 @@ def load_denoisers(
         chosen: dict[Space, str | Path] = {space: SHIPPED_DENOISERS[space] for space in spaces}
     else:
         chosen = {_space_of(name_or_path): name_or_path}
-    loaded = {space: _load(weights, denoisers_of(space)) for space, weights in chosen.items()}
-    return cast(SrgbDenoiser | None, loaded.get("srgb")), cast(RawDenoiser | None, loaded.get("raw"))
+    loaded = {space: cast(Denoiser, _load(weights, denoisers_of(space))) for space, weights in chosen.items()}
+    return loaded.get("srgb"), loaded.get("raw")
 
 
 def _load(name_or_path: str | Path, wanted: Sequence[str]) -> nn.Module:
@@ -215,7 +215,7 @@ def _build_for(path: Path, kind: str, sizes: Sizes) -> nn.Module:
     try:
         described = SIZES.model_validate(sizes)
         parts = [getattr(described, part) for part in KINDS[kind].parts if sizes[part] is not None]
-        claimed = sum(part.num_groups * part.num_blocks for part in parts)
+        claimed = sum(count_blocks(part) for part in parts)
         stored = count_tensors(path)
         if claimed > stored:
             raise WeightsError(

@@ -8,7 +8,8 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from cycleisp.networks.blocks import DAB, RRG, DeepFeatures
+from cycleisp.networks.blocks import DAB, Chain, DeepFeatures
+from cycleisp.networks.gated_denoiser import GatedBlock, GatedUNet
 from cycleisp.utils.devices import computing
 
 log = logging.getLogger(__name__)
@@ -32,10 +33,10 @@ def compiler_works(device: torch.device) -> bool:
 
 
 def compile_blocks(network: nn.Module, **options: Any) -> None:
-    """Applies torch.compile to every dual attention block of a network, in place.
+    """Applies torch.compile to every dual attention or gated block of a network, in place.
 
     Nearly all work is done in the blocks, and they are alike: the compiler fuses everything around
-    the two convolutions into one kernel, and it does so once for all blocks. If it meets too many
+    the convolutions into few kernels, and it does so once for all blocks of one width. If it meets too many
     shapes, it leaves the blocks as they are. Parameters, their names and their gradients do not
     change. Hooks inside blocks are no longer called, so networks/inference/tiled.py, which needs
     them, is for networks that are not compiled.
@@ -44,7 +45,7 @@ def compile_blocks(network: nn.Module, **options: Any) -> None:
         options: of torch.compile.
     """
     for module in network.modules():
-        if isinstance(module, DAB):
+        if isinstance(module, DAB | GatedBlock):
             module.compile(**options)
 
 
@@ -59,8 +60,8 @@ def record_trunks(network: nn.Module, forward: Callable[[], object], precision: 
     Args:
         network, forward, precision: as `cycleisp.networks.acceleration.record_trunks` takes them.
     """
-    seen: dict[DeepFeatures, list[Tensor]] = {}
-    trunks = [module for module in network.modules() if isinstance(module, DeepFeatures)]
+    seen: dict[nn.Module, list[Tensor]] = {}
+    trunks = [module for module in network.modules() if isinstance(module, DeepFeatures | GatedUNet)]
     handles = [
         trunk.register_forward_pre_hook(lambda module, inputs: seen.setdefault(module, []).append(inputs[0].detach()))
         for trunk in trunks
@@ -76,7 +77,7 @@ def record_trunks(network: nn.Module, forward: Callable[[], object], precision: 
         torch.autograd.graph.set_warn_on_accumulate_grad_stream_mismatch(False)
     cached = torch.is_autocast_cache_enabled()
     for trunk, inputs in seen.items():
-        if len(inputs) > 1 or any(isinstance(module, RRG) and module.computed_again for module in trunk.modules()):
+        if len(inputs) > 1 or any(isinstance(module, Chain) and module.computed_again for module in trunk.modules()):
             continue
         with computing(precision, inputs[0].device):
             torch.set_autocast_cache_enabled(False)

@@ -3,7 +3,7 @@
 import torch
 from torch import Tensor
 
-from cycleisp.networks.denoiser import RawDenoiser, SrgbDenoiser
+from cycleisp.networks.denoiser import Denoiser
 from cycleisp.utils.devices import computing
 from cycleisp.utils.errors import UserError
 from cycleisp.utils.padding import pad_to_multiple
@@ -17,7 +17,7 @@ class BatchDenoiser:
         precision: float32, tf32, bf16 or fp16.
     """
 
-    def __init__(self, network: SrgbDenoiser | RawDenoiser, precision: str = "float32") -> None:
+    def __init__(self, network: Denoiser, precision: str = "float32") -> None:
         self._network, self._precision = network, precision
         self._device = next(network.parameters()).device
 

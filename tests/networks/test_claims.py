@@ -28,6 +28,8 @@ from tests.support.scripts import call_script, error_line
 
 BRANCH = {"width": 8, "num_groups": 1, "num_blocks": 1, "reduction": 4}
 TINY = {**BRANCH, "unshuffle": 1}
+GATED = {"width": 4, "encoder": [1, 1], "decoder": [1], "unshuffle": 1}
+SIZES = {"raw2rgb": BRANCH, "gated": GATED}  # of the parts that TINY is not for
 
 
 @pytest.fixture
@@ -78,6 +80,31 @@ def test_a_claim_takes_no_memory(network: nn.Module, tmp_path: Path, case: str, 
         load_any(path)
 
 
+@pytest.mark.usefixtures("only_skeletons")
+@pytest.mark.parametrize(
+    "claim",
+    [
+        {"width": 16384},
+        {"encoder": [1024, 1024], "decoder": [1024]},
+        {"encoder": [1] * 8, "decoder": [1] * 7, "width": 16384},
+        {"encoder": [10**300, 1]},
+        {"encoder": [1] * 9, "decoder": [1] * 8},
+        {"encoder": [0, 1]},
+        {"encoder": 2},
+        {"decoder": []},
+        {"num_groups": 1},
+    ],
+)
+def test_a_claim_of_a_gated_network_takes_no_memory(tmp_path: Path, claim: dict[str, Any]) -> None:
+    path = tmp_path / "a.safetensors"
+    with torch.device("meta"):
+        shapes = build("SrgbGatedDenoiser", {"gated": GATED})
+    said = {"network": "SrgbGatedDenoiser", "sizes": {"gated": {**GATED, **claim}}}
+    save_weights(path, shapes.to_empty(device="cpu"), said)
+    with pytest.raises(WeightsError, match=r"a\.safetensors: (its sizes are none|these are not the weights|.*has shape)"):
+        load_any(path)
+
+
 @pytest.mark.parametrize("value", [None, 7, "text", [], ["SrgbDenoiser"], {"a": 1}, "CycleISP", "Module"])
 def test_a_header_that_names_no_network_is_one_error(network: nn.Module, tmp_path: Path, value: object) -> None:
     save_weights(tmp_path / "a.safetensors", network, {"network": value, "sizes": {"denoiser": TINY}})
@@ -96,7 +123,7 @@ def test_a_script_refuses_what_claims_ten_gigabytes(network: nn.Module, tmp_path
 
 @pytest.mark.parametrize("kind", KINDS)
 def test_networks_without_memory_have_the_shapes_of_true_ones(kind: str) -> None:
-    sizes = {part: BRANCH if part == "raw2rgb" else TINY for part in default_sizes(kind)}
+    sizes = {part: SIZES.get(part, TINY) for part in default_sizes(kind)}
     with torch.device("meta"):
         skeleton = build(kind, sizes).state_dict()
     true = build(kind, sizes).state_dict()

@@ -212,5 +212,5 @@ def test_a_denoiser_of_a_space_and_its_hash(tmp_path: Path) -> None:
     network, sha256 = load_denoiser(path, "raw")
     assert isinstance(network, RawDenoiser)
     assert sha256 == hashlib.sha256(path.read_bytes()).hexdigest() == weights_sha256(path)
-    with pytest.raises(WeightsError, match="holds a RawDenoiser, a SrgbDenoiser is needed here"):
+    with pytest.raises(WeightsError, match="holds a RawDenoiser, a SrgbDenoiser or SrgbGatedDenoiser is needed here"):
         load_denoiser(path, "srgb")

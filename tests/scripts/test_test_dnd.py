@@ -182,7 +182,7 @@ def test_an_unknown_pattern_stops(tmp_path: Path, weights: dict[str, Path]) -> N
     ("options", "words"),
     [
         (("--weights", "nowhere.safetensors"), "nowhere.safetensors"),
-        (("--weights", "OTHER"), "a RawDenoiser is needed here"),
+        (("--weights", "OTHER"), "a RawDenoiser or RawGatedDenoiser is needed here"),
         (("--output", "FILE"), "cannot be written"),
         (("--batch-size", 0), "--batch-size 0: expected at least 1"),
         (("--space", "xyz"), "invalid choice"),

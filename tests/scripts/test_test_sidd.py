@@ -576,7 +576,7 @@ def test_bad_choices_are_one_line(
         ((*whole, "--space", "raw", "--split", "benchmark"), "RAW benchmark blocks need --scenes"),
         ((*whole, "--space", "yuv"), "invalid choice: 'yuv'"),
         ((*whole, "--weights", "nowhere"), "nowhere: neither a file nor shipped weights"),
-        ((*whole, "--weights", weights["raw"]), "holds a RawDenoiser, a SrgbDenoiser is needed"),
+        ((*whole, "--weights", weights["raw"]), "holds a RawDenoiser, a SrgbDenoiser or SrgbGatedDenoiser is needed"),
         ((*whole, "--space", "raw", "--weights", weights["raw"], "--scenes", tmp_path / "scenes.txt"), "got 1"),
         ((*whole[:2], "--output", tmp_path / "file", "--weights", weights["srgb"]), "file"),
         (("--validate", tmp_path / "none.mat"), "none.mat: no such file"),

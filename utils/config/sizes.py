@@ -3,9 +3,11 @@
 `utils.weights.kinds` says which network has which of them.
 """
 
-from typing import Literal
+from typing import Annotated, Any, Literal
 
-from cycleisp.utils.config.values import Blocks, Channels, Positive, Section
+from pydantic import Field, model_validator
+
+from cycleisp.utils.config.values import MOST_LEVELS, Blocks, Channels, Positive, Section
 
 
 class Rgb2RawSizes(Section):
@@ -50,6 +52,30 @@ class DenoiserSizes(Section):
     unshuffle: Literal[1, 2, 4] = 1
 
 
+class GatedSizes(Section):
+    """Arguments of networks.SrgbGatedDenoiser and networks.RawGatedDenoiser."""
+
+    width: Channels = 32
+    encoder: Annotated[tuple[Blocks, ...], Field(min_length=1, max_length=MOST_LEVELS)] = (2, 4, 8)
+    decoder: tuple[Blocks, ...] = (2, 2)
+    unshuffle: Literal[1, 2, 4] = 2
+
+    @model_validator(mode="after")
+    def _check_levels(self) -> "GatedSizes":
+        if len(self.decoder) != len(self.encoder) - 1:
+            raise ValueError(
+                f"a decoder has one level less than its encoder, got {len(self.encoder)} and {len(self.decoder)}"
+            )
+        return self
+
+
+def count_blocks(sizes: Rgb2RawSizes | Raw2RgbSizes | ColorCorrectionSizes | DenoiserSizes | GatedSizes) -> int:
+    """Returns how many blocks a network of these sizes has."""
+    if isinstance(sizes, GatedSizes):
+        return sum(sizes.encoder) + sum(sizes.decoder)
+    return sizes.num_groups * sizes.num_blocks
+
+
 class IspSizes(Section):
     """The networks of an ISP recipe."""
 
@@ -59,7 +85,18 @@ class IspSizes(Section):
 
 
 class DenoiserNetwork(Section):
-    """The network of a denoiser's recipe."""
+    """The network of a denoiser's recipe: one of two families, the paper's where none is named."""
 
-    denoiser: DenoiserSizes = DenoiserSizes()
-    stabilized: bool = False  # RAW: work behind a variance-stabilising transform
+    denoiser: DenoiserSizes | None = None  # the paper's
+    gated: GatedSizes | None = None  # U-shaped, of gated blocks
+    stabilized: bool = False  # RAW, the paper's: work behind a variance-stabilising transform; the other always does
+
+    @model_validator(mode="before")
+    @classmethod
+    def _choose_one(cls, stated: Any) -> Any:
+        if not isinstance(stated, dict):
+            return stated
+        families = [key for key in ("denoiser", "gated") if stated.get(key) is not None]
+        if len(families) > 1:
+            raise ValueError("denoiser and gated are two families of networks; name one of them")
+        return stated if families else {**stated, "denoiser": DenoiserSizes()}

@@ -11,7 +11,7 @@ from typing import Any
 
 from pydantic import create_model
 
-from cycleisp.utils.config.sizes import ColorCorrectionSizes, DenoiserSizes, Raw2RgbSizes, Rgb2RawSizes
+from cycleisp.utils.config.sizes import ColorCorrectionSizes, DenoiserSizes, GatedSizes, Raw2RgbSizes, Rgb2RawSizes
 from cycleisp.utils.config.values import Section
 from cycleisp.utils.images import Space
 
@@ -83,6 +83,8 @@ KINDS: dict[str, Kind] = {
             released=Released(channels=(8, 4)),  # RAW and its variance
         ),
         Kind("SrgbDenoiser", part="denoiser", sizes=DenoiserSizes, denoises="srgb", released=Released(channels=(3, 3))),
+        Kind("RawGatedDenoiser", part="gated", sizes=GatedSizes, denoises="raw"),
+        Kind("SrgbGatedDenoiser", part="gated", sizes=GatedSizes, denoises="srgb"),
     )
 }
 PARTS: dict[str, type[Section]] = {part: sizes for kind in KINDS.values() for part, sizes in kind.parts.items()}
@@ -109,7 +111,8 @@ def sizes_for(kind: str, network: Section) -> dict[str, Any]:
 
     They are what `networks.pretrained.build` takes and what the header of the weight file states.
     """
-    return network.model_dump(exclude=PARTS.keys() - KINDS[kind].parts.keys())
+    others = PARTS.keys() - KINDS[kind].parts.keys()
+    return network.model_dump(mode="json", exclude=others)
 
 
 def default_sizes(kind: str) -> dict[str, Any]:
@@ -120,3 +123,14 @@ def default_sizes(kind: str) -> dict[str, Any]:
 def denoisers_of(space: Space) -> list[str]:
     """Returns the kinds of networks that denoise images of this space."""
     return [kind.name for kind in KINDS.values() if kind.denoises == space]
+
+
+def denoiser_for(space: Space, network: Section) -> str:
+    """Returns the kind of denoiser that the `network` section of a recipe describes.
+
+    Args:
+        space: of the images.
+        network: has the sizes of one family; the parts of the others are None.
+    """
+    (kind,) = (name for name in denoisers_of(space) if getattr(network, KINDS[name].part) is not None)
+    return kind
