@@ -32,6 +32,7 @@ Begin = Callable[[Tensor], Tensor]  # planes -> shallow features
 Finish = Callable[..., Tensor]  # deep features, and what is aligned with them -> the result
 Network = TypeVar("Network", bound=nn.Module)
 
+_PLAIN_MAPS = 9  # maps of features that the plain modules hold at their peak
 # None: the environment variable decides
 _switch: ContextVar[bool | None] = ContextVar("cycleisp_fast", default=None)
 
@@ -73,6 +74,37 @@ def run_trunk(
             if result is not None:
                 return result
     return finish(deep(begin(planes)), *aligned)
+
+
+def run_block(mix: Begin, refine: Begin, features: Tensor) -> Tensor:
+    """Returns refine(mix(features)); on a CPU in tiles, where no gradient is asked for.
+
+    Args:
+        mix: of (B, C, H, W), keeps the shape; a pixel of its result depends on the 3x3 pixels
+            around it, those beyond the image counting as zeros.
+        refine: keeps the shape; a pixel of its result depends on that pixel.
+        features: (B, C, H, W).
+    """
+    if features.device.type == "cpu" and not (_is_traced() or torch.is_grad_enabled()) and is_fast():
+        from cycleisp.networks.fast import tiles
+
+        return tiles.run(mix, refine, features)
+    return refine(mix(features))
+
+
+def feature_memory(deep: DeepFeatures, pixels: int) -> int:
+    """Returns how many bytes of features a CPU holds in memory at most, without gradients.
+
+    Args:
+        deep: the trunk, in float32.
+        pixels: of its features, of one image.
+    """
+    size = 4 * deep.conv.in_channels * pixels
+    if not is_fast():
+        return _PLAIN_MAPS * size
+    from cycleisp.networks.fast import feature_memory as in_strips
+
+    return in_strips(size)
 
 
 # ---------------------------------------------------------------- the switch

@@ -9,7 +9,7 @@ from typing import ClassVar
 import torch
 from torch import Tensor, cat, nn
 
-from cycleisp.networks.acceleration import run_trunk
+from cycleisp.networks.acceleration import feature_memory, run_trunk
 from cycleisp.networks.blocks import DAB, RRG, DeepFeatures, check_image, conv3x3
 from cycleisp.utils.images import Space
 from cycleisp.utils.raw.variance_stabilization import destabilize, read_noise_level, stabilize
@@ -33,6 +33,14 @@ class Denoiser(nn.Module):
     @property
     def halo(self) -> int:
         """Returns how far around a pixel its result looks, in pixels, global pooling apart."""
+        raise NotImplementedError
+
+    def feature_memory(self, pixels: int) -> int:
+        """Returns how many bytes of features a CPU holds at most, in float32 without gradients.
+
+        Args:
+            pixels: of one image.
+        """
         raise NotImplementedError
 
     def correction(self, planes: Tensor) -> Tensor:
@@ -73,6 +81,9 @@ class _PaperDenoiser(Denoiser):
         """
         convolutions = [module for module in self.modules() if isinstance(module, nn.Conv2d)]
         return self.multiple * sum(module.kernel_size[0] // 2 for module in convolutions)
+
+    def feature_memory(self, pixels: int) -> int:
+        return feature_memory(self.deep, pixels // self.multiple**2)
 
     def correction(self, planes: Tensor) -> Tensor:
         return self.shuffle(run_trunk(self._begin, self.deep, self._finish, planes, scale=self.multiple))

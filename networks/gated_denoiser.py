@@ -14,8 +14,11 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from cycleisp.networks.acceleration import run_block
 from cycleisp.networks.blocks import Chain, check_image, conv3x3
 from cycleisp.networks.denoiser import Denoiser, check_raw, denoise_stabilized
+
+_MAPS = 5  # maps of the uppermost level that are held in memory at most
 
 
 class ChannelNorm(nn.Module):
@@ -52,8 +55,15 @@ class GatedBlock(nn.Module):
         self.second_scale = nn.Parameter(torch.zeros(1, width, 1, 1))
 
     def forward(self, features: Tensor) -> Tensor:
+        return run_block(self.mix, self.refine, features)
+
+    def mix(self, features: Tensor) -> Tensor:
+        """Returns what the first half makes of the 3x3 pixels around each."""
         gated = gate(self.depthwise(self.widen(self.norm(features))))
-        features = features + self.scale * self.project(gated)
+        return features + self.scale * self.project(gated)
+
+    def refine(self, features: Tensor) -> Tensor:
+        """Returns what the second half makes of each pixel."""
         gated = gate(self.second_widen(self.second_norm(features)))
         return features + self.second_scale * self.second_project(gated)
 
@@ -95,7 +105,9 @@ class GatedUNet(nn.Module):
             features = halve(features)
         features = self.down[-1](features)
         for double, blocks in zip(self.doubling, self.up, strict=True):
-            features = blocks(double(features) + passed.pop())
+            features = double(features)
+            features += passed.pop()  # in place, since a map of a large photo takes a gigabyte
+            features = blocks(features)
         return features
 
     def reach(self, before: int = 0) -> int:
@@ -147,6 +159,10 @@ class _GatedDenoiser(Denoiser):
         """
         pixels = self.stem.downscale_factor * (self.deep.reach(before=1) + 1)  # head and tail: 1 each
         return -(-pixels // self.multiple) * self.multiple
+
+    def feature_memory(self, pixels: int) -> int:
+        width = self.head.out_channels
+        return _MAPS * 4 * width * pixels // self.stem.downscale_factor**2
 
     def correction(self, planes: Tensor) -> Tensor:
         # With channels innermost, as the blocks work best on CPUs and GPUs alike

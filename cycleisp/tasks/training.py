@@ -22,7 +22,7 @@ from cycleisp.dataloaders.training.denoising_data import open_denoising_data
 from cycleisp.dataloaders.training.isp_patches import open_isp_data
 from cycleisp.dataloaders.training.view_patches import open_view_data
 from cycleisp.networks.acceleration import record_trunks, to_device
-from cycleisp.networks.denoiser import RawDenoiser, SrgbDenoiser
+from cycleisp.networks.denoiser import Denoiser
 from cycleisp.networks.growth import go_on_from
 from cycleisp.networks.objectives import (
     ColorMatchingObjective,
@@ -41,7 +41,7 @@ from cycleisp.utils.training.launch import launch
 from cycleisp.utils.training.objective import Objective
 from cycleisp.utils.training.trainer import MakeBatch, Trainer
 from cycleisp.utils.weights.files import load_weights
-from cycleisp.utils.weights.kinds import denoisers_of, sizes_for
+from cycleisp.utils.weights.kinds import denoiser_for, sizes_for
 
 Paths = Path | str | Sequence[Path | str]
 Stage = Literal["raw2rgb", "joint", "matching"]
@@ -192,11 +192,11 @@ def train_denoiser(
     fabric = launch(recipe, device)
     stored = [Path(folder) for folder in _list(pairs)]
     real = [Path(folder) for folder in _list(validation)]
-    (kind,) = denoisers_of(space)
+    kind = denoiser_for(space, recipe.network)
     sizes = sizes_for(kind, recipe.network)
     network = build(kind, sizes, recipe.train.save_memory)
     if start:
-        assert isinstance(network, SrgbDenoiser | RawDenoiser)
+        assert isinstance(network, Denoiser)
         go_on_from(network, start)
     make_batch = None  # stored pairs are used as they are
     if not stored:

@@ -25,11 +25,12 @@ CYCLEISP_FAST=0.
 import sys
 from collections.abc import Sequence
 
+import torch
 from torch import Tensor
 
 from cycleisp.networks.acceleration import Begin, Finish
 from cycleisp.networks.blocks import DeepFeatures
-from cycleisp.networks.fast.strips import striped_trunk
+from cycleisp.networks.fast.strips import feature_maps, striped_trunk
 
 
 def run(
@@ -55,6 +56,11 @@ def run(
 
     trunk = fused_trunk.find(deep, striped_trunk.features_like(planes))
     return None if trunk is None else finish(trunk(begin(planes)), *aligned)
+
+
+def feature_memory(size: int) -> int:
+    """Returns how many bytes of feature maps a CPU keeps in memory, if a map has `size` bytes."""
+    return feature_maps.kept_in_memory(size, torch.device("cpu"))
 
 
 def forget(deep: DeepFeatures) -> None:

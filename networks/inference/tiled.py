@@ -3,12 +3,13 @@
 On CPUs and CUDA GPUs the networks themselves take images of any size, exactly (networks/fast). An
 image is cut into tiles if a tile size is given, and on Apple GPUs, for which there is no fast way.
 A tile has a halo as wide as the network can see. So everything in it is as in the whole image,
-except for channel attention, which pools over all of its input. Therefore a large image is passed
-twice. The first pass collects the pooled means of every block, tile by tile. The second pass gives
-their averages over the image to every tile, so that no seam can show between tiles. The result
-still differs a little from one pass over the whole image: in the first pass the means of later
-blocks were taken behind tile-wise attention of earlier blocks. docs/lab/performance.md has the
-figures.
+except for the channel attention of the paper's networks, which pools over all of its input.
+
+For those, a large image is passed twice. The first pass collects the pooled means of every block,
+tile by tile. The second pass gives their averages over the image to every tile, so that no seam can
+show between tiles. The result still differs a little from one pass over the whole image: in the
+first pass the means of later blocks were taken behind tile-wise attention of earlier blocks.
+docs/lab/performance.md has the figures.
 """
 
 import logging
@@ -20,7 +21,8 @@ from torch import Tensor, nn
 
 from cycleisp.networks import acceleration
 from cycleisp.networks.blocks import GlobalMean
-from cycleisp.networks.denoiser import RawDenoiser, SrgbDenoiser
+from cycleisp.networks.denoiser import Denoiser
+from cycleisp.networks.gated_denoiser import GatedBlock
 from cycleisp.utils.devices import available_memory, computing
 from cycleisp.utils.padding import pad_to_multiple
 from cycleisp.utils.steps import steps
@@ -28,9 +30,11 @@ from cycleisp.utils.steps import steps
 Window = tuple[slice, slice]
 MPS_TILE = 1024  # pixels
 LARGE_TILE = 2048  # pixels, of images that do not fit into memory whole
-# Bytes a pixel beside the features, of an image that passes whole: copies of it on its way. It was
-# measured as 165 for compact_srgb, in denoise.py with reading and writing.
-WHOLE_BYTES = 170
+# Bytes a pixel beside the features, of an image that passes whole, with reading and writing: copies
+# of it on its way. Measured in denoise.py as 36 for photos of 8 bits (docs/lab/performance.md). A
+# packed pixel of RAW is four photosites, each with a variance.
+WHOLE_BYTES = {"srgb": 45, "raw": 170}
+_ROWS = 128  # that are looked at, at a time
 log = logging.getLogger(__name__)
 
 
@@ -49,9 +53,7 @@ class TiledDenoiser:
         ValueError: on call, if an image holds NaN, has another number of channels, or has no pixel.
     """
 
-    def __init__(
-        self, network: SrgbDenoiser | RawDenoiser, tile: int | None = None, precision: str = "float32"
-    ) -> None:
+    def __init__(self, network: Denoiser, tile: int | None = None, precision: str = "float32") -> None:
         self.network, self.halo, self.precision = network, network.halo, precision
         self.device = next(network.parameters()).device
         if tile is None and self.device.type == "mps":
@@ -69,28 +71,33 @@ class TiledDenoiser:
         Returns:
             (1, C, H, W) in [0, 1].
         """
-        if isinstance(self.network, RawDenoiser) == (variance is None):
-            raise ValueError("a RawDenoiser needs the noise variance, an SrgbDenoiser takes none")
+        if (self.network.space == "raw") == (variance is None):
+            raise ValueError("a denoiser of RAW needs the noise variance, one of sRGB takes none")
         inputs = [noisy] if variance is None else [noisy, variance]
         for image in inputs:
-            if not torch.isfinite(image).all():
-                raise ValueError("the image holds NaN or infinite values")
             if image.ndim != 4 or image.shape[0] != 1 or not image.numel():
                 raise ValueError(f"expected one image (1, C, H, W) with pixels, got {tuple(image.shape)}")
+            # some rows at a time, since the question takes more memory than the image
+            if not all(torch.isfinite(rows).all() for rows in image.split(_ROWS, dim=2)):
+                raise ValueError("the image holds NaN or infinite values")
         height, width = noisy.shape[2:]
         padded = [pad_to_multiple(image, self.network.multiple) for image in inputs]
         tile = self.tile or self._tile_for_memory(height, width)
         if tile is None or max(padded[0].shape[2:]) <= tile + 2 * self.halo:
-            denoised = self._run(padded, (slice(None), slice(None)))
-        else:
+            with _told(self.network):
+                denoised = self._run(padded, (slice(None), slice(None)))
+        elif pools := [module for module in self.network.modules() if isinstance(module, GlobalMean)]:
             with acceleration.fast(enabled=False):  # both passes need hooks inside the trunk
-                denoised = self._tiled(padded, tile)
-        return denoised[..., :height, :width].clamp(0, 1)
+                denoised = self._in_two_passes(padded, tile, pools)
+        else:
+            denoised = self._in_one_pass(padded, tile)
+        return denoised[..., :height, :width].clamp_(0, 1)
 
     def _tile_for_memory(self, height: int, width: int) -> int | None:
         """Returns the tile for an image that does not fit into memory whole, or None."""
         available = available_memory()
-        needed = height * width * WHOLE_BYTES
+        pixels = height * width
+        needed = pixels * WHOLE_BYTES[self.network.space] + self.network.feature_memory(pixels)
         if self.device.type != "cpu" or available is None or needed <= available:
             return None
         log.info(
@@ -99,8 +106,17 @@ class TiledDenoiser:
         )
         return LARGE_TILE
 
-    def _tiled(self, inputs: list[Tensor], tile: int) -> Tensor:
-        pools = [module for module in self.network.modules() if isinstance(module, GlobalMean)]
+    def _in_one_pass(self, inputs: list[Tensor], tile: int) -> Tensor:
+        result = torch.empty_like(inputs[0])
+        windows = list(tiles(*inputs[0].shape[2:], tile))
+        with steps(len(windows)) as step:
+            for window in windows:
+                grown = _grown(window, self.halo)
+                result[(..., *window)] = self._run(inputs, grown)[(..., *_inside(window, grown))]
+                step()
+        return result
+
+    def _in_two_passes(self, inputs: list[Tensor], tile: int, pools: Sequence[GlobalMean]) -> Tensor:
         padded_height, padded_width = inputs[0].shape[2:]
         windows = list(tiles(padded_height, padded_width, tile))
         totals = [torch.zeros(()) for _ in pools]
@@ -152,6 +168,22 @@ def _inside(window: Window, grown: Window, multiple: int = 1) -> Window:
 
 def _length(part: slice) -> int:
     return part.stop - part.start
+
+
+@contextmanager
+def _told(network: Denoiser) -> Iterator[None]:
+    """Counts each gated block as a step. The trunks of the paper's networks count their own."""
+    blocks = [module for module in network.modules() if isinstance(module, GatedBlock)]
+    if not blocks:
+        yield
+        return
+    with steps(len(blocks)) as step:
+        handles = [block.register_forward_hook(lambda *_: step()) for block in blocks]
+        try:
+            yield
+        finally:
+            for handle in handles:
+                handle.remove()
 
 
 @contextmanager

@@ -17,8 +17,10 @@ from cycleisp.networks import (
     GuidedRaw2Rgb,
     Raw2Rgb,
     RawDenoiser,
+    RawGatedDenoiser,
     Rgb2Raw,
     SrgbDenoiser,
+    SrgbGatedDenoiser,
     acceleration,
 )
 
@@ -61,12 +63,14 @@ CASES: dict[str, tuple[Callable[[], nn.Module], Callable[[int, int, int], Inputs
     "RawDenoiser": (lambda: RawDenoiser(**SMALL), raw_and_variance),
     "RawDenoiser, stabilized": (lambda: RawDenoiser(**SMALL, unshuffle=2, stabilized=True), raw_and_variance),
     "SrgbDenoiser": (lambda: SrgbDenoiser(**SMALL, unshuffle=2), photos),
+    "RawGatedDenoiser": (lambda: RawGatedDenoiser(4, (1, 1), (1,), 1), raw_and_variance),
+    "SrgbGatedDenoiser": (lambda: SrgbGatedDenoiser(4, (1, 1), (1,), 2), photos),
 }
 MODES = {"autograd": torch.enable_grad, "no_grad": torch.no_grad, "inference_mode": torch.inference_mode}
 SIZE = (2, 12, 16)
 OTHER_SIZE = (1, 24, 12)
-# CycleISP holds all networks but the denoisers. Slow tools see these three.
-FEW = ["CycleISP", "RawDenoiser, stabilized", "SrgbDenoiser"]
+# CycleISP holds all networks but the denoisers. Slow tools see these four.
+FEW = ["CycleISP", "RawDenoiser, stabilized", "SrgbDenoiser", "SrgbGatedDenoiser"]
 MOST = [(case, mode) for case in CASES for mode in MODES if mode == "no_grad" or case == "SrgbDenoiser"]
 
 

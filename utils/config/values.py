@@ -47,11 +47,12 @@ def _within_kernel(span: tuple[float, float]) -> tuple[float, float]:
 
 # Bounds far above what any machine trains, so that a slip of the keyboard costs no memory.
 MOST_PIXELS = 1 << 14  # of the side of a patch
-MOST_CHANNELS, MOST_BLOCKS, LARGEST_BATCH = 1 << 14, 1 << 10, 1 << 16
+MOST_CHANNELS, MOST_BLOCKS, MOST_LEVELS, LARGEST_BATCH = 1 << 14, 1 << 10, 8, 1 << 16
 Channels = Annotated[int, Field(gt=0, le=MOST_CHANNELS)]
 Blocks = Annotated[int, Field(gt=0, le=MOST_BLOCKS)]
 BatchSize = Annotated[int, Field(gt=0, le=LARGEST_BATCH)]
 
+Text = Annotated[str, Field(min_length=1)]
 Positive = Annotated[int, Field(gt=0, le=2**31 - 1)]
 NotNegative = Annotated[int, Field(ge=0, le=2**63 - 1)]
 Workers = Annotated[int, Field(ge=0, le=256)]  # processes

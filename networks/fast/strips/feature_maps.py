@@ -143,6 +143,11 @@ def fits(size: int, device: torch.device) -> bool:
     return size < SURELY_FITS * torch.cuda.get_device_properties(device).total_memory or size <= memory_for_maps(device)
 
 
+def kept_in_memory(size: int, device: torch.device) -> int:
+    """Returns how many bytes `make_maps` keeps on `device`, for an image whose maps have `size`."""
+    return size * min(3, memory_for_maps(device) // max(1, size))
+
+
 def make_maps(height: int, width: int, channels: int, like: Tensor) -> tuple[FeatureMap, FeatureMap | None, FeatureMap]:
     """Makes maps for the features, for hidden features, and for the input of a group.
 

@@ -16,6 +16,7 @@ operations use one core (networks/fast/strips/convolutions.py), each band is the
 Otherwise there is one thread, and PyTorch's operations use all cores.
 """
 
+import threading
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import TypeVar
@@ -62,9 +63,8 @@ def run(
         winograd = convolutions.winograd_wins(planes, deep.conv.in_channels, pixels)
     images = zip(*(tensor.split(1) for tensor in (planes, *aligned)), strict=True)
     with threads.threads() if winograd else threads.caller() as spread:
-        return torch.cat(
-            [_one_image(begin, deep, finish, image, others, scale, winograd, spread) for image, *others in images]
-        )
+        results = [_one_image(begin, deep, finish, image, others, scale, winograd, spread) for image, *others in images]
+    return results[0] if len(results) == 1 else torch.cat(results)  # which would copy a large image
 
 
 def suits(deep: DeepFeatures, planes: Tensor, scale: int) -> bool:
@@ -126,15 +126,33 @@ def _one_image(
                 trunk.dual_attention(block)
                 step()
             trunk.close_group(group.conv)
-    closing = trunk.convolution(deep.conv)
+    closing, result = trunk.convolution(deep.conv), _Result(height)
 
-    def end(strip: Strip) -> Tensor:
+    def end(strip: Strip) -> None:
         top, bottom = strip.around(height)
         deepest = closing(trunk.features.rows(top - 1, bottom + 1))
         rows = finish(deepest, *(image[:, :, top:bottom] for image in aligned))
-        return rows[:, :, strip.first - top : strip.end - top]
+        result.store(strip, rows[:, :, strip.first - top : strip.end - top])
 
-    return torch.cat(trunk.each_strip(end), dim=2)
+    trunk.each_strip(end)
+    return result.image
+
+
+class _Result:
+    """An image that strips are copied into, by any thread. Joined ones take twice the memory."""
+
+    image: Tensor
+
+    def __init__(self, height: int) -> None:
+        self._height, self._lock, self._begun = height, threading.Lock(), False
+
+    def store(self, strip: Strip, rows: Tensor) -> None:
+        """Copies rows (1, C, n, W) to their place."""
+        with self._lock:
+            if not self._begun:  # now channels, width and type are known
+                self.image = rows.new_empty(1, rows.shape[1], self._height, rows.shape[3])
+                self._begun = True
+        self.image[:, :, strip.first : strip.end] = rows
 
 
 @dataclass
