@@ -3,9 +3,12 @@
 from pathlib import Path
 
 import pytest
+import torch
 import yaml
 from pydantic import ValidationError
 
+from cycleisp.networks.denoiser import Denoiser
+from cycleisp.networks.pretrained import build
 from cycleisp.utils.config import (
     ColorCorrectionSizes,
     ConfigError,
@@ -24,6 +27,7 @@ from cycleisp.utils.config import (
     shipped_recipes,
 )
 from cycleisp.utils.errors import UserError
+from cycleisp.utils.weights.kinds import denoiser_for, sizes_for
 from tests.support.paths import ROOT
 
 # Denoisers have a recipe of their own kind.
@@ -33,7 +37,7 @@ ISP_RECIPES = sorted(
     for path in (ROOT / "configs" / folder).glob("*.yaml")
     if not path.name.startswith("denoiser")
 )
-DENOISER_RECIPES = sorted((ROOT / "configs").rglob("denoiser_*.yaml"))
+DENOISER_RECIPES = sorted([*(ROOT / "configs").rglob("denoiser_*.yaml"), *(ROOT / "configs").rglob("gated_*.yaml")])
 PAPER_DENOISERS = [path for path in DENOISER_RECIPES if path.parent.name == "paper"]
 SMALLEST = "train:\n  steps: 10\n  batch_size: 2\n"
 
@@ -57,8 +61,12 @@ def test_denoiser_recipes_of_this_repository_load(path: Path) -> None:
     recipe = load_recipe(DenoiserRecipe, path)
     assert recipe.train.warmup < recipe.train.steps
     assert all(milestone < recipe.train.steps for milestone in recipe.train.milestones)
+    kind = denoiser_for("raw" if "raw" in path.name else "srgb", recipe.network)
+    with torch.device("meta"):
+        network = build(kind, sizes_for(kind, recipe.network))
+    assert isinstance(network, Denoiser)
     for size in (recipe.data.patch_size, recipe.data.validation_size):
-        assert size % (2 * recipe.network.denoiser.unshuffle) == 0  # RAW has half of it a side
+        assert size % (2 * network.multiple) == 0  # RAW has half of it a side
 
 
 @pytest.mark.parametrize("path", PAPER_DENOISERS, ids=lambda path: path.name)
@@ -292,6 +300,7 @@ def test_a_shipped_recipe_is_found_by_its_name(tmp_path: Path, monkeypatch: pyte
     recipe = load_recipe(DenoiserRecipe, Path("denoiser_smoke.yaml"), ["train.steps=7"])
     assert recipe.train.steps == 7
     names = {path.relative_to(ROOT / "configs").as_posix() for path in (ROOT / "configs").rglob("*.yaml")}
+    names = {name for name in names if not name.startswith("noise/")}  # noise files of cameras
     assert set(shipped_recipes()) == names
 
 
