@@ -30,7 +30,8 @@ def parse_args() -> argparse.Namespace:
     add("--input", nargs="+", metavar="PHOTO", help="photos, camera RAW files, or folders of them")
     add("--output", metavar="DIR", help="folder for the pairs")
     add("--space", choices=("raw", "srgb", "both"), help="which images to write (default: both)")
-    add("--noise", help="dnd, sidd, upi_released, residual, or variances as shot=0.01,read=0.0005 (default: dnd)")
+    noise = "dnd, sidd, upi_released, residual, variances as shot=0.01,read=0.0005, or a camera's noise file, as "
+    add("--noise", help=f"{noise}camera.yaml or camera.yaml@3200 for one ISO setting (default: dnd)")
     add("--residual-source", metavar="DIR", help="folder of SIDD scenes or RAW frames to take real noise from")
     add("--residual-match", type=int, metavar="N", help="crops to choose noise from, by brightness (default: 8)")
     add("--weights", help="CycleISP to use: shipped name, file, or folder of released weights (default: compact_isp)")

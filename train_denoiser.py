@@ -33,7 +33,8 @@ def parse_args() -> argparse.Namespace:
     shares = "how often each folder of --pairs is drawn, as 0.7 0.3 (default: every pair equally often)"
     add("--shares", nargs="+", type=float, metavar="SHARE", help=shares)
     add("--weights", default="compact_isp", help="CycleISP that makes the pairs of photos (default: compact_isp)")
-    add("--noise", nargs="+", help="dnd, sidd, or awgn for Gaussian noise on sRGB (default: as the recipe says)")
+    noise = "dnd, sidd, noise files of cameras, or awgn for Gaussian noise on sRGB (default: as the recipe says)"
+    add("--noise", nargs="+", help=noise)
     add("--start", metavar="WEIGHTS", help="denoiser to start from, of the recipe's sizes or with fewer groups")
     folders = (
         "folders of sRGB pairs, noisy/ and clean/, to validate on (default: hold out a share of the training data)"

@@ -43,8 +43,9 @@ class PairDataset(Dataset[dict[str, Tensor]]):
         length: the number of items.
         patch_size: the side of a square in pixels of the photo, a multiple of 8, at least 16.
         seed: of everything that is drawn.
-        noise: one or more of "dnd", "sidd", "upi_released" and variances as
-            "shot=0.01,read=0.0005", drawn equally often; or "awgn", Gaussian noise on sRGB.
+        noise: one or more of "dnd", "sidd", "upi_released", variances as
+            "shot=0.01,read=0.0005" and noise files of cameras as "camera.yaml" or
+            "camera.yaml@3200", drawn equally often; or "awgn", Gaussian noise on sRGB.
         weights: the CycleISP that makes the pairs, by shipped name or by path.
         scale: photos are reduced by a random factor of this span; below 1 they are enlarged.
         brightness: the light of a photo is multiplied by a random factor of this span.

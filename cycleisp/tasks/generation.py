@@ -9,7 +9,6 @@ Pairs of images that lie in memory are made by `cycleisp.synthesize`.
 """
 
 import os
-from contextlib import nullcontext
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -28,7 +27,7 @@ from cycleisp.networks.synthesis.photo_pairs import PairSynthesizer
 from cycleisp.utils.config import GenerationRecipe
 from cycleisp.utils.devices import inference_precision, pick_device
 from cycleisp.utils.errors import UserError
-from cycleisp.utils.output.claim import claimed
+from cycleisp.utils.processes.together import claimed_together
 from cycleisp.utils.version import code_version
 
 
@@ -116,7 +115,7 @@ def generate_pairs(recipe: GenerationRecipe, process: Process = ALONE) -> Genera
         blur_sigma=recipe.blur,
         with_srgb=recipe.space != "raw",
     )
-    with claimed(Path(recipe.output), shared=process.world_size > 1) if process.is_first else nullcontext():
+    with claimed_together(Path(recipe.output), "--output", process.rank, process.world_size):
         store = PairStore(Path(recipe.output), settings, process.rank)
         factory = PairFactory(
             store,
@@ -127,6 +126,7 @@ def generate_pairs(recipe: GenerationRecipe, process: Process = ALONE) -> Genera
             keep_variance=recipe.variance,
             batch_size=recipe.batch_size,
             workers=recipe.workers,
+            memory=synthesizer.needed_memory if device.type == "cpu" else None,
         )
         try:
             wanted = store.repeated(store.named(sources), recipe.repeats)[: recipe.limit]

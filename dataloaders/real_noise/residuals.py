@@ -23,7 +23,8 @@ from cycleisp.utils.config import GenerationRecipe
 from cycleisp.utils.errors import UserError
 from cycleisp.utils.padding import reflect_pad
 from cycleisp.utils.raw import bayer
-from cycleisp.utils.raw.noise import NoiseError, NoiseModel, NoisyRaw, parse_noise
+from cycleisp.utils.raw.noise import NoiseError, NoiseModel, NoisyRaw
+from cycleisp.utils.raw.sensor_noise.names import find_noise
 
 log = logging.getLogger(__name__)
 
@@ -45,7 +46,7 @@ def open_noise(recipe: GenerationRecipe, progress: bool = False) -> NoiseModel:
         if recipe.residual_source is not None:
             raise NoiseError(f"--residual-source is for --noise residual, got --noise {recipe.noise}")
         try:
-            return parse_noise(recipe.noise)
+            return find_noise(recipe.noise)
         except NoiseError as error:
             raise NoiseError(f"{error}, or residual with a --residual-source") from None
     if recipe.residual_source is None:

@@ -15,11 +15,11 @@ from torch import Tensor
 from torch.utils.data import Dataset
 
 from cycleisp.dataloaders.photo_store import PhotoStore
+from cycleisp.dataloaders.training.noise_draws import NoiseDraws
 from cycleisp.utils.color import colorimetry
 from cycleisp.utils.color.simulated_camera import sample_camera
 from cycleisp.utils.config import DenoiserData, Synthesis
 from cycleisp.utils.images import photo_to_tensor
-from cycleisp.utils.raw.noise import AWGN, FixedNoise, NoiseProfile, parse_noise
 
 Patch = dict[str, Tensor]
 # Pixels, a JPEG block. A finished patch can begin anywhere in such a block, and in a Bayer tile.
@@ -42,7 +42,7 @@ class DenoisingPatches(Dataset[Patch]):
             random place, since a picture of sRGB may begin anywhere in a Bayer tile.
 
     Raises:
-        NoiseError: the recipe names an unknown noise.
+        UserError: the recipe names an unknown noise, or a file of a camera that cannot be used.
     """
 
     def __init__(
@@ -56,17 +56,15 @@ class DenoisingPatches(Dataset[Patch]):
     ) -> None:
         self._photos, self._data, self._synthesis = photos, data, synthesis
         self._seed, self._length, self._margin = seed, length, margin
-        self._noises: list[NoiseProfile | FixedNoise | None] = [
-            None if name == AWGN else parse_noise(name) for name in synthesis.noise
-        ]
+        self._noise = NoiseDraws(synthesis)
 
     def __len__(self) -> int:
         return self._length
 
     def __getitem__(self, number: int) -> Patch:
-        scene, shot = (np.random.default_rng((self._seed, number, part)) for part in range(2))
+        scene, shot, parts = (np.random.default_rng((self._seed, number, part)) for part in range(3))
         photo = photo_to_tensor(self._photo(scene)).contiguous()
-        patch = {"photo": photo, **self._draws(shot)}
+        patch = {"photo": photo, **self._draws(shot, parts)}
         if self._margin:
             top, left = scene.integers(self._margin, size=2)
             patch["window"] = torch.tensor([top, left, self._data.patch_size])
@@ -89,19 +87,21 @@ class DenoisingPatches(Dataset[Patch]):
         photo = photo[:: rng.choice((-1, 1)), :: rng.choice((-1, 1))]
         return np.ascontiguousarray(photo.transpose(1, 0, 2) if rng.integers(2) else photo)
 
-    def _draws(self, rng: np.random.Generator) -> Patch:
-        """Draws everything about the picture that is taken of a photo."""
+    def _draws(self, rng: np.random.Generator, parts: np.random.Generator) -> Patch:
+        """Draws everything about the picture that is taken of a photo.
+
+        The noise's further parts come from `parts`, so that they change no other draw.
+        """
         settings = self._synthesis
         seed = int(rng.integers(2**62))
-        noise = self._noises[int(rng.integers(len(self._noises)))]
+        noise = self._noise.choose(rng)
         if noise is None:
             return {"seed": torch.tensor(seed), "awgn_sigma": _tensor(rng.uniform(*settings.awgn_sigma) / 255)}
-        levels = noise.sample(1, torch.Generator().manual_seed(seed))
+        levels = self._noise.levels(noise, seed)
         camera = sample_camera(rng, settings.light_spread)
         smoothed, compressed = rng.random() < settings.noise_reduction_share, rng.random() < settings.jpeg_share
-        return {
+        draws = {
             "seed": torch.tensor(seed),
-            "shot_noise": levels.shot_noise[0],
             "learned": torch.tensor(bool(rng.random() < settings.learned_share)),
             "cam2rgb": _tensor(np.eye(3) + rng.uniform(*settings.color_matrix) * (camera.cam2rgb - np.eye(3))),
             "white_balance": _tensor(camera.white_balance),
@@ -112,9 +112,10 @@ class DenoisingPatches(Dataset[Patch]):
             "chroma_blur": _tensor(rng.uniform(*settings.chroma_blur) * smoothed),
             "jpeg_quality": torch.tensor(round(rng.uniform(*settings.jpeg_quality)) if compressed else 0),
             "jpeg_subsampled": torch.tensor(bool(rng.integers(2))),
-            "read_noise": levels.read_noise[0] * _log_uniform(rng, settings.read_noise_factor),
-            "sharpening": _tensor(_log_uniform(rng, settings.sharpening) if smoothed else 1.0),
         }
+        levels["read_noise"] = levels["read_noise"] * _log_uniform(rng, settings.read_noise_factor)
+        draws["sharpening"] = _tensor(_log_uniform(rng, settings.sharpening) if smoothed else 1.0)
+        return {**draws, **self._noise.with_parts(levels, parts)}
 
 
 def _log_uniform(rng: np.random.Generator, span: tuple[float, float]) -> float:

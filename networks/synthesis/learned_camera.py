@@ -72,9 +72,10 @@ class LearnedCamera:
                         self._compare(photos, render(clean_raw, color_map).float()[..., :height, :width], noisy)
                 return photos, noisy.clamp(0, 1)
             cycle = render(clean_raw, color_map).float()[..., :height, :width]
+            del color_map  # of a large photo it takes more memory than the pair
         if self.clean_target == "cycle":
             return cycle.clamp(0, 1), noisy.clamp(0, 1)
-        return photos, (photos + noisy - cycle).clamp(0, 1)
+        return photos, (photos + noisy).sub_(cycle).clamp_(0, 1)
 
     def _compare(self, photos: Tensor, cycle: Tensor, noisy: Tensor) -> None:
         """Warns, once, if the cycle changes a photo more than the noise does."""

@@ -10,11 +10,16 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor
 
+from cycleisp.networks import acceleration
 from cycleisp.networks.blur import GaussianBlur
 from cycleisp.networks.synthesis.learned_camera import LearnedCamera
 from cycleisp.utils.devices import download, upload
 from cycleisp.utils.pairs import NoisyCleanPair
 from cycleisp.utils.raw.noise import NoiseModel
+
+# Bytes a pixel that a pair takes on a CPU beside features and colour map: copies of photo and RAW
+# on their way. Measured in generate_data.py (docs/lab/performance.md).
+PAIR_BYTES = 100
 
 
 class PairSynthesizer:
@@ -38,6 +43,16 @@ class PairSynthesizer:
         self.camera, self.noise, self.with_srgb = camera, noise, with_srgb
         self.device = camera.device
         self.blur = GaussianBlur(blur_sigma, radius=2).to(self.device) if blur_sigma > 0 else None
+
+    def needed_memory(self, pixels: int) -> int:
+        """Returns about how many bytes the pair of a photo of `pixels` pixels takes on a CPU."""
+        rgb2raw, raw2rgb = self.camera.isp.rgb2raw, self.camera.isp.guided_raw2rgb.raw2rgb
+        features = acceleration.feature_memory(rgb2raw.deep, pixels // rgb2raw.stem.downscale_factor**2)
+        color_map = 0
+        if self.with_srgb:
+            features = max(features, acceleration.feature_memory(raw2rgb.deep, pixels // 4))
+            color_map = raw2rgb.head.out_channels * pixels  # four bytes, at half the resolution
+        return PAIR_BYTES * pixels + features + color_map
 
     @torch.no_grad()
     def __call__(
@@ -69,7 +84,7 @@ class PairSynthesizer:
         raw = self.camera.expose(photos) if clean_raw is None else upload(clean_raw, self.device).clamp(0, 1)
         (clean,) = download([raw])
         noisy = [self.noise.add(one, seed) for one, seed in zip(clean, seeds, strict=True)]
-        noisy_raw = torch.stack([one.image for one in noisy]).clamp(0, 1)
+        noisy_raw = torch.stack([one.image for one in noisy]).clamp_(0, 1)
         images: list[Tensor | None] = [None, None]  # clean and noisy sRGB
         if self.with_srgb:
             images[:] = download(self.camera.develop(photos, raw, upload(noisy_raw, self.device)))

@@ -19,7 +19,9 @@ from cycleisp.networks.synthesis.simulated_cameras import SimulatedCameras
 from cycleisp.utils.config import Synthesis
 from cycleisp.utils.devices import training_precision
 from cycleisp.utils.images import Space
-from cycleisp.utils.raw.noise import AWGN, clipped_mean, noise_from_seeds, noise_level_function, white_noise
+from cycleisp.utils.raw.noise import AWGN, clipped_mean, noise_level_function, white_noise
+from cycleisp.utils.raw.sensor_noise.parameters import SensorNoise
+from cycleisp.utils.raw.sensor_noise.sampling import add_sensor_noise
 
 Batch = Mapping[str, Tensor]
 Pair = dict[str, Tensor]
@@ -79,8 +81,7 @@ class TrainingPairs:
     def _raw_pair(self, batch: Batch) -> Pair:
         clean = self._expose(batch)
         noisy = _noisy(clean, batch)
-        variance = noise_level_function(noisy, batch["shot_noise"], batch["read_noise"])
-        return {"clean": clean, "noisy": noisy, "variance": variance}
+        return {"clean": clean, "noisy": noisy, "variance": _variance(noisy, batch)}
 
     def _srgb_pair(self, batch: Batch) -> Pair:
         if batch["learned"].all():
@@ -114,8 +115,7 @@ class TrainingPairs:
         noisy = _noisy(clean, batch)
         if not self.frame_average:
             return clean, noisy
-        variance = noise_level_function(clean, batch["shot_noise"], batch["read_noise"])
-        return torch.lerp(clean, clipped_mean(clean, variance), self.frame_average), noisy
+        return torch.lerp(clean, clipped_mean(clean, _variance(clean, batch)), self.frame_average), noisy
 
     def _expose(self, batch: Batch) -> Tensor:
         if not batch["learned"].all():
@@ -139,7 +139,13 @@ def _cut(pair: Pair, windows: list[list[int]]) -> Pair:
 
 def _noisy(clean: Tensor, batch: Batch) -> Tensor:
     """Returns a noisy frame in [0, 1] of clean RAW."""
-    return noise_from_seeds(clean, batch["shot_noise"], batch["read_noise"], batch["seed"].tolist()).clamp(0, 1)
+    return add_sensor_noise(clean, SensorNoise.from_batch(batch), batch["seed"].tolist(), clip=True)
+
+
+def _variance(signal: Tensor, batch: Batch) -> Tensor:
+    """Returns the variance of each value's noise, of which rows, columns and rounding are parts."""
+    levels = SensorNoise.from_batch(batch).levels()
+    return noise_level_function(signal, levels.shot_noise, levels.read_noise)
 
 
 def _gaussian_pair(batch: Batch) -> Pair:

@@ -2,7 +2,7 @@
 
 from typing import Annotated
 
-from pydantic import Field
+from pydantic import AfterValidator, Field
 
 from cycleisp.utils.config.sizes import DenoiserNetwork
 from cycleisp.utils.config.training import TrainingRecipe
@@ -19,6 +19,31 @@ from cycleisp.utils.config.values import (
     Share,
     Span,
 )
+from cycleisp.utils.raw.sensor_noise.parameters import FINEST
+from cycleisp.utils.raw.sensor_noise.tukey import HEAVIEST, LIGHTEST
+
+
+def _shapes(span: tuple[float, float]) -> tuple[float, float]:
+    if not HEAVIEST <= span[0] <= span[1] <= LIGHTEST:
+        raise ValueError(f"expected [low, high] within {HEAVIEST} and {LIGHTEST}, got {list(span)}")
+    return span
+
+
+def _densities(span: tuple[float, float]) -> tuple[float, float]:
+    if span[1] > 1:
+        raise ValueError(f"expected [low, high] of at most 1, got {list(span)}")
+    return span
+
+
+def _bits(span: tuple[int, int]) -> tuple[int, int]:
+    if not 1 <= span[0] <= span[1] <= FINEST:
+        raise ValueError(f"expected [low, high] within 1 and {FINEST} bits, got {list(span)}")
+    return span
+
+
+Shapes = Annotated[tuple[float, float], AfterValidator(_shapes)]
+Densities = Annotated[Span, AfterValidator(_densities)]
+Bits = Annotated[tuple[int, int], AfterValidator(_bits)]
 
 
 class DenoiserData(Section):
@@ -39,13 +64,23 @@ class Synthesis(Section):
     Every patch draws its own values from the spans.
     """
 
-    # Noise profiles, each as likely as the others; or awgn, which is Gaussian noise on sRGB.
+    # Noise profiles, and noise files of cameras (camera.yaml, camera.yaml@ISO), each as likely as
+    # the others; or awgn, which is Gaussian noise on sRGB.
     noise: list[str] = Field(min_length=1, default_factory=lambda: ["dnd"])
     awgn_sigma: Span = (0.0, 55.0)  # of awgn, in 8 bit levels
     learned_share: Share = 1.0  # of patches that pass CycleISP; the others pass simulated cameras
     clean_target: CleanTarget = "residual"  # of CycleISP; paper: input
     blur: PhotoBlur = 1.0  # sigma in pixels that removes a photo's own noise
     read_noise_factor: Factors = (1.0, 1.0)  # the profile's read noise is multiplied by a factor of this span
+    # Further parts of the sensor's noise, off by default. What a camera's file states comes first.
+    poisson: bool = False  # counts electrons where they are few
+    tail: Shapes | None = None  # of Tukey's lambda distribution of read noise, from -0.3 (heavy) to 1; none is Gaussian
+    row_noise: Span = (0.0, 0.0)  # variance of the offset of a mosaic's row, as a multiple of the read noise
+    column_noise: Span = (0.0, 0.0)  # likewise of a column
+    hot_pixels: Densities = (0.0, 0.0)  # share of the photosites with dark current of their own
+    hot_amplitude: Densities = (0.05, 0.5)  # its mean, in units of white
+    dead_pixels: Densities = (0.0, 0.0)  # share of the photosites that are black
+    quantization_bits: Bits | None = None  # whole numbers: values are rounded to multiples of 2^-bits
     light_spread: Annotated[float, Field(ge=0)] = 45.0  # simulated cameras: deviation from 5500 K daylight, in mired
     frame_average: Share = 0.0  # sRGB: how far the target goes to the mean of many frames, each clipped to [0, 1]
     demosaicking: Span = (0.0, 1.0)  # simulated cameras: 0 bilinear, 1 gradient-corrected (Malvar et al.)

@@ -12,6 +12,7 @@ from cycleisp.utils.config.yaml_text import parse_yaml
 from cycleisp.utils.errors import UserError, reading, reason
 
 SHIPPED = Path(__file__).resolve().parents[2] / "configs"  # of the checkout, or of the installed package
+CAMERAS = SHIPPED / "noise"  # noise files of cameras, which are no recipes
 LISTED = 8  # problems in one message
 LARGEST = 1 << 20  # bytes of a recipe; ours have 4 KB at most
 Recipe = TypeVar("Recipe", bound=Section)
@@ -61,7 +62,8 @@ def find_recipe(path: Path | str) -> Path:
 
 def shipped_recipes() -> list[str]:
     """Returns the names of the shipped recipes: their paths below the folder configs/, sorted."""
-    return sorted(path.relative_to(SHIPPED).as_posix() for path in SHIPPED.rglob("*.yaml"))
+    paths = (path.relative_to(SHIPPED) for path in SHIPPED.rglob("*.yaml"))
+    return sorted(path.as_posix() for path in paths if path.parts[0] != CAMERAS.name)
 
 
 def read_yaml(path: Path, advice: str = "give a recipe in YAML") -> dict[str, Any]:

@@ -5,15 +5,15 @@ from typing import Annotated, Literal
 
 from pydantic import Field
 
-from cycleisp.utils.config.values import CleanTarget, NotNegative, PhotoBlur, Positive, Section
+from cycleisp.utils.config.values import CleanTarget, NotNegative, PhotoBlur, Positive, Section, Text
 from cycleisp.utils.devices import Precision
 
 
 class GenerationRecipe(Section):
     """What generate_data.py makes. Every key is also an option of its command line."""
 
-    input: list[str]
-    output: str
+    input: list[Text]
+    output: Text
     space: Literal["raw", "srgb", "both"] = "both"
     noise: str = "dnd"
     residual_source: str | None = None  # of real noise, with noise: residual

@@ -12,6 +12,7 @@ from safetensors import SafetensorError
 from torch import nn
 
 from cycleisp.utils.config import TrainingRecipe, dump_recipe, read_yaml
+from cycleisp.utils.config.denoiser import Synthesis
 from cycleisp.utils.config.yaml_text import parse_yaml
 from cycleisp.utils.errors import UserError, reading, reason
 from cycleisp.utils.output.files import atomic_path, write_bytes
@@ -202,7 +203,8 @@ def writing(path: Path) -> Iterator[None]:
 def _completed(before: dict[str, Any], now: dict[str, Any]) -> dict[str, Any]:
     """Adds the keys that a recipe of an earlier version lacks, with values that mean what it did.
 
-    It validated on what it trained on, unless it named files to hold out.
+    It validated on what it trained on, unless it named files to hold out. Its noise had no parts
+    but those that it names.
     """
     added: dict[str, Any] = {
         key: now[key] for key in ("data.holdout_by", "data.scene_gap", "data.pair_shares") if key in now
@@ -210,6 +212,8 @@ def _completed(before: dict[str, Any], now: dict[str, Any]) -> dict[str, Any]:
     if "data.holdout_share" in now:
         names_files = before.get("data.holdout") or before.get("data.holdout_count")
         added["data.holdout_share"] = now["data.holdout_share"] if names_files else 0.0
+    defaults = _flatten({"synthesis": Synthesis().model_dump(mode="json")})
+    added |= {key: value for key, value in defaults.items() if key in now}
     return {**added, **before}
 
 

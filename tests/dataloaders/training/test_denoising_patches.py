@@ -199,7 +199,8 @@ def test_draws_have_the_documented_keys_shapes_and_types(photos: PhotoStore) -> 
 
 
 def test_draws_fill_their_spans_and_never_leave_them(photos: PhotoStore) -> None:
-    drawn = default_collate([stream(photos)[number] for number in range(400)])
+    patches = stream(photos)
+    drawn = default_collate([patches[number] for number in range(400)])
     for key in ("demosaicking", "contrast"):
         low, high = getattr(EVERYTHING, key)
         assert low <= drawn[key].min() < low + 0.02 * (high - low)
@@ -235,7 +236,8 @@ def test_shares_of_none_and_all(photos: PhotoStore, share: float) -> None:
 
 def test_each_profile_is_as_likely_as_the_others(photos: PhotoStore) -> None:
     """DND's cameras reach below SIDD's least noise, SIDD's above DND's most."""
-    shots = torch.stack([stream(photos)[number]["shot_noise"] for number in range(400)])
+    patches = stream(photos)
+    shots = torch.stack([patches[number]["shot_noise"] for number in range(400)])
     (dnd_low, dnd_high), (sidd_low, sidd_high) = (PROFILES[name].shot_range for name in ("dnd", "sidd"))
     below = 0.5 * np.log(sidd_low / dnd_low) / np.log(dnd_high / dnd_low)
     above = 0.5 * np.log(sidd_high / dnd_high) / np.log(sidd_high / sidd_low)
@@ -249,9 +251,10 @@ def test_read_noise_is_multiplied_and_nothing_else_changes(photos: PhotoStore) -
     spread = stream(photos, EVERYTHING.model_copy(update={"read_noise_factor": (0.01, 1.0)}))
     factors = []
     for number in range(100):
-        torch.testing.assert_close(halved[number]["read_noise"], plain[number]["read_noise"] / 2)
-        assert torch.equal(halved[number]["shot_noise"], plain[number]["shot_noise"])
-        factors.append(float(spread[number]["read_noise"] / plain[number]["read_noise"]))
+        before, half = plain[number], halved[number]
+        torch.testing.assert_close(half["read_noise"], before["read_noise"] / 2)
+        assert torch.equal(half["shot_noise"], before["shot_noise"])
+        factors.append(float(spread[number]["read_noise"] / before["read_noise"]))
     assert 0.0099 < min(factors) < 0.02 and 0.5 < max(factors) < 1.01
     # uniform in logarithms, within 4 standard errors
     assert abs(np.mean(np.log10(factors)) + 1) < 4 * (2 / 12**0.5) / 10
