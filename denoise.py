@@ -30,7 +30,23 @@ def parse_args() -> argparse.Namespace:
         "--noise",
         default="auto",
         help="noise level of RAW files: auto (the file's NoiseProfile, or else an estimate; the default), "
-        "or variances as shot=0.01,read=0.0005",
+        "variances as shot=0.01,read=0.0005, or a camera's noise file as camera.yaml (at each file's ISO) or "
+        "camera.yaml@3200",
+    )
+    parser.add_argument(
+        "--strength",
+        type=float,
+        default=1.0,
+        metavar="S",
+        help="how much of the noise to remove: 1 all that the network removes (the default), 0 nothing",
+    )
+    parser.add_argument("--luma", type=float, metavar="S", help="the same, of brightness alone (default: --strength)")
+    parser.add_argument("--chroma", type=float, metavar="S", help="the same, of colour alone (default: --strength)")
+    parser.add_argument(
+        "--crop",
+        metavar="X,Y,W,H",
+        help="denoise a piece of every picture as a quick look: column and row of its top left corner, width and "
+        "height, in pixels of the upright picture",
     )
     parser.add_argument(
         "--tile",

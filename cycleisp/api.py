@@ -25,21 +25,24 @@ from cycleisp.dataloaders.pairs.factory import pair_seed as seed_of_pair
 from cycleisp.layouts import Images, read_images
 from cycleisp.networks.acceleration import to_device
 from cycleisp.networks.cycleisp import CycleISP
-from cycleisp.networks.denoiser import RawDenoiser, SrgbDenoiser
+from cycleisp.networks.denoiser import Denoiser
 from cycleisp.networks.inference.tiled import TiledDenoiser
 from cycleisp.networks.pretrained import SHIPPED_DENOISERS, load_any, load_cycleisp, load_denoiser
 from cycleisp.networks.synthesis.learned_camera import CleanTarget, LearnedCamera
 from cycleisp.networks.synthesis.photo_pairs import PairSynthesizer
+from cycleisp.utils.color.strength import Strength
 from cycleisp.utils.devices import inference_precision, pick_device
+from cycleisp.utils.errors import UserError
 from cycleisp.utils.images import Image, Space
 from cycleisp.utils.pairs import NoisyCleanPair
-from cycleisp.utils.raw.noise import FixedNoise, NoiseError, NoiseModel, noise_level_function, parse_noise
+from cycleisp.utils.raw.noise import FixedNoise, NoiseError, NoiseModel, noise_level_function
 from cycleisp.utils.raw.noise_estimate import estimate_noise
+from cycleisp.utils.raw.sensor_noise.cameras import CameraNoise
+from cycleisp.utils.raw.sensor_noise.names import find_noise
+from cycleisp.utils.weights.kinds import denoisers_of
 
 Level = float | Sequence[float]  # of all planes, or of R, G_r, G_b, B
 NoiseLevel = str | FixedNoise | tuple[Level, Level]
-
-_DENOISERS: dict[Space, type[SrgbDenoiser | RawDenoiser]] = {"srgb": SrgbDenoiser, "raw": RawDenoiser}
 
 
 def load(name_or_path: str | Path, device: str | torch.device = "cpu") -> nn.Module:
@@ -68,6 +71,10 @@ def denoise(
     *,
     weights: str | Path | nn.Module | None = None,
     noise: NoiseLevel | None = None,
+    strength: float = 1.0,
+    luma: float | None = None,
+    chroma: float | None = None,
+    white_balance: Sequence[float] | None = None,
     space: Space | None = None,
     tile: int | None = None,
     device: str | torch.device | None = None,
@@ -95,7 +102,13 @@ def denoise(
         weights: a denoiser, by shipped name, by path, or as `load` returned it, which saves loading
             it for every image. None takes compact_srgb for photos and compact_raw for RAW.
         noise: of RAW: the variances shot_noise and read_noise on the [0, 1] scale, as a tuple or as
-            "shot=0.01,read=0.0005"; either of the tuple may be four numbers, of R, G_r, G_b, B.
+            "shot=0.01,read=0.0005"; either of the tuple may be four numbers, of R, G_r, G_b, B. Or
+            a camera's noise file at an ISO setting, as "camera.yaml@3200".
+        strength: how much of what the network changes is taken, from 0, the very image, to 1, the
+            network's result.
+        luma, chroma: the same for brightness and for colour alone; None takes `strength`.
+        white_balance: of RAW: the gains of R, G and B that make grey grey, by which brightness and
+            colour are told apart where `luma` and `chroma` differ.
         space: "srgb" or "raw", for the few shapes that fit both.
         tile: the side of a tile in pixels of the network's input, to save memory; None denoises
             images whole.
@@ -114,6 +127,8 @@ def denoise(
         UserError: weights or a device that cannot be used.
     """
     images = read_images(image, space)
+    share = _strength(strength, luma, chroma)
+    gains = _gains(images.space, share, white_balance)
     if images.space == "srgb" and noise is not None:
         raise ValueError("noise is for packed RAW; the denoiser of photos takes no noise level")
     network = _open_denoiser(weights, images.space, _pick(device, image))
@@ -122,9 +137,10 @@ def denoise(
     denoised = []
     for one in images.batch.cpu().split(1):
         if images.space == "srgb":
-            denoised.append(denoiser(one))
+            denoised.append(share.denoise(denoiser, one))
         else:
-            denoised.append(denoiser(one, noise_level_function(one, *_noise_level(noise, one[0]))))
+            variance = noise_level_function(one, *_noise_level(noise, one[0]))
+            denoised.append(share.denoise(denoiser, one, variance, white_balance=gains))
     return images.restore(torch.cat(denoised), image)
 
 
@@ -160,8 +176,9 @@ def synthesize(
     Args:
         photo: a clean photo of at least 2x2 pixels, of a layout and range that the module
             `cycleisp.layouts` lists; or a batch of photos, or a sequence of photos of any sizes.
-        noise: "dnd", "sidd", "upi_released", variances as "shot=0.01,read=0.0005", or a noise model
-            such as `dataloaders.real_noise.residuals.ResidualNoise`.
+        noise: "dnd", "sidd", "upi_released", variances as "shot=0.01,read=0.0005", a camera's noise
+            file as "camera.yaml" or "camera.yaml@3200", or a noise model such as
+            `dataloaders.real_noise.residuals.ResidualNoise`.
         seed: with the pixels of each photo, the seed of its noise.
         pair_seed: the very seed of the noise, one for each photo, in place of `seed`.
         space: "raw" leaves the sRGB pair out, which takes half of the time.
@@ -192,7 +209,7 @@ def synthesize(
             raise ValueError(f"expected a photo of at least 2x2 pixels, got {height}x{width}")
     isp = _open_isp(weights, _pick(device, photos[0] if photos else None))
     camera = LearnedCamera(isp, clean_target, inference_precision(precision, next(isp.parameters()).device))
-    model = parse_noise(noise) if isinstance(noise, str) else noise
+    model = find_noise(noise) if isinstance(noise, str) else noise
     make = PairSynthesizer(camera, model, blur, with_srgb=space != "raw")
     seeds = _pair_seeds(batches, seed, pair_seed)
     pairs: list[NoisyCleanPair[Image]] = []
@@ -214,14 +231,11 @@ def _pick(device: str | torch.device | None, like: object = None) -> torch.devic
     return pick_device(device)
 
 
-def _open_denoiser(
-    weights: str | Path | nn.Module | None, space: Space, device: torch.device
-) -> SrgbDenoiser | RawDenoiser:
+def _open_denoiser(weights: str | Path | nn.Module | None, space: Space, device: torch.device) -> Denoiser:
     if isinstance(weights, nn.Module):
-        if not isinstance(weights, _DENOISERS[space]):
-            raise ValueError(
-                f"this image is {space} and needs a {_DENOISERS[space].__name__}, got a {type(weights).__name__}"
-            )
+        if not isinstance(weights, Denoiser) or weights.space != space:
+            wanted = " or a ".join(denoisers_of(space))
+            raise ValueError(f"this image is {space} and needs a {wanted}, got a {type(weights).__name__}")
         return weights
     return to_device(load_denoiser(weights or SHIPPED_DENOISERS[space], space)[0], device)
 
@@ -234,6 +248,27 @@ def _open_isp(weights: str | Path | nn.Module, device: torch.device) -> CycleISP
     return weights
 
 
+def _strength(strength: float, luma: float | None, chroma: float | None) -> Strength:
+    try:
+        return Strength.of(strength, luma, chroma)
+    except UserError as error:  # which names the option of a script
+        raise ValueError(str(error).removeprefix("--")) from None
+
+
+def _gains(space: Space, share: Strength, given: Sequence[float] | None) -> tuple[float, float, float]:
+    """Returns the gains of R, G and B; ones where they are of no account."""
+    if space == "srgb" and given is not None:
+        raise ValueError("white_balance is for packed RAW; a photo is balanced")
+    if given is None:
+        if space == "raw" and share.luma != share.chroma:
+            raise ValueError("luma and chroma of packed RAW differ; give white_balance=(R, G, B), the gains of grey")
+        return 1.0, 1.0, 1.0
+    gains = [float(gain) for gain in given]
+    if len(gains) != 3 or not all(0 < gain < float("inf") for gain in gains):
+        raise ValueError(f"white_balance {tuple(gains)}: expected three gains above 0, of R, G and B")
+    return gains[0], gains[1], gains[2]
+
+
 def _noise_level(noise: NoiseLevel | None, packed_raw: Tensor) -> tuple[Tensor, Tensor]:
     """Returns shot and read noise of packed RAW (4, H, W), each (1, 1) or (1, 4)."""
     if noise is None:
@@ -244,12 +279,20 @@ def _noise_level(noise: NoiseLevel | None, packed_raw: Tensor) -> tuple[Tensor, 
                 "the image is too small, too dark or too uniform to estimate its noise; give noise=(shot, read)"
             ) from None
     if isinstance(noise, str):
-        parsed = parse_noise(noise)
-        if not isinstance(parsed, FixedNoise):
-            raise NoiseError(f"noise {noise!r} is a range of levels; give this image's own, as shot=0.01,read=0.0005")
-        noise = parsed
+        noise = _own_level(noise)
     shot, read = (noise.shot_noise, noise.read_noise) if isinstance(noise, FixedNoise) else noise
     return _level("shot", shot), _level("read", read)
+
+
+def _own_level(noise: str) -> FixedNoise | tuple[Level, Level]:
+    """Returns the one noise level that a text names. Raises NoiseError."""
+    parsed = find_noise(noise)
+    if isinstance(parsed, CameraNoise) and parsed.iso is not None:
+        return parsed.levels()
+    if isinstance(parsed, FixedNoise):
+        return parsed
+    advice = f"{noise}@ISO" if isinstance(parsed, CameraNoise) else "shot=0.01,read=0.0005"
+    raise NoiseError(f"noise {noise!r} is a range of levels; give this image's own, as {advice}")
 
 
 def _level(name: str, value: Level) -> Tensor:

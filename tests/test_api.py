@@ -207,7 +207,7 @@ def test_a_loaded_network_is_used_as_it_is(weights: dict[str, Path]) -> None:
     np.testing.assert_array_equal(
         cycleisp.denoise(photo, weights=network), cycleisp.denoise(photo, weights=weights["srgb"])
     )
-    with pytest.raises(ValueError, match="needs a RawDenoiser, got a SrgbDenoiser"):
+    with pytest.raises(ValueError, match="needs a RawDenoiser or a RawGatedDenoiser, got a SrgbDenoiser"):
         cycleisp.denoise(some_raw(), weights=network, noise=NOISE)
 
 
@@ -445,7 +445,8 @@ def test_workers_make_what_one_process_makes(dataset: Dataset, start: str) -> No
         pytest.skip(f"this system cannot {start} processes")
     pairs = dataset("raw")
     expected = list(pairs)  # the networks have been used before the workers are forked
-    loader = DataLoader(pairs, batch_size=None, num_workers=2, multiprocessing_context=start)
+    several = 1 if start == "spawn" else 2  # a process that is spawned takes seconds to begin
+    loader = DataLoader(pairs, batch_size=None, num_workers=several, multiprocessing_context=start)
     assert same_items(loader, expected)
 
 
@@ -493,3 +494,37 @@ def test_impossible_choices_are_told_at_once(dataset: Dataset, space: Any, optio
 def test_a_data_set_without_photos_is_told_at_once(tmp_path: Path) -> None:
     with pytest.raises(UserError, match="no such file or folder"):
         cycleisp.PairDataset(tmp_path / "nowhere", length=3)
+
+
+# ---------------------------------------------------------------- strength
+
+
+@pytest.mark.parametrize("dtype", [np.uint8, np.uint16, np.float32])
+def test_strength_0_gives_a_photo_back_and_1_the_result(weights: dict[str, Path], dtype: type) -> None:
+    levels = random_picture(16, 20, np.uint8 if dtype is np.uint8 else np.uint16)
+    photo = levels.astype(np.float32) / 65535 if dtype is np.float32 else levels
+    network = cycleisp.load(weights["srgb"])
+    denoised = cycleisp.denoise(photo, weights=network)
+    assert not np.array_equal(denoised, photo)
+    np.testing.assert_array_equal(cycleisp.denoise(photo, weights=network, strength=0), photo)
+    np.testing.assert_array_equal(cycleisp.denoise(photo, weights=network, luma=1, chroma=1), denoised)
+
+
+def test_luma_and_chroma_of_raw_need_the_white_balance(weights: dict[str, Path]) -> None:
+    raw = np.random.default_rng(0).uniform(0.1, 0.3, (4, 16, 20)).astype(np.float32)
+    options: dict[str, Any] = {"weights": cycleisp.load(weights["raw"]), "noise": (0.01, 1e-4)}
+    luma, chroma, both = (
+        cycleisp.denoise(raw, **options, luma=shares[0], chroma=shares[1], white_balance=(2, 1, 1.6)) - raw
+        for shares in ((1, 0), (0, 1), (1, 1))
+    )
+    np.testing.assert_allclose(luma + chroma, both, atol=1e-6)
+    wrong: tuple[tuple[dict[str, Any], str], ...] = (
+        ({"luma": 0.5}, r"give white_balance=\(R, G, B\)"),
+        ({"white_balance": (2, 0, 1)}, "expected three gains above 0"),
+        ({"strength": 2}, "^strength 2: expected"),
+    )
+    for given, words in wrong:
+        with pytest.raises(ValueError, match=words):
+            cycleisp.denoise(raw, **options, **given)
+    with pytest.raises(ValueError, match="white_balance is for packed RAW"):
+        cycleisp.denoise(random_picture(8, 8), weights=weights["srgb"], white_balance=(2, 1, 1))

@@ -12,16 +12,21 @@ from pathlib import Path
 
 from cycleisp.dataloaders.results.denoised_files import DenoisedFiles
 from cycleisp.dataloaders.results.denoised_raw import RawFileDenoiser
+from cycleisp.dataloaders.results.pieces import Piece, named_as_piece
 from cycleisp.dataloaders.results.summary import Summary
 from cycleisp.dataloaders.sources import find_sources
 from cycleisp.networks.acceleration import to_device
 from cycleisp.networks.inference.tiled import TiledDenoiser
 from cycleisp.networks.pretrained import SHIPPED_DENOISERS, load_denoisers, weights_sha256
+from cycleisp.utils.color.strength import FULL, Strength
+from cycleisp.utils.crop import Crop
 from cycleisp.utils.devices import inference_precision, pick_device
 from cycleisp.utils.errors import UserError
 from cycleisp.utils.output.claim import claimed
 from cycleisp.utils.output.picture_format import PictureFormat
-from cycleisp.utils.raw.noise import FixedNoise, NoiseError, parse_noise
+from cycleisp.utils.raw.noise import NoiseError, NoiseProfile
+from cycleisp.utils.raw.sensor_noise.cameras import CameraNoise
+from cycleisp.utils.raw.sensor_noise.names import find_noise
 
 
 def denoise_files(
@@ -35,6 +40,10 @@ def denoise_files(
     overwrite: bool = False,
     format: str = "png",
     quality: int | None = None,
+    strength: float = 1.0,
+    luma: float | None = None,
+    chroma: float | None = None,
+    crop: str | None = None,
 ) -> Summary:
     """Denoises photos and camera RAW files into a folder.
 
@@ -49,7 +58,8 @@ def denoise_files(
         weights: one denoiser, by the name of shipped weights or by path. None takes compact_srgb
             for photos and compact_raw for RAW files.
         noise: of RAW files: "auto" takes the file's NoiseProfile, or else an estimate; variances
-            are written as "shot=0.01,read=0.0005".
+            are written as "shot=0.01,read=0.0005"; a camera's noise file, "camera.yaml", gives the
+            level of each file's ISO setting, and "camera.yaml@3200" that of one setting.
         tile: the side of a tile in pixels, to save memory; None denoises images whole.
         device: "auto", "cpu", "cuda" or "mps".
         precision: "auto", "float32", "tf32", "bf16" or "fp16"; "auto" is tf32 on CUDA, else
@@ -57,6 +67,12 @@ def denoise_files(
         overwrite: whether to overwrite existing results.
         format: of the pictures: "png", "tiff" or "jpeg".
         quality: of JPEG, 1 to 100; None takes 95.
+        strength: how much of what the network changes is taken, from 0, the very input, to 1, the
+            network's result.
+        luma, chroma: the same for brightness and for colour alone; None takes `strength`.
+        crop: "X,Y,W,H" denoises a piece of every picture, with its top left corner in column X and
+            row Y of the upright picture. The results are called `NAME-crop-X-Y-W-H`, and of a RAW
+            file only the picture is made. None denoises whole pictures.
 
     Raises:
         UserError: an input or weights that do not exist, impossible options (named as those of the
@@ -66,23 +82,36 @@ def denoise_files(
     if tile is not None and tile < 1:
         raise UserError(f"--tile {tile}: expected the side of a tile in pixels, at least 1")
     form = PictureFormat(format, quality)
-    level = None if noise == "auto" else parse_noise(noise)
-    if level is not None and not isinstance(level, FixedNoise):
+    level = None if noise == "auto" else find_noise(noise)
+    if isinstance(level, NoiseProfile):
         raise NoiseError(f"--noise {noise}: expected auto or the file's own level, as shot=0.01,read=0.0005")
+    share = Strength.of(strength, luma, chroma)
+    place_in_picture = None if crop is None else Crop.parse(crop)
     sources = find_sources(inputs, exclude=Path(output))
+    if place_in_picture is not None:
+        sources = [named_as_piece(source, place_in_picture) for source in sources]
     place = pick_device(device)
     precision = inference_precision(precision, place)
     spaces = {source.space for source in sources}
     srgb, raw = (
-        network and TiledDenoiser(to_device(network, place), tile, precision)
+        None if network is None else TiledDenoiser(to_device(network, place), tile, precision)
         for network in load_denoisers(weights, spaces)
     )
-    how = {"tile": tile, "precision": precision}
+    how: dict[str, object] = {"tile": tile, "precision": precision}
+    if share != FULL:  # else not named, so that records of older versions hold
+        how |= {"luma": share.luma, "chroma": share.chroma}
+    if place_in_picture is not None:
+        how["crop"] = str(place_in_picture)
     settings = {
         space: {"weights_sha256": weights_sha256(weights or SHIPPED_DENOISERS[space]), **how} for space in spaces
     }
     if "raw" in settings:
-        settings["raw"]["noise"] = noise
-    camera_files = None if raw is None else RawFileDenoiser(raw, level, form)
+        settings["raw"] |= {"noise": noise, **(level.settings if isinstance(level, CameraNoise) else {})}
+    pieces = [
+        None if each is None or place_in_picture is None else Piece(place_in_picture, each.halo, each.network.multiple)
+        for each in (srgb, raw)
+    ]
+    camera_files = None if raw is None else RawFileDenoiser(raw, level, form, share, pieces[1])
     with claimed(Path(output)):
-        return DenoisedFiles(Path(output), srgb, camera_files, overwrite, form, settings).run(sources)
+        files = DenoisedFiles(Path(output), srgb, camera_files, overwrite, form, settings, share, pieces[0])
+        return files.run(sources)

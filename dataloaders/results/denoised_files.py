@@ -9,15 +9,18 @@ from collections.abc import Mapping, Sequence
 from functools import partial
 from pathlib import Path
 
+import numpy as np
 from tqdm import tqdm
 
 from cycleisp.dataloaders.denoisers import DenoiseSrgb
 from cycleisp.dataloaders.photos import PhotoError, read_photo_and_metadata
 from cycleisp.dataloaders.results.denoised_raw import RawFileDenoiser
+from cycleisp.dataloaders.results.pieces import Piece
 from cycleisp.dataloaders.results.records import Settings
 from cycleisp.dataloaders.results.result_folder import Result, ResultFolder
 from cycleisp.dataloaders.results.summary import Summary
 from cycleisp.dataloaders.sources import Source
+from cycleisp.utils.color.strength import FULL, Strength
 from cycleisp.utils.devices import is_out_of_memory
 from cycleisp.utils.errors import UserError, reading, reason
 from cycleisp.utils.images import Space, photo_to_tensor, tensor_to_photo
@@ -43,6 +46,10 @@ class DenoisedFiles:
         form: the format of the pictures.
         settings: what the results of photos and of camera files depend on, besides the file; JSON
             values. Results of other settings are not mixed with them.
+        strength: how much of what the denoiser of photos changes is taken. That of camera files has
+            its own.
+        piece: the piece of every photo to denoise, in place of the whole. Of camera files, too, a
+            piece has no DNG.
     """
 
     def __init__(
@@ -53,9 +60,11 @@ class DenoisedFiles:
         overwrite: bool = False,
         form: PictureFormat = PNG,
         settings: Mapping[Space, Settings] | None = None,
+        strength: Strength = FULL,
+        piece: Piece | None = None,
     ) -> None:
         self.folder, self.photo, self.raw, self.overwrite, self.form = folder, photo, raw, overwrite, form
-        self.settings = settings or {}
+        self.settings, self.strength, self.piece = settings or {}, strength, piece
 
     def run(self, sources: Sequence[Source]) -> Summary:
         """Denoises every source. Bad ones are left out and reported in the summary.
@@ -112,9 +121,12 @@ class DenoisedFiles:
         if source.space == "raw":
             if self.raw is None:
                 raise UserError(f"{source.path}: is a camera RAW file, the weights are for sRGB; name a RawDenoiser")
-            mosaic, picture = result.outputs
             with results.writing(result, fingerprint, result.outputs) as parts:
-                content = self.raw.write(source.path, parts[mosaic], self.folder / mosaic)
+                *mosaic, picture = result.outputs
+                if mosaic:
+                    content = self.raw.write(source.path, parts[mosaic[0]], self.folder / mosaic[0])
+                else:
+                    content = self.raw.render_piece(source.path)
                 parts[picture].write_bytes(content)
         else:
             content = self._denoise_photo(source.path)
@@ -127,11 +139,20 @@ class DenoisedFiles:
         if self.photo is None:
             raise PhotoError(f"{path}: is an sRGB photo, the weights are for RAW; name an SrgbDenoiser")
         photo, metadata = apart(read_photo_and_metadata, path)
-        denoised = self.photo(photo_to_tensor(photo)[None])
-        return self.form.encode(tensor_to_photo(denoised[0], photo.dtype), metadata)
+        wanted = slice(None), slice(None)
+        if self.piece is not None:
+            view = self.piece.view_of_photo(photo.shape[0], photo.shape[1], path)
+            photo, wanted = np.concatenate([photo[seen] for seen in view.windows], axis=view.axis), view.wanted
+        depth, image = photo.dtype, photo_to_tensor(photo)
+        del photo  # as each of the following, so that a large photo is in memory once
+        image = self.strength.denoise(self.photo, image[None])[0][(..., *wanted)]
+        denoised = tensor_to_photo(image, depth)
+        del image
+        return self.form.encode(denoised, metadata, path)
 
     def _suffixes(self, source: Source) -> tuple[str, ...]:
-        return (MOSAIC, self.form.suffix) if source.space == "raw" else (self.form.suffix,)
+        with_mosaic = source.space == "raw" and (self.raw is None or self.raw.piece is None)
+        return (MOSAIC, self.form.suffix) if with_mosaic else (self.form.suffix,)
 
     def _settings(self, source: Source) -> Settings:
         return {**self.settings.get(source.space, {}), **self.form.to_json()}

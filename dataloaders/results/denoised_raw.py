@@ -3,15 +3,21 @@
 import logging
 from dataclasses import dataclass
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
+import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor
 
 from cycleisp import __version__
 from cycleisp.dataloaders.denoisers import DenoiseRaw
+from cycleisp.dataloaders.results.pieces import Piece
 from cycleisp.dataloaders.results.sidecars import copy_sidecars
 from cycleisp.utils.color.icc import profile_of_space
 from cycleisp.utils.color.spaces import SRGB
+from cycleisp.utils.color.strength import FULL, Strength
+from cycleisp.utils.crop import Window, inside
 from cycleisp.utils.errors import UserError, reading
 from cycleisp.utils.orientation import upright
 from cycleisp.utils.output.files import atomic_path
@@ -20,10 +26,12 @@ from cycleisp.utils.output.picture_format import PNG, PictureFormat
 from cycleisp.utils.processes.apart import apart
 from cycleisp.utils.raw import bayer
 from cycleisp.utils.raw.camera_files import RawImage, read_raw, render_with_libraw
+from cycleisp.utils.raw.dng.piece import encode_piece, rendered_from
 from cycleisp.utils.raw.dng.source import read_dng_source
 from cycleisp.utils.raw.dng.writer import encode_dng, encode_exif, white_share
 from cycleisp.utils.raw.noise import FixedNoise, noise_level_function
 from cycleisp.utils.raw.noise_estimate import estimate_noise
+from cycleisp.utils.raw.sensor_noise.cameras import CameraNoise
 
 log = logging.getLogger(__name__)
 
@@ -34,14 +42,20 @@ class RawFileDenoiser:
 
     Attributes:
         denoise: a denoiser of packed RAW.
-        noise: the noise level of camera files; None takes the file's noise profile or, without one,
-            an estimate.
+        noise: the noise level of camera files; a camera's noise model gives that of its ISO setting
+            or else of the file's own; None takes the file's noise profile or, without one, an
+            estimate.
         form: the format of the rendering.
+        strength: how much of what the denoiser changes is taken.
+        piece: the piece of every rendering to make, in place of whole files; its halo and its grid
+            are in pixels of packed RAW.
     """
 
     denoise: DenoiseRaw
-    noise: FixedNoise | None = None
+    noise: FixedNoise | CameraNoise | None = None
     form: PictureFormat = PNG
+    strength: Strength = FULL
+    piece: Piece | None = None
 
     def write(self, path: Path, mosaic: Path, named: Path | None = None) -> bytes:
         """Writes the denoised mosaic of a camera file as DNG, and returns its rendering as a file.
@@ -57,29 +71,89 @@ class RawFileDenoiser:
             OSError: the DNG cannot be written.
         """
         image, source = apart(read_raw, path, clip=False), apart(read_dng_source, path)
-        padded, window = bayer.pad_to_rggb(torch.from_numpy(image.mosaic)[None], image.pattern, multiple=2)
-        packed = bayer.pack(padded)
-        try:
-            shot_noise, read_noise, origin = self._noise_level(image, packed)  # which needs values below black
-        except ValueError as error:
-            raise UserError(f"{path}: {error}") from None
-        packed = packed.clamp(0, 1)  # as the networks' training pairs
-        level = _level_in_words(shot_noise, read_noise)
-        log.info("%s: noise from %s, %s", path.name, origin, level)
-        variance = noise_level_function(packed[None], shot_noise[None], read_noise[None])
-        denoised = bayer.unpack(self.denoise(packed[None], variance))[0, 0][window].numpy()
-        note = f"CycleISP {__version__}: denoised, noise from {origin}: {level}"
+        denoised, about = self._denoise(image, path)
+        note = f"CycleISP {__version__}: denoised, {about}"
         with reading(path):  # whatever its metadata hold
             dng, exif = encode_dng(source, denoised, note), encode_exif(source)
         with atomic_path(mosaic) as aside:  # LibRaw reads files only
             aside.write_bytes(dng)
             rendered = apart(render_with_libraw, aside, white_share(source))
         copy_sidecars(path, named or mosaic)
-        return self.form.encode(upright(rendered, image.orientation), PhotoMetadata(exif, profile_of_space(SRGB)))
+        metadata = PhotoMetadata(exif, profile_of_space(SRGB))
+        return self.form.encode(upright(rendered, image.orientation), metadata, path)
+
+    def render_piece(self, path: Path) -> bytes:
+        """Returns the piece of the denoised rendering of a camera file, as a file.
+
+        Only the piece and what the denoiser and LibRaw see around it are worked on. The noise level
+        is that of the whole file.
+
+        Raises:
+            UserError: as `write`; or the piece does not lie inside of the picture.
+        """
+        assert self.piece is not None
+        image = apart(read_raw, path, clip=False)
+        height, width = image.mosaic.shape
+        window = self.piece.crop.window(height, width, path, image.orientation)
+        source = apart(read_dng_source, path)
+        part = rendered_from(window, source)
+        image.mosaic[part], _ = self._denoise(image, path, part)
+        with reading(path):
+            dng, exif = encode_piece(source, image.mosaic, part, image.pattern), encode_exif(source)
+        with TemporaryDirectory() as folder:  # LibRaw reads files only
+            aside = Path(folder) / "piece.dng"
+            aside.write_bytes(dng)
+            rendered = apart(render_with_libraw, aside, white_share(source))
+        seen = upright(rendered[inside(window, part)], image.orientation)
+        return self.form.encode(seen, PhotoMetadata(exif, profile_of_space(SRGB)), path)
+
+    def _denoise(self, image: RawImage, path: Path, part: Window | None = None) -> tuple[NDArray[np.float32], str]:
+        """Denoises the mosaic of a camera file, or a part of it.
+
+        Returns:
+            The denoised mosaic (H, W), or the part; and words about how.
+        """
+        padded, window = bayer.pad_to_rggb(torch.from_numpy(image.mosaic)[None], image.pattern, multiple=2)
+        packed = bayer.pack(padded)
+        try:
+            shot_noise, read_noise, origin = self._noise_level(image, packed)  # which needs values below black
+        except ValueError as error:
+            raise UserError(f"{path}: {error}") from None
+        level = _level_in_words(shot_noise, read_noise)
+        log.info("%s: noise from %s, %s", path.name, origin, level)
+        about = f"noise from {origin}: {level}"
+        if self.strength != FULL:
+            about += f", luma {self.strength.luma:g}, chroma {self.strength.chroma:g}"
+        if part is not None:
+            packed, window = self._around(part, window, packed)
+        # clipped as the networks' training pairs
+        variance = noise_level_function(packed.clamp(0, 1)[None], shot_noise[None], read_noise[None])
+        red, green, blue = image.white_balance.tolist()
+        denoised = self.strength.denoise(self.denoise, packed[None], variance, white_balance=(red, green, blue))
+        return bayer.unpack(denoised)[0, 0][window].numpy(), about
+
+    def _around(self, part: Window, visible: Window, packed: Tensor) -> tuple[Tensor, Window]:
+        """Returns what the denoiser must see for a part of a mosaic, and the part's place in it.
+
+        Args:
+            part: rows and columns of the mosaic.
+            visible: where the mosaic lies in the one that was padded.
+            packed: (4, H, W) the padded one.
+        """
+        assert self.piece is not None
+        placed = [slice(each.start + own.start, each.stop + own.start) for each, own in zip(part, visible, strict=True)]
+        rows, columns = (slice(each.start // 2, -(-each.stop // 2)) for each in placed)
+        view = self.piece.view((rows, columns), packed.shape[1], packed.shape[2])
+        seen = torch.cat([packed[(slice(None), *window)] for window in view.windows], dim=1 + view.axis)
+        corners = (2 * own.start + each.start % 2 for own, each in zip(view.wanted, placed, strict=True))
+        top, left = (slice(corner, corner + each.stop - each.start) for corner, each in zip(corners, part, strict=True))
+        return seen, (top, left)
 
     def _noise_level(self, image: RawImage, packed: Tensor) -> tuple[Tensor, Tensor, str]:
         """Returns shot and read noise (4,) of the planes R, G_r, G_b, B, and their origin."""
-        if self.noise is not None:
+        if isinstance(self.noise, CameraNoise):
+            levels, origin = list(zip(*self.noise.levels(image.iso), strict=True)), Path(self.noise.name).name
+        elif self.noise is not None:
             levels, origin = [(self.noise.shot_noise, self.noise.read_noise)], "--noise"
         elif image.noise_profile is not None:
             levels = [(float(shot), float(read)) for shot, read in image.noise_profile]

@@ -36,9 +36,17 @@ def encode_dng(source: DngSource, linear: NDArray[np.float32], note: str = "") -
     """
     if not np.isfinite(linear).all():
         raise ValueError("the denoised mosaic has values that are no numbers")
+    return encode_values(source, sensor_values(source, linear), note)
+
+
+def encode_values(source: DngSource, values: NDArray[np.float32], note: str = "") -> bytes:
+    """Encodes the values of a whole sensor (H, W), in its units, as `encode_dng` does.
+
+    Raises:
+        ValueError: values too large for a TIFF file.
+    """
     order = source.byteorder
     list_1 = source.ifd0[OPCODE_LIST_1].data if OPCODE_LIST_1 in source.ifd0 else b""
-    values = sensor_values(source, linear)
     factor = 1 if needs_same_units(list_1) else _finest(source, values)
     sensor = np.clip(np.rint(values * factor), 0, _LARGEST).astype(np.uint16)
     for mark in bad_pixel_values(list_1):  # only what the source has marked is marked
