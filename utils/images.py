@@ -15,6 +15,7 @@ from torch import Tensor
 Space = Literal["raw", "srgb"]  # packed RAW, linear; or display-encoded sRGB
 
 Image = TypeVar("Image", Tensor, NDArray)
+_STRIP = 1 << 18  # values that are converted at a time
 
 
 def as_float(photo: NDArray) -> NDArray[np.float32]:
@@ -23,7 +24,9 @@ def as_float(photo: NDArray) -> NDArray[np.float32]:
     0 becomes 0, and the largest value of the integer type becomes 1. The result is a new array with
     the axes in memory in the same order as those of `photo`.
     """
-    return photo.astype(np.float32) / np.float32(np.iinfo(photo.dtype).max)
+    values = photo.astype(np.float32)
+    values /= np.float32(np.iinfo(photo.dtype).max)
+    return values
 
 
 def to_integers(image: Tensor | NDArray, dtype: DTypeLike) -> NDArray:
@@ -42,11 +45,15 @@ def to_integers(image: Tensor | NDArray, dtype: DTypeLike) -> NDArray:
         `image`.
     """
     if isinstance(image, Tensor):
-        scaled = image.detach().cpu().clamp(0, 1).double().numpy()
-    else:
-        scaled = np.clip(image, 0, 1).astype(np.float64)
-    scaled *= np.iinfo(dtype).max
-    return np.rint(scaled, out=scaled).astype(dtype)
+        image = image.detach().cpu()
+        image = (image.float() if image.dtype == torch.bfloat16 else image).numpy()  # NumPy has no bfloat16
+    integers = np.empty_like(image, dtype)
+    lines, values = np.atleast_1d(integers), np.atleast_1d(image)
+    axis, count = int(np.argmax(lines.shape)), max(1, lines.size // _STRIP)
+    strips = (np.array_split(array, count, axis) for array in (lines, values))
+    for target, part in zip(*strips, strict=True):  # in doubles the whole would take twice the image's memory
+        target[...] = np.rint(np.clip(part, 0, 1).astype(np.float64) * np.iinfo(dtype).max)
+    return integers
 
 
 def to_8bit(image: Image) -> Image:

@@ -40,7 +40,9 @@ def pad_to_multiple(image: Tensor, multiple: int) -> Tensor:
     """Pads (..., H, W) at the bottom and right so that both sides are multiples of `multiple`.
 
     The first pixel stays where it is, so that the Bayer phase is kept, and `[..., :H, :W]` undoes
-    the padding exactly.
+    the padding exactly. An image whose sides are multiples already is returned itself, no copy.
     """
     height, width = image.shape[-2:]
+    if height % multiple == width % multiple == 0:
+        return image
     return reflect_pad(image, (0, -width % multiple, 0, -height % multiple))

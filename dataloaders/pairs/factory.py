@@ -22,7 +22,7 @@ from cycleisp.dataloaders.pairs.store import PairFiles, PairStore, Record
 from cycleisp.dataloaders.photos import PhotoError, decode_photo, read_content, width_x_height
 from cycleisp.dataloaders.results.summary import Summary
 from cycleisp.dataloaders.sources import Source
-from cycleisp.utils.devices import is_out_of_memory
+from cycleisp.utils.devices import available_memory, is_out_of_memory
 from cycleisp.utils.errors import UserError, reading
 from cycleisp.utils.fingerprints import Fingerprint, stamp_of
 from cycleisp.utils.images import photo_to_tensor, tensor_to_photo, to_integers
@@ -106,6 +106,8 @@ class PairFactory:
         keep_raw, keep_srgb, keep_variance: what to store of a pair.
         batch_size: how many photos of one size share a call of `synthesize`.
         workers: the number of threads that read, and of those that write.
+        memory: how many bytes of this machine's memory `synthesize` takes for a photo of so many
+            pixels; photos for which too little is free are left out. None asks for nothing.
     """
 
     def __init__(
@@ -118,10 +120,11 @@ class PairFactory:
         keep_variance: bool,
         batch_size: int,
         workers: int,
+        memory: Callable[[int], int] | None = None,
     ) -> None:
         self.store, self.synthesize, self.settings = store, synthesize, settings
         self.keep_raw, self.keep_srgb, self.keep_variance = keep_raw, keep_srgb, keep_variance
-        self.batch_size, self.workers = batch_size, workers
+        self.batch_size, self.workers, self.memory = batch_size, workers, memory
         self.summary = Summary()
 
     def run(self, sources: Sequence[Source], progress: bool = True) -> Summary:
@@ -198,7 +201,17 @@ class PairFactory:
         yield from waiting.values()
 
     def _synthesize(self, batch: list[Input]) -> Sequence[NoisyCleanPair[Tensor]]:
-        photos = torch.stack([photo_to_tensor(item.photo) for item in batch])
+        needed = 0 if self.memory is None else self.memory(batch[0].photo.shape[0] * batch[0].photo.shape[1])
+        available = available_memory()
+        if available is not None and needed > available:  # the system would end this process
+            size = width_x_height(batch[0].photo.shape)
+            words = f"its pair takes about {needed / 1e9:.0f} GB of memory, {available / 1e9:.0f} GB are free"
+            for item in batch:
+                self._skip(item.source, f"{item.source.path}: {size} pixels: {words}; cut it into parts")
+            return []
+        tensors = [photo_to_tensor(item.photo).contiguous() for item in batch]
+        photos = tensors[0][None] if len(tensors) == 1 else torch.stack(tensors)
+        del tensors
         known = [item.packed_raw for item in batch if item.packed_raw is not None]
         clean_raw = torch.stack([torch.from_numpy(raw) for raw in known]) if known else None
         seeds = [self._seed(item) for item in batch]

@@ -31,9 +31,9 @@ Window = tuple[slice, slice]
 MPS_TILE = 1024  # pixels
 LARGE_TILE = 2048  # pixels, of images that do not fit into memory whole
 # Bytes a pixel beside the features, of an image that passes whole, with reading and writing: copies
-# of it on its way. Measured in denoise.py as 36 for photos of 8 bits (docs/lab/performance.md). A
+# of it on its way. Measured as 27 for photos of 8 bits and 32 for 16 (docs/lab/performance.md). A
 # packed pixel of RAW is four photosites, each with a variance.
-WHOLE_BYTES = {"srgb": 45, "raw": 170}
+WHOLE_BYTES = {"srgb": 40, "raw": 170}
 _ROWS = 128  # that are looked at, at a time
 log = logging.getLogger(__name__)
 
@@ -108,7 +108,8 @@ class TiledDenoiser:
 
     def _in_one_pass(self, inputs: list[Tensor], tile: int) -> Tensor:
         result = torch.empty_like(inputs[0])
-        windows = list(tiles(*inputs[0].shape[2:], tile))
+        height, width = inputs[0].shape[2:]
+        windows = list(tiles(height, width, tile))
         with steps(len(windows)) as step:
             for window in windows:
                 grown = _grown(window, self.halo)

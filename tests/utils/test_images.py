@@ -1,5 +1,7 @@
 """Conversions of images: layouts and number types, there and back."""
 
+import tracemalloc
+
 import numpy as np
 import pytest
 import torch
@@ -105,3 +107,31 @@ def test_photos_of_floats_keep_their_values(dtype):
     image = photo_to_tensor(photo)
     assert image.dtype == torch.float32
     np.testing.assert_array_equal(channels_last(image), photo.astype(np.float32))
+
+
+@pytest.mark.parametrize("layout", [(600, 900, 3), (3, 600, 900), (900, 3, 600)])
+def test_large_images_become_integers_as_small_ones_do(layout):
+    image = torch.rand(layout, generator=torch.Generator().manual_seed(4)) * 1.2 - 0.1  # several strips
+    expected = np.rint(image.clamp(0, 1).double().numpy() * 65535).astype(np.uint16)
+    for turned, wanted in ((image, expected), (image.movedim(0, -1), np.moveaxis(expected, 0, -1))):
+        for kind in (turned, turned.numpy()):
+            integers = to_integers(kind, np.uint16)
+            np.testing.assert_array_equal(integers, wanted)
+            assert np.argsort(integers.strides).tolist() == np.argsort(turned.numpy().strides).tolist()
+
+
+def test_conversions_take_little_memory_beside_their_results():
+    photo = random_photo(np.uint8, (1000, 2000, 3))
+    assert peak(lambda: as_float(photo)) < 1.1 * 4 * photo.size
+    image = as_float(photo)
+    assert peak(lambda: to_integers(image, np.uint8)) < photo.size + 10_000_000
+
+
+def peak(work) -> int:
+    """Returns how many bytes of arrays are in memory at most while something is done."""
+    tracemalloc.start()
+    try:
+        work()
+        return tracemalloc.get_traced_memory()[1]
+    finally:
+        tracemalloc.stop()

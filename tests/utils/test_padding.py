@@ -99,3 +99,8 @@ def test_crop_undoes_pad_to_multiple_exactly(height: int, width: int, multiple: 
 def test_pad_to_multiple_reflects_at_the_far_ends() -> None:
     padded = pad_to_multiple(numbered(1, 1, 3, 3), 4)
     assert padded[0, 0].tolist() == [[0, 1, 2, 1], [3, 4, 5, 4], [6, 7, 8, 7], [3, 4, 5, 4]]
+
+
+def test_an_image_that_fits_is_not_copied() -> None:
+    image = torch.rand(1, 3, 8, 12)
+    assert pad_to_multiple(image, 4) is image

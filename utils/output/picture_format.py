@@ -1,6 +1,7 @@
 """The format in which a script writes its pictures: PNG, TIFF or JPEG."""
 
 from dataclasses import dataclass
+from pathlib import Path
 
 from numpy.typing import NDArray
 
@@ -51,14 +52,16 @@ class PictureFormat:
         """Returns what results depend on, for their record."""
         return {"format": self.name} | ({"quality": self.quality or QUALITY} if self.name == "jpeg" else {})
 
-    def encode(self, photo: NDArray, metadata: PhotoMetadata | None = None) -> bytes:
+    def encode(self, photo: NDArray, metadata: PhotoMetadata | None = None, source: Path | None = None) -> bytes:
         """Returns the bytes of a file with an RGB photo (H, W, 3), uint8 or uint16.
+
+        Warnings name `source`, the file that the photo stems from.
 
         Raises:
             ValueError: it is too large for the format.
             OSError: it cannot be encoded.
         """
-        return encode_photo(photo, metadata, self.name, self.quality or QUALITY)
+        return encode_photo(photo, metadata, self.name, self.quality or QUALITY, source)
 
 
 PNG = PictureFormat()

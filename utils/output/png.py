@@ -25,13 +25,14 @@ def encode_png(photo: NDArray, metadata: PhotoMetadata | None = None) -> bytes:
     encoded, content = cv2.imencode(".png", bgr, COMPRESSION)
     if not encoded:
         raise OSError("OpenCV could not encode the image as PNG")
-    png, metadata = np.asarray(content).tobytes(), metadata or PhotoMetadata()
+    del bgr  # a large photo is in memory often enough
+    png, metadata = np.asarray(content).ravel().data, metadata or PhotoMetadata()
     chunks = b"".join(_chunk(kind, content) for kind, content in metadata.color_chunks)
     if metadata.icc_profile:
         chunks += _chunk(b"iCCP", b"ICC profile\0\0" + zlib.compress(metadata.icc_profile))
     if metadata.exif:
         chunks += _chunk(b"eXIf", metadata.exif)
-    return png[:_AFTER_HEADER] + chunks + png[_AFTER_HEADER:]
+    return b"".join((png[:_AFTER_HEADER], chunks, png[_AFTER_HEADER:]))
 
 
 def _chunk(kind: bytes, content: bytes) -> bytes:

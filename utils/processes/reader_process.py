@@ -91,6 +91,7 @@ def serve() -> None:
             except (pickle.PicklingError, TypeError, AttributeError, RecursionError) as error:  # before a byte is sent
                 path = pickle.loads(pickled, buffers=arrays)[1][0]
                 send(answers, (None, UserError(f"{path}: its content cannot be passed on ({reason(error)})"), []))
+            del pickled, arrays, answer  # not kept until the next call: it may be a large photo
     finally:
         os._exit(1)
 

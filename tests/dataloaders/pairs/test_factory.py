@@ -17,6 +17,7 @@ import pytest
 import torch
 from torch import Tensor
 
+from cycleisp.dataloaders.pairs import factory as factory_module
 from cycleisp.dataloaders.pairs.factory import Input, PairFactory, Summary, pair_seed, read_input
 from cycleisp.dataloaders.pairs.store import PairFiles, PairStore, read_manifest, read_raw_pair
 from cycleisp.dataloaders.photos import PhotoError, read_photo
@@ -315,6 +316,19 @@ def test_photos_too_large_for_memory_are_reported_and_the_rest_is_made(
     assert [path.name for path, _ in summary.skipped] == ["2.png", "5.png"]
     for path, reason in summary.skipped:
         assert reason == f"{path}: 21x17 pixels do not fit into memory; make it smaller"
+
+
+def test_photos_for_which_too_little_memory_is_free_are_left_out_before_it_is_taken(
+    tmp_path: Path, sources: list[Source], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(factory_module, "available_memory", lambda: 24 * 32 * 10**9 - 1)
+    summary, _ = run(tmp_path / "out", sources, memory=lambda pixels: pixels * 10**9)
+    assert [path.name for path, _ in summary.skipped] == ["0.png", "1.png", "3.png", "6.png"]
+    for path, reason in summary.skipped:
+        words = "32x24 pixels: its pair takes about 768 GB of memory, 768 GB are free; cut it into parts"
+        assert reason == f"{path}: {words}"
+    monkeypatch.setattr(factory_module, "available_memory", lambda: 24 * 32 * 10**9)
+    assert run(tmp_path / "out", sources, memory=lambda pixels: pixels * 10**9)[0].made == 4
 
 
 def test_a_mistake_in_the_code_is_not_taken_for_a_bad_photo(tmp_path: Path, sources: list[Source]) -> None:

@@ -3,6 +3,7 @@
 import io
 import logging
 import struct
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -85,6 +86,14 @@ def test_hdr_that_only_a_png_keeps_is_warned_of(caplog: pytest.LogCaptureFixture
     assert not caplog.messages
     encode_photo(random_picture(8, 8), metadata, "jpeg")
     assert "HDR" in caplog.text
+
+
+def test_warnings_name_the_photo(caplog: pytest.LogCaptureFixture) -> None:
+    hdr = PhotoMetadata(bytes(70000), color_chunks=((b"cICP", bytes((9, 16, 0, 1))),))
+    with caplog.at_level(logging.INFO):
+        encode_photo(random_picture(8, 8, np.uint16), hdr, "jpeg", source=Path("holiday/a\n.png"))
+    assert len(caplog.messages) == 3  # of colours, of rounding, of EXIF data
+    assert all(message.startswith("holiday/a\\n.png: ") for message in caplog.messages)
 
 
 def test_chunks_stand_before_the_pixels_of_a_png() -> None:
