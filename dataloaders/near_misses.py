@@ -6,6 +6,8 @@ import zipfile
 from collections.abc import Iterator, Sequence
 from pathlib import Path, PurePosixPath
 
+from cycleisp.utils.listing import is_visible
+
 MOST_FILES = 20_000  # files to look at; a data set that is nearly in place has far fewer
 DEEPEST = 3  # folders below the one that was given
 _ARCHIVES = (".zip", ".tar", ".tgz", ".tar.gz")
@@ -53,8 +55,8 @@ def _files(folder: Path) -> Iterator[Path]:
     for place, folders, names in os.walk(folder):
         if len(Path(place).relative_to(folder).parts) >= DEEPEST:
             folders.clear()
-        folders.sort()
-        for name in sorted(names):
+        folders[:] = sorted(name for name in folders if is_visible(Path(place, name), folder))
+        for name in sorted(name for name in names if is_visible(Path(place, name), folder)):
             count += 1
             if count > MOST_FILES:
                 return

@@ -1,6 +1,6 @@
-"""The check of a training set's photos, before hours of work depend on them.
+"""The check of a training set's photos and pairs, before hours of work depend on them.
 
-Every photo is decoded once, as training will decode it, several at a time and each in a process
+Every file is decoded once, as training will decode it, several at a time and each in a process
 apart. That takes as long as it takes training to load as many patches. A record remembers the
 result, so that a run that goes on checks only what has changed. The record is also the list of the
 run's photos: a run that goes on uses the photos that it has begun with, whatever has been added to
@@ -9,8 +9,9 @@ their folders since.
 
 import logging
 import os
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -25,13 +26,23 @@ if TYPE_CHECKING:  # the processes that read photos import this module, and have
     from cycleisp.dataloaders.sources import Source
 
 Line = dict[str, Any]
+Check = Callable[["Source"], object]  # raises a UserError of a file that training could not use
 CHUNK = 32  # photos for each reader between two writes of the record
 QUIET = 50  # photos that are checked without a progress bar
 log = logging.getLogger(__name__)
 
 
+def decode_apart(source: "Source") -> None:
+    """Decodes a photo in a process apart, and forgets it. Raises UserError as `read_photo`."""
+    apart(decode, source.path)
+
+
 def check_photos(
-    sources: Sequence["Source"], record: Path, goes_on: bool = False, share: tuple[int, int] = (0, 1)
+    sources: Sequence["Source"],
+    record: Path,
+    goes_on: bool = False,
+    share: tuple[int, int] = (0, 1),
+    check: Check = decode_apart,
 ) -> dict[str, Line]:
     """Decodes the photos that are new or changed since the record was written.
 
@@ -42,6 +53,7 @@ def check_photos(
             Otherwise every result is written at once, so that a check that was stopped goes on.
         share: the number of this process, from 0, and the number of processes that share the work.
             The first one writes the record.
+        check: how to check one of them, if they are no photos. Several threads call it.
 
     Returns:
         What is known of the photos that this process has to check, by their names: `name`, `bytes`,
@@ -66,7 +78,7 @@ def check_photos(
             for first in range(0, len(rest), CHUNK * readers):
                 chunk = rest[first : first + CHUNK * readers]
                 lines = []
-                for line in pool.map(_check, chunk):
+                for line in pool.map(partial(_check, check), chunk):
                     lines.append(line)
                     bar.update()
                 result |= {line["name"]: line for line in lines}
@@ -95,7 +107,7 @@ def choose_photos(sources: Sequence["Source"], checked: dict[str, Line], record:
     """
     begun, damaged = _read_begun(record, goes_on)
     if damaged:
-        log.warning("%s: damaged; the run goes on with all photos that are there now", record)
+        log.warning("%s: damaged; the run goes on with all files that are there now", record)
     usable = []
     for source in sources:
         problem = checked[source.name]["problem"]
@@ -114,13 +126,13 @@ def choose_photos(sources: Sequence["Source"], checked: dict[str, Line], record:
     gone = [name for name, line in begun.items() if line["problem"] is None and name not in present]
     if gone:
         raise PhotoError(
-            f"{gone[0]}: {len(gone)} of the photos that this run has begun with are gone, this one first; bring them "
+            f"{gone[0]}: {len(gone)} of the files that this run has begun with are gone, this one first; bring them "
             "back, or give another --run-dir"
         )
     if begun and (added := len(present - begun.keys())):
-        log.warning("%d photos were added since this run began; it goes on without them", added)
+        log.warning("%d files were added since this run began; it goes on without them", added)
     if not usable:
-        raise PhotoError(f"{checked[sources[0].name]['problem']} (none of {len(sources)} photos can be used)")
+        raise PhotoError(f"{checked[sources[0].name]['problem']} (none of {len(sources)} files can be used)")
     return usable
 
 
@@ -145,13 +157,13 @@ def decode(path: Path) -> None:
     read_photo(path)
 
 
-def _check(source: "Source") -> Line:
+def _check(check: Check, source: "Source") -> Line:
     line: Line = {"name": source.name, **_stamp(source.path)}
     try:
-        apart(decode, source.path)
+        check(source)
     except UserError as error:
         if not source.path.exists():
-            raise PhotoError(f"{source.path}: has vanished while the photos were checked; bring it back") from None
+            raise PhotoError(f"{source.path}: has vanished while it was checked; bring it back") from None
         return {**line, "problem": str(error)}
     return {**line, "problem": None}
 

@@ -14,7 +14,8 @@ from cycleisp.dataloaders.sources import Source, find_sources
 from cycleisp.utils.images import as_float
 from cycleisp.utils.processes.reading_now import now_reading
 
-Usable = Callable[[Sequence[Source]], list[Source]]
+# Takes the files of a training, and how to check one where they are no photos (photo_check.Check).
+Usable = Callable[..., list[Source]]
 
 
 class PhotoStore:

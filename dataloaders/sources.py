@@ -10,12 +10,12 @@ from pathlib import Path
 from cycleisp.dataloaders.kinds import kind_of
 from cycleisp.utils.errors import UserError
 from cycleisp.utils.images import Space
+from cycleisp.utils.listing import visible_files
 from cycleisp.utils.raw.camera_files import RAW_SUFFIXES
 from cycleisp.utils.words import printable
 
 log = logging.getLogger(__name__)
 
-MACOS_FOLDER = "__MACOSX"  # what macOS adds to archives: a `._NAME` beside every file
 KINDS_LISTED = 8  # kinds of ignored files in a line of the log
 PHOTO_SUFFIXES = frozenset((".jpg", ".jpeg", ".png", ".webp", ".tif", ".tiff", ".heic", ".heif", ".avif"))
 
@@ -116,7 +116,7 @@ def _search(folder: Path, raw: bool, exclude: Path | None) -> list[Path]:
     suffixes = PHOTO_SUFFIXES | (RAW_SUFFIXES if raw else frozenset())
     found: list[Path] = []
     ignored: Counter[str] = Counter()
-    for file in _visible_files(folder, exclude):
+    for file in _files_of(folder, exclude):
         suffix = file.suffix.lower()
         if suffix in suffixes or (raw and not suffix and kind_of(file) == "raw"):
             found.append(file)
@@ -135,12 +135,9 @@ def _search(folder: Path, raw: bool, exclude: Path | None) -> list[Path]:
     return found
 
 
-def _visible_files(folder: Path, exclude: Path | None) -> Iterator[Path]:
+def _files_of(folder: Path, exclude: Path | None) -> Iterator[Path]:
     """Yields the files of a folder at all depths, sorted, but for hidden ones and `exclude`."""
     left_out = None if exclude is None else exclude.resolve()
-    for file in sorted(folder.rglob("*")):
-        below = file.relative_to(folder).parts
-        if any(part.startswith(".") for part in below) or MACOS_FOLDER in below or not file.is_file():
-            continue
+    for file in visible_files(folder):
         if left_out is None or not file.resolve().is_relative_to(left_out):
             yield file

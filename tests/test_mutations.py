@@ -18,7 +18,7 @@ COUNT = int(os.environ.get("CYCLEISP_MUTATIONS", "200"))
 BATCH = 100
 SEED = 17
 # Their decoders are C code, which the scripts call in a process apart: a crash costs the file.
-READ_APART = {"JPEG", "WebP", "DNG", "DND submission", "SIDD submission"}
+READ_APART = {"JPEG", "JPEG in CMYK", "WebP", "AVIF", "HEIC", "DNG", "DND submission", "SIDD submission"}
 READ_APART |= {kind for kind in READABLES if kind.startswith(("PNG", "TIFF", "BigTIFF"))}
 
 

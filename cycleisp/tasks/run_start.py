@@ -8,10 +8,11 @@ from typing import Any
 import torch
 from lightning.fabric import Fabric
 
-from cycleisp.dataloaders.photo_check import check_photos, choose_photos, write_record
+from cycleisp.dataloaders.photo_check import Check, check_photos, choose_photos, decode_apart, write_record
 from cycleisp.dataloaders.sources import Source
 from cycleisp.utils.config import TrainingRecipe
 from cycleisp.utils.output.claim import claimed
+from cycleisp.utils.processes.together import first_alone
 from cycleisp.utils.training.run_folder import CHECKPOINT, check_run_folder
 
 
@@ -38,22 +39,29 @@ class RunStart:
         self._held.close()
 
     def claim(self) -> None:
-        """Holds the folder for this run. Of several processes, the first one does so for all.
+        """Holds the folder for this run.
+
+        Of several processes, the first one does so for all, which wait for it.
 
         Raises:
             UserError: another run holds it, it cannot be written, or as `check_run_folder`.
         """
         if self._is_claimed:
             return
-        if self.fabric.is_global_zero:
-            self._held.enter_context(claimed(self.folder, "--run-dir", shared=self.fabric.world_size > 1))
+        rank, processes = self.fabric.global_rank, self.fabric.world_size
+        claim = claimed(self.folder, "--run-dir", shared=processes > 1)
+        first_alone(lambda: self._held.enter_context(claim), rank, processes)
         check_run_folder(self.folder, self._recipe)
         self._is_claimed = True
 
-    def usable(self, sources: Sequence[Source]) -> list[Source]:
+    def usable(self, sources: Sequence[Source], check: Check = decode_apart) -> list[Source]:
         """Returns the photos of a run that can be used, as `choose_photos` does. All are decoded.
 
         Several processes share the work.
+
+        Args:
+            sources: the photos, or other files.
+            check: how to check one of them.
 
         Raises:
             UserError: as `claim` and `choose_photos`.
@@ -61,7 +69,7 @@ class RunStart:
         self.claim()
         record, goes_on = self.folder / "photos.jsonl", (self.folder / CHECKPOINT).exists()
         rank, processes = self.fabric.global_rank, self.fabric.world_size
-        checked = check_photos(sources, record, goes_on, (rank, processes))
+        checked = check_photos(sources, record, goes_on, (rank, processes), check)
         if processes > 1:
             parts: list[Any] = [None] * processes
             torch.distributed.all_gather_object(parts, checked)

@@ -20,6 +20,7 @@ from cycleisp.dataloaders.dnd.scenes import DND, Extent
 from cycleisp.dataloaders.matlab.loading import load_variables
 from cycleisp.utils.errors import UserError
 from cycleisp.utils.images import Space
+from cycleisp.utils.listing import is_visible
 from cycleisp.utils.output.files import atomic_path
 from cycleisp.utils.output.progress import progress_bar
 
@@ -85,7 +86,8 @@ def validate_submission(folder: Path, space: Space | None = None, extent: Extent
         raise UserError(f"{folder}: no such folder; name the one with {listed(extent.numbers, file_name)}")
     present = [number for number in extent.numbers if (folder / file_name(number)).is_file()]
     missing = [number for number in extent.numbers if number not in present]
-    surplus = sorted({path.name for path in folder.glob("*.mat")} - {file_name(number) for number in extent.numbers})
+    found_files = {path.name for path in folder.glob("*.mat") if is_visible(path, folder)}
+    surplus = sorted(found_files - {file_name(number) for number in extent.numbers})
     problems = [f"missing: {listed(missing, file_name)}"] if missing else []
     problems += [f"{name}: not part of a submission, remove it" for name in surplus]
     found_spaces: dict[Space, list[int]] = {"raw": [], "srgb": []}

@@ -12,6 +12,7 @@ from cycleisp.dataloaders.photos import PhotoError, read_photo, width_x_height
 from cycleisp.dataloaders.sidd.medium import advice_on_archives
 from cycleisp.dataloaders.sources import PHOTO_SUFFIXES
 from cycleisp.utils.errors import UserError
+from cycleisp.utils.listing import visible_files
 
 # SIDD-Medium: <scene>/NNNN_GT_SRGB_010.PNG beside NNNN_NOISY_SRGB_010.PNG. SIDD-Small has no NNNN_.
 _SIDD_FILE = re.compile(r"(?P<instance>\d+_)?(?P<kind>NOISY|GT)_SRGB_(?P<number>\d+)\.PNG", re.IGNORECASE)
@@ -78,17 +79,14 @@ def _by_equal_names(noisy: Path, clean: Path) -> list[PairPaths]:
 
 
 def _pictures(place: Path) -> Iterator[Path]:
-    """Yields the pictures below a folder, but for hidden ones, as the `._NAME` of macOS."""
-    for path in place.rglob("*"):
-        hidden = any(part.startswith(".") for part in path.relative_to(place).parts)
-        if path.suffix.lower() in PHOTO_SUFFIXES and not hidden and path.is_file():
-            yield path
+    """Yields the pictures below a folder, sorted, but for hidden ones."""
+    return (path for path in visible_files(place) if path.suffix.lower() in PHOTO_SUFFIXES)
 
 
 def _of_sidd(folder: Path) -> list[PairPaths]:
     """Returns the pairs of SIDD's scenes below a folder, which may be a scene itself."""
     found: dict[tuple[Path, str], dict[str, Path]] = {}
-    for path in sorted(_pictures(folder)):
+    for path in _pictures(folder):
         if match := _SIDD_FILE.fullmatch(path.name):
             key = path.parent, f"{match['instance'] or ''}{match['number']}"
             found.setdefault(key, {})[match["kind"].upper()] = path

@@ -30,11 +30,11 @@ from h5py._objects import phil  # the lock behind which h5py calls HDF5
 from numpy.typing import NDArray
 
 from cycleisp.dataloaders.pairs.manifest import PATHS, WITHDRAWN, Record, listed, newest, read_manifest, read_records
+from cycleisp.dataloaders.pairs.raw_files import read_raw_pair
 from cycleisp.dataloaders.results.known_sources import KnownSources
 from cycleisp.dataloaders.sources import Source
-from cycleisp.utils.errors import UserError, reading, reason
+from cycleisp.utils.errors import UserError, reason
 from cycleisp.utils.fingerprints import Fingerprint
-from cycleisp.utils.limits import check_pixels
 from cycleisp.utils.output.files import write_bytes
 from cycleisp.utils.output.json_lines import append_line, encode_lines
 from cycleisp.utils.output.png import encode_png
@@ -42,8 +42,6 @@ from cycleisp.utils.output.result_names import TakenNames, candidate_names
 from cycleisp.utils.output.settings import FILE_NAME, claim_folder
 
 __all__ = ["PairFiles", "PairStore", "Record", "read_manifest", "read_raw_pair"]
-
-_COMPRESSED = 1100  # bytes that one byte of zlib can stand for, at most
 
 
 @dataclass(frozen=True)
@@ -243,24 +241,3 @@ def _write_planes(file: h5py.File, key: str, planes: NDArray) -> None:
         content = compressor.compress(shuffled.data) + compressor.flush()
         with phil:  # h5py before 3.16 does not take its lock in this function, and crashes
             dataset.id.write_direct_chunk((index, 0, 0), content)
-
-
-def read_raw_pair(path: Path) -> tuple[NDArray[np.uint16], NDArray[np.uint16], dict[str, Any]]:
-    """Reads clean and noisy RAW (4, H/2, W/2) uint16 of a pair, and the attributes of its file.
-
-    Raises:
-        UserError: the file is missing, damaged, or none of generate_data.py.
-    """
-    with reading(path, advice="remove the file, and generate_data.py makes it again"), h5py.File(path) as file:
-        return _read_planes(file, "clean", path), _read_planes(file, "noisy", path), dict(file.attrs)
-
-
-def _read_planes(file: h5py.File, key: str, path: Path) -> NDArray[np.uint16]:
-    """Reads a data set (4, H/2, W/2), whose claims are compared with what is stored first."""
-    planes = file[key]
-    if planes.dtype != np.uint16 or planes.ndim != 3 or planes.shape[0] != 4:
-        raise UserError(f"{path}: {key} is {planes.dtype} {planes.shape}, expected uint16 (4, H/2, W/2); make it again")
-    check_pixels(path, 2 * planes.shape[1], 2 * planes.shape[2])
-    if planes.is_virtual or planes.external or planes.nbytes > _COMPRESSED * planes.id.get_storage_size():
-        raise UserError(f"{path}: {key} holds less than it claims to; remove the file, and generate_data.py makes it")
-    return planes[()]

@@ -12,6 +12,7 @@ from cycleisp.dataloaders.real_noise.sidd_pairs import open_pair
 from cycleisp.dataloaders.real_noise.sources import ResidualError, ResidualSource
 from cycleisp.dataloaders.sidd.scenes import NOISE_LEVELS_FILE, PATTERNS_FILE, read_patterns
 from cycleisp.utils.errors import UserError, reason
+from cycleisp.utils.listing import visible
 from cycleisp.utils.output.progress import progress_bar
 from cycleisp.utils.raw.camera_files import RAW_SUFFIXES
 
@@ -39,7 +40,7 @@ def find_residual_sources(folder: Path, progress: bool = False) -> tuple[list[Re
     sources: list[ResidualSource] = []
     problems: list[str] = []
     jobs: list[tuple[str, _SiddFiles | list[Path]]] = []
-    for place in (folder, *(path for path in folder.rglob("*") if path.is_dir())):
+    for place in (folder, *(path for path in visible(folder) if path.is_dir())):
         try:
             jobs += _candidates(place, place.relative_to(folder))
         except OSError as error:

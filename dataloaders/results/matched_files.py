@@ -134,7 +134,7 @@ class MatchedFiles:
         made = {
             output: lut.to_cube(Path(output).stem).encode()
             if output.endswith(TABLE)
-            else self.form.encode(lut.apply(photo), metadata)
+            else self.form.encode(lut.apply(photo), metadata, path)
             for output in missing
         }
         with folder.writing(result, fingerprint, missing) as parts:

@@ -1,6 +1,7 @@
 """The record of results: which file of a folder was made from which source, and how.
 
-    DIR/results.jsonl    a line for each result, in the order in which they were made:
+    DIR/results.jsonl    a line for each result, in the order in which they were made, without most
+                         of those that later ones have replaced:
         source           path below the input folder
         path             the source's absolute path
         sha256, stamp    the source's content (utils/fingerprints.py)

@@ -11,11 +11,12 @@ from pathlib import Path, PurePosixPath
 
 from cycleisp.dataloaders.results.known_sources import KnownSources
 from cycleisp.dataloaders.results.records import FILE_NAME, MadeFile, Record, Settings
+from cycleisp.dataloaders.results.shorter_record import shorten
 from cycleisp.dataloaders.sources import Source
 from cycleisp.utils.errors import UserError
 from cycleisp.utils.fingerprints import Fingerprint
 from cycleisp.utils.output.files import atomic_path
-from cycleisp.utils.output.json_lines import append_line, read_lines
+from cycleisp.utils.output.json_lines import Line, append_line, read_lines
 from cycleisp.utils.output.result_names import TakenNames, candidate_names
 from cycleisp.utils.version import code_version
 from cycleisp.utils.words import printable
@@ -74,6 +75,8 @@ class ResultFolder:
         self._makers: dict[str, Record] = {}  # output -> the newest record that has it
         for record in records:
             self._remember(record)
+        # lines to shorten; none where some are damaged, which are left to whoever mends them
+        self._read: tuple[list[Line], list[Record]] = ([], []) if damaged else (lines, records)
 
     def _remember(self, record: Record) -> None:
         self._known.add(record.source, record.path, record.fingerprint, record)
@@ -92,7 +95,8 @@ class ResultFolder:
         """Gives every source the names of its results.
 
         A source that has a record keeps its names. The others get names that no record, no other
-        source of this run and, unless files may be replaced, no file has.
+        source of this run and, unless files may be replaced, no file has. The record itself is
+        written anew where most of it has been replaced; the run must hold the folder (`claimed`).
 
         Args:
             sources: the inputs of a run, whose names depend on their order.
@@ -102,6 +106,8 @@ class ResultFolder:
         Raises:
             UserError: a result that is there was made with other settings.
         """
+        shorten(self._path, *self._read)
+        self._read = ([], [])
         taken = TakenNames()
         taken.add([FILE_NAME, *self._made])
         results = []

@@ -25,6 +25,7 @@ from cycleisp.dataloaders.matlab.v73 import open_v73, wrong_scale
 from cycleisp.dataloaders.photos import read_photo, width_x_height
 from cycleisp.dataloaders.sidd.scenes import PATTERNS_FILE, SiddError, pattern_of, read_patterns, scene_of
 from cycleisp.dataloaders.sources import Source
+from cycleisp.utils.listing import visible, visible_files
 
 Window = tuple[slice, slice]  # rows and columns of a mosaic as it is stored
 
@@ -122,7 +123,7 @@ def find_sidd_frames(folders: Sequence[Path | str]) -> list[SiddFrame]:
     photos: dict[tuple[str, str], Path] = {}
     frames: dict[str, SiddFrame] = {}
     roots = [Path(folder) for folder in folders if Path(folder).is_dir()]
-    files = [(root, path) for root in roots for path in sorted(root.rglob("*")) if not path.name.startswith(".")]
+    files = [(root, path) for root in roots for path in visible(root)]
     for _, path in files:
         if match := _PHOTO_FILE.fullmatch(path.name):
             photos.setdefault((path.parent.absolute().name, _number(match)), path)
@@ -149,8 +150,8 @@ def advice_on_archives(folders: Sequence[Path | str]) -> str:
         path
         for folder in folders
         if Path(folder).is_dir()
-        for path in sorted(Path(folder).rglob("*"))
-        if path.suffix.lower() in _ARCHIVES and path.is_file()
+        for path in visible_files(Path(folder))
+        if path.suffix.lower() in _ARCHIVES
     ]
     return f"; unpack its {len(found)} archives first, such as {found[0].name}" if found else ""
 

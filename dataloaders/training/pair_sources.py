@@ -19,7 +19,8 @@ from PIL import Image
 from torch import Tensor
 
 from cycleisp.dataloaders.pairs.folders import PairPaths, find_pairs, is_of_sidd, read_pair
-from cycleisp.dataloaders.pairs.store import read_manifest, read_raw_pair
+from cycleisp.dataloaders.pairs.raw_files import check_shapes, read_raw_pair
+from cycleisp.dataloaders.pairs.store import read_manifest
 from cycleisp.dataloaders.photos import PhotoError
 from cycleisp.utils.errors import UserError, reading
 from cycleisp.utils.images import Space, as_float, photo_to_tensor
@@ -70,12 +71,17 @@ class TrainingPair:
             if min(noisy.shape[:2]) < self.side:
                 raise PhotoError(f"{self.paths.noisy}: is smaller than the {self.side} pixels a side it once had")
             return photo_to_tensor(noisy), photo_to_tensor(clean)
-        with reading(self.raw, advice="make it again with generate_data.py"):
-            stored_clean, stored_noisy, _ = read_raw_pair(self.raw)
-            mosaics = [bayer.unpack(torch.from_numpy(as_float(image))) for image in (stored_noisy, stored_clean)]
-            if mosaics[0].shape != mosaics[1].shape or min(mosaics[0].shape[1:]) < self.side // 2 * 2:
-                raise ValueError(f"not a whole pair: sizes {tuple(stored_noisy.shape)} and {tuple(stored_clean.shape)}")
+        clean_planes, noisy_planes, _ = read_raw_pair(self.raw)
+        check_shapes(self.raw, clean_planes.shape, noisy_planes.shape, self.side)
+        mosaics = [bayer.unpack(torch.from_numpy(as_float(planes))) for planes in (noisy_planes, clean_planes)]
         return mosaics[0], mosaics[1]
+
+    def files(self) -> list[Path]:
+        """Returns the files that `read` reads."""
+        if self.raw is not None:
+            return [self.raw]
+        assert self.paths is not None
+        return [self.paths.noisy, self.paths.clean]
 
 
 def find_training_pairs(folder: Path, space: Space) -> list[TrainingPair]:
@@ -99,7 +105,7 @@ def find_training_pairs(folder: Path, space: Space) -> list[TrainingPair]:
     pairs = []
     for pair in found:
         try:
-            pairs.append(TrainingPair(folder, pair.name, scenes[pair.name], _shorter_side(pair), paths=pair))
+            pairs.append(TrainingPair(folder, pair.name, scenes[pair.name], shorter_side(pair), paths=pair))
         except PhotoError as error:
             log.warning("left out %s", error)
     if not pairs:
@@ -163,8 +169,12 @@ def _sample(path: Path, size: int) -> str:
     return digest.hexdigest()
 
 
-def _shorter_side(pair: PairPaths) -> int:
-    """Returns the shorter side of a pair's pictures by their headers, turned or not."""
+def shorter_side(pair: PairPaths) -> int:
+    """Returns the shorter side in pixels of a pair's pictures by their headers, turned or not.
+
+    Raises:
+        PhotoError: a header cannot be read, or the two pictures differ in size.
+    """
     sizes = []
     for path in (pair.noisy, pair.clean):
         with reading(path, PhotoError), Image.open(path, formats=_FORMATS) as image:

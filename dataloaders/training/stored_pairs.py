@@ -14,6 +14,7 @@ from cycleisp.dataloaders.photos import PhotoError, width_x_height
 from cycleisp.dataloaders.training.pair_sources import TrainingPair, find_training_pairs
 from cycleisp.utils.errors import UserError
 from cycleisp.utils.images import Space, photo_to_tensor
+from cycleisp.utils.processes.reading_now import now_reading
 from cycleisp.utils.raw import bayer
 
 Pair = dict[str, Tensor]
@@ -107,7 +108,8 @@ class StoredPairs(Dataset[Pair]):
             self._pairs if self._shares is None else self._groups[int(rng.choice(len(self._groups), p=self._shares))]
         )
         pair = pairs[int(rng.integers(len(pairs)))]
-        noisy, clean = pair.read()
+        with now_reading(pair.files()[0]):
+            noisy, clean = pair.read()
         tile = 2 if self._space == "raw" else 1  # RAW begins on whole Bayer tiles, sRGB anywhere
         rows, columns = (tile * int(rng.integers((side - self._size) // tile + 1)) for side in noisy.shape[-2:])
         window = (..., slice(rows, rows + self._size), slice(columns, columns + self._size))

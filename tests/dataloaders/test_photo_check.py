@@ -92,13 +92,13 @@ def test_a_run_goes_on_with_the_photos_that_it_has_begun_with(
     for _ in range(2):
         caplog.clear()
         assert names(chosen(moved, record, goes_on=True)) == ["a", "b", "c"]
-        assert "1 photos were added since this run began" in caplog.text
+        assert "1 files were added since this run began" in caplog.text
         assert "bad.png" in caplog.text
     (moved / "a.png").write_bytes(b"damaged since")
     with pytest.raises(PhotoError, match=r"a\.png.*this run has begun with it"):
         chosen(moved, record, goes_on=True)
     (moved / "a.png").unlink()
-    with pytest.raises(PhotoError, match=r"^a: 1 of the photos that this run has begun with are gone"):
+    with pytest.raises(PhotoError, match=r"^a: 1 of the files that this run has begun with are gone"):
         chosen(moved, record, goes_on=True)
 
 
@@ -106,7 +106,7 @@ def test_without_any_usable_photo_the_first_is_named(tmp_path: Path) -> None:
     (tmp_path / "in").mkdir()
     for name in ("x.png", "y.png"):
         (tmp_path / "in" / name).write_bytes(b"no picture")
-    with pytest.raises(PhotoError, match=r"x\.png.*\(none of 2 photos can be used\)"):
+    with pytest.raises(PhotoError, match=r"x\.png.*\(none of 2 files can be used\)"):
         chosen(tmp_path / "in", tmp_path / "record.jsonl")
 
 

@@ -1,9 +1,10 @@
-"""Runs of the scripts that can be killed at any moment, without waiting for PyTorch each time.
+"""Runs of the scripts that can be killed or stopped at any moment.
 
-A process of its own imports the scripts once and is forked for every run. As a module, this file is
-that process; as `Forks` it is the test's side of it.
+To wait for PyTorch only once, a process of its own imports the scripts and is forked for every
+run. As a module, this file is that process; as `Forks` it is the test's side of it.
 """
 
+import importlib
 import json
 import os
 import signal
@@ -11,12 +12,14 @@ import subprocess
 import sys
 import time
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import IO, Any
 
 from tests.support.paths import ROOT
 
 MARK = "CYCLEISP_TEST_RUN"  # an environment variable, by which processes of a run are known
+LONGEST = 60  # seconds for a run, and for its end after a signal
 REGISTRY = "CYCLEISP_TEST_REGISTRY"  # the folder of a registry in the place of the shipped one
 
 
@@ -65,6 +68,7 @@ class Forks:
         folder: Path,
         after: float | None = None,
         at_write: int | None = None,
+        number: int = signal.SIGKILL,
         **environment: str,
     ) -> Ended:
         """Runs a script in a fork, and checks that nothing of it stays behind.
@@ -73,8 +77,9 @@ class Forks:
             script: the name of its module.
             options: of its command line.
             folder: the folder that it writes to.
-            after: seconds after which it is killed; None lets it end.
-            at_write: which of the `writes` is its last; it is killed before it happens.
+            after: seconds after which it gets a signal; None lets it end.
+            at_write: before which of the `writes` it gets a signal.
+            number: the signal. The run gets a minute to end by it.
             environment: variables to set.
         """
         request = {
@@ -83,6 +88,7 @@ class Forks:
             "folder": str(folder),
             "after": after,
             "at_write": at_write,
+            "number": number,
             "environment": environment,
         }
         assert self._process.stdin is not None and self._process.stdout is not None
@@ -124,14 +130,16 @@ def _run(request: dict[str, Any]) -> dict[str, Any]:
         child = os.fork()
         if child == 0:
             _become(request, mark, err, writes)
-        group, status = child, None
+        group, status, sent = child, None, False
         while status is None:
             ended, code = os.waitpid(child, os.WNOHANG)
             if ended:
                 status = os.waitstatus_to_exitcode(code)
-            elif request["after"] is not None and time.monotonic() - begun > request["after"]:
-                os.kill(child, signal.SIGKILL)  # the process alone: the others have to notice
-                status = os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
+            elif not sent and request["after"] is not None and time.monotonic() - begun > request["after"]:
+                os.kill(child, request["number"])  # the process alone: the others have to notice
+                sent = True
+            elif time.monotonic() - begun > (request["after"] or LONGEST) + LONGEST:
+                os.kill(child, signal.SIGKILL)
             else:
                 time.sleep(0.002)
         seconds = time.monotonic() - begun
@@ -151,9 +159,14 @@ def _become(request: dict[str, Any], mark: str, err: IO[bytes], writes: IO[bytes
         os.dup2(err.fileno(), 1)
         os.dup2(err.fileno(), 2)
         os.environ.update(request["environment"], **{MARK: mark})
-        _count_writes(request["folder"], request["at_write"], writes.fileno())
+        main = importlib.import_module(request["script"]).main
+        _count_writes(request["folder"], request["at_write"], writes.fileno(), request["number"])
         if request["script"] == "test_sidd":
             _small_blocks()
+        if request["script"] == "test_dnd":
+            from tests.support.dnd import SMALL
+
+            main = partial(main, SMALL)
         if registry := os.environ.get(REGISTRY):
             from cycleisp.utils.weights import folders
 
@@ -162,7 +175,7 @@ def _become(request: dict[str, Any], mark: str, err: IO[bytes], writes: IO[bytes
 
         sys.argv = [f"{request['script']}.py", *request["options"]]
         try:
-            run_script(sys.modules[request["script"]].main)
+            run_script(main)
         except SystemExit as left:
             status = int(left.code or 0)
         import threading
@@ -177,8 +190,8 @@ def _become(request: dict[str, Any], mark: str, err: IO[bytes], writes: IO[bytes
         os._exit(status)
 
 
-def _count_writes(folder: str, last: int | None, writes: int) -> None:
-    """Notes each time that a file of a folder is about to be written, and dies at one of them."""
+def _count_writes(folder: str, last: int | None, writes: int, number: int) -> None:
+    """Notes each time that a file of a folder is about to be written; at one, sends a signal."""
     owner, count = os.getpid(), 0
 
     def watch(event: str, args: tuple[Any, ...]) -> None:
@@ -192,7 +205,7 @@ def _count_writes(folder: str, last: int | None, writes: int) -> None:
         count += 1
         os.write(writes, b".")
         if count == last:
-            os.kill(owner, signal.SIGKILL)
+            os.kill(owner, number)
 
     sys.addaudithook(watch)
 

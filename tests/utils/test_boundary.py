@@ -43,6 +43,21 @@ def test_every_mishap_becomes_one_line(error, status, words) -> None:
     assert (result.returncode, result.stderr) == (status, f"{words}\n")
 
 
+@pytest.mark.parametrize(
+    ("arguments", "which"),
+    [
+        (["--output", ""], "--output"),
+        (["photo.png", "--output="], "--output"),
+        (["--input", "a.png", "", "--seed", "1"], "--input"),
+        (["", "--output", "out"], "argument 1"),
+    ],
+)
+def test_an_empty_value_is_refused_and_never_the_present_folder(arguments, which) -> None:
+    result = call_script(lambda: pytest.fail("begun"), *arguments)
+    assert result.returncode == 2 and result.stderr.startswith(f"error: {which}: is empty, ")
+    assert call_script(lambda: 0, "--set", "data.holdout=[]", "--", "a=", " ").returncode == 0
+
+
 def test_a_bug_says_so_and_where_its_traceback_is(tmp_path, monkeypatch) -> None:
     monkeypatch.setattr("tempfile.tempdir", str(tmp_path))
     result = call_script(raising(ZeroDivisionError("of \x1b[0m")))

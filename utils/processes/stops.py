@@ -17,8 +17,8 @@ class Stopped(KeyboardInterrupt):
         number: of the signal, such as SIGTERM.
     """
 
-    def __init__(self, number: int) -> None:
-        super().__init__(f"stopped by {signal_in_words(number)}; {WORDS}")
+    def __init__(self, number: int, words: str = WORDS) -> None:
+        super().__init__(f"stopped by {signal_in_words(number)}; {words}")
         self.number = number
 
 
@@ -28,7 +28,7 @@ def signal_in_words(number: int) -> str:
 
 
 @contextmanager
-def stops_in_order(first: Callable[[], None]) -> Iterator[None]:
+def stops_in_order(first: Callable[[], None], words: str = WORDS) -> Iterator[None]:
     """Raises `Stopped` in the block at the first Ctrl-C or SIGTERM, so that what is open is closed.
 
     The second one ends the process at once, without a traceback, even after the block. Files are
@@ -37,6 +37,7 @@ def stops_in_order(first: Callable[[], None]) -> Iterator[None]:
 
     Args:
         first: what to do before `Stopped` is raised, as ending what the block waits for.
+        words: what becomes of the work, for the user.
     """
     if threading.current_thread() is not threading.main_thread():
         yield
@@ -49,11 +50,11 @@ def stops_in_order(first: Callable[[], None]) -> Iterator[None]:
             signal.signal(number, signal.SIG_DFL)
             os.kill(os.getpid(), number)
         if received:
-            os.write(2, f"\nstopped at once by {signal_in_words(number)}; {WORDS}\n".encode())
+            os.write(2, f"\nstopped at once by {signal_in_words(number)}; {words}\n".encode())
             os._exit(128 + number)
         received.append(number)
         first()
-        raise Stopped(number)
+        raise Stopped(number, words)
 
     # A shell that starts a run in the background may have said that Ctrl-C counts for nothing.
     usual = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}

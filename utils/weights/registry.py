@@ -1,5 +1,6 @@
 """The registry of weights, pretrained_models/registry.yaml: names of files, and their sources."""
 
+import functools
 from pathlib import Path, PurePosixPath
 from typing import Annotated, Literal
 
@@ -7,6 +8,7 @@ from pydantic import AfterValidator, Field, GetPydanticSchema, model_validator
 
 from cycleisp.utils.config.files import check_recipe, read_yaml
 from cycleisp.utils.config.values import Positive, Section
+from cycleisp.utils.fingerprints import Stamp, stamp_of
 from cycleisp.utils.output.json_lines import is_name_inside
 from cycleisp.utils.weights import folders, kinds
 
@@ -123,11 +125,22 @@ class Registry(Section):
 def read_registry(folder: Path | None = None) -> Registry:
     """Reads the registry in a folder of weights, by default that of the shipped ones.
 
+    It is parsed once, and again when the file has changed.
+
     Raises:
         ConfigError: missing file, no YAML, unknown or missing key, a value outside its range, or a
             name or file that occurs twice.
     """
     path = (folder or folders.SHIPPED) / FILE_NAME
+    try:
+        stamp = stamp_of(path)
+    except OSError:
+        return _parsed.__wrapped__(path, None)  # what reads it says why
+    return _parsed(path, stamp)
+
+
+@functools.lru_cache(maxsize=4)
+def _parsed(path: Path, _stamp: Stamp | None) -> Registry:
     return check_recipe(Registry, read_yaml(path), str(path))
 
 

@@ -280,3 +280,63 @@ def test_names_that_are_not_utf_8_go_through_from_end_to_end(tmp_path: Path) -> 
     assert counts(denoise(tmp_path / "out", tmp_path / "in")) == (1, 0, 0)
     assert files_of(tmp_path / "out") == {f"{name}.png"}
     assert counts(denoise(tmp_path / "out", tmp_path / "in")) == (0, 1, 0)
+
+
+# ---------------------------------------------------------------- the length of the record
+
+
+def record_of(folder: Path) -> list[dict[str, Any]]:
+    return [json.loads(line) for line in (folder / RECORD).read_text().splitlines()]
+
+
+def test_a_record_forgets_what_was_replaced_and_nothing_else(tmp_path: Path) -> None:
+    photos, out = tmp_path / "in", tmp_path / "out"
+    for number in range(3):
+        paint(photos / f"{number}.png", number)
+    for _ in range(3):
+        denoise(out, photos, overwrite=True)
+    paint(tmp_path / "other" / "x.png", 9)
+    before = record_of(out)
+    assert len(before) == 9
+    denoise(out, tmp_path / "other")
+    lines = record_of(out)
+    assert [line["source"] for line in lines] == ["0.png", "1.png", "2.png", "x.png"]
+    files = files_of(out)
+    assert counts(denoise(out, photos)) == (0, 3, 0)
+    assert record_of(out) == lines and lines[:3] == before[-3:]  # the newest, as they were
+    assert counts(denoise(out, photos, tmp_path / "other")) == (0, 4, 0) and files_of(out) == files
+
+
+def test_an_earlier_line_that_a_file_needs_is_kept(tmp_path: Path) -> None:
+    """A run that is killed between line and renaming leaves the file of the line before."""
+    photo, out = paint(tmp_path / "in" / "a.png", 1), tmp_path / "out"
+    denoise(out, photo)
+    before, first = (out / "a.png").read_bytes(), (out / RECORD).read_bytes()
+    paint(photo, 2)
+    denoise(out, photo)
+    second = (out / RECORD).read_bytes().removeprefix(first)
+    (out / "a.png").write_bytes(before)
+    (out / RECORD).write_bytes(3 * first + second)
+    paint(photo, 3)
+    assert denoise(out, photo).made == 1  # known as ours, by the first line
+    assert level_of(out / "a.png") == 3
+
+
+def test_a_kill_while_a_record_is_shortened_loses_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    photo, out = paint(tmp_path / "in" / "a.png", 1), tmp_path / "out"
+    denoise(out, photo)
+    line = (out / RECORD).read_bytes()
+    (out / RECORD).write_bytes(3 * line)
+
+    def killed(*_: object) -> None:
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patched:
+        patched.setattr("pathlib.Path.replace", killed)
+        with pytest.raises(KeyboardInterrupt):
+            denoise(out, photo)
+    assert (out / RECORD).read_bytes() == 3 * line and not list(out.glob("*.part"))
+    assert counts(denoise(out, photo)) == (0, 1, 0) and (out / RECORD).read_bytes() == line
+    (out / RECORD).write_bytes(3 * line + b"half a line")
+    denoise(out, photo)
+    assert (out / RECORD).read_bytes() == 3 * line + b"half a line"

@@ -123,16 +123,16 @@ def test_folders_without_frames_hold_none(tmp_path: Path) -> None:
 def test_joint_training_goes_on_from_weights_with_frames_of_sidd(tmp_path: Path) -> None:
     for pattern in ("RGGB", "BGGR"):
         write_frame_pair(tmp_path / "raw", tmp_path / "srgb", pattern)
-    for number in range(2):
-        cv2.imwrite(str(tmp_path / f"{number}.png"), random_picture(96, 96, seed=number))
+    photos, joint = [tmp_path / f"{number}.png" for number in range(2)], tmp_path / "joint"
+    for number, photo in enumerate(photos):
+        cv2.imwrite(str(photo), random_picture(96, 96, seed=number))
     common = ["--stage", "joint", "--config", ROOT / "configs" / "smoke.yaml", "--device", "cpu"]
-    first = call_script(
-        train_raw2rgb.main, *common, "--photos", tmp_path / "0.png", tmp_path / "1.png", "--run-dir", tmp_path / "joint"
-    )
+    short = ["train.steps=4", "data.validation_patches=1"]
+    first = call_script(train_raw2rgb.main, *common, "--photos", *photos, "--run-dir", joint, "--set", *short)
     assert first.returncode == 0, first.stderr
     frames = ["--raw", tmp_path / "raw", tmp_path / "srgb", "--prepared", tmp_path / "store"]
-    start = ["--isp", tmp_path / "joint" / "weights.safetensors", "--run-dir", tmp_path / "fine-tuned"]
-    settings = ["--set", "data.simulated_share=0", "data.patch_size=32", "data.validation_size=32", "seed=7"]
+    start = ["--isp", joint / "weights.safetensors", "--run-dir", tmp_path / "fine-tuned"]
+    settings = ["--set", *short, "data.simulated_share=0", "data.patch_size=32", "data.validation_size=32", "seed=7"]
     second = call_script(train_raw2rgb.main, *common, *frames, *start, *settings)
     assert second.returncode == 0, second.stderr
     assert "1 RAW files to train on, 1 held out" in second.stderr

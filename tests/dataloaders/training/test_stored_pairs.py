@@ -144,7 +144,8 @@ def test_noisy_and_clean_show_one_window_turned_alike_in_all_eight_ways(tmp_path
     pairs = StoredPairs(tmp_path, "srgb", patch_size=16, seed=0, length=400)
     ways, corners = set(), set()
     for number in range(400):
-        noisy, clean = ((pairs[number][key] * 255).round().int().permute(1, 2, 0).numpy() for key in ("noisy", "clean"))
+        pair = pairs[number]
+        noisy, clean = ((pair[key] * 255).round().int().permute(1, 2, 0).numpy() for key in ("noisy", "clean"))
         np.testing.assert_array_equal(noisy[..., :2], clean[..., :2])
         assert (noisy[..., 2] == 0).all() and (clean[..., 2] == 255).all()
         top, left = int(noisy[..., 0].min()), int(noisy[..., 1].min())
@@ -183,7 +184,8 @@ def test_raw_patches_are_windows_of_the_mosaic_turned_alike(tmp_path: Path) -> N
     pairs = StoredPairs(tmp_path, "raw", patch_size=16, seed=0, length=200)
     ways, tops, lefts = set(), set(), set()
     for number in range(200):
-        noisy, clean = (torch.round(pairs[number][key].double() * 65535).long() for key in ("noisy", "clean"))
+        pair = pairs[number]
+        noisy, clean = (torch.round(pair[key].double() * 65535).long() for key in ("noisy", "clean"))
         assert torch.equal(noisy + 7, clean)
         patch = torch.nn.functional.pixel_shuffle(noisy[None].double(), 2)[0, 0].long().numpy() // 60
         top, left = divmod(int(patch.min()), width)

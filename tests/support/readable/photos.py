@@ -1,14 +1,24 @@
 """Photos and camera files."""
 
+import importlib.util
 import struct
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import tifffile
-from PIL import Image
+from PIL import Image, features
 
-from tests.support.pictures import PROFILE, camera_exif, random_mosaic, random_picture, write_dng, write_png
+from tests.support.pictures import (
+    PROFILE,
+    camera_exif,
+    encode_png,
+    random_mosaic,
+    random_picture,
+    write_dng,
+    write_png,
+)
+from tests.support.profiles import PROFILES, profile_chunk, table_profile
 from tests.support.readable.kind import Make, Readable
 
 SMALL = 6  # pixels of a side
@@ -37,6 +47,41 @@ def _png(dtype: type) -> Make:
         return [write_png(folder / f"{n}.png", random_picture(SMALL, SMALL + n, dtype, n)) for n in range(2)]
 
     return make
+
+
+def _png_with_profile(folder: Path) -> list[Path]:
+    paths = [folder / "a.png", folder / "b.png"]
+    for number, (path, name) in enumerate(zip(paths, ("Adobe RGB", "Display P3"), strict=True)):
+        picture = random_picture(SMALL, SMALL + number, np.uint16, number)
+        path.write_bytes(encode_png(picture, profile_chunk(PROFILES[name])))
+    return paths
+
+
+def _cmyk_jpeg(folder: Path) -> list[Path]:
+    paths = [folder / "a.jpg", folder / "b.jpg"]
+    for number, path in enumerate(paths):
+        inks = random_picture(SMALL, 4 * SMALL, seed=number)[..., 0].reshape(SMALL, SMALL, 4)
+        Image.fromarray(inks, "CMYK").save(path, icc_profile=table_profile("CMYK"), progressive=number == 1)
+    return paths
+
+
+def _tiled_tiff(folder: Path) -> list[Path]:
+    paths = [folder / "a.tif", folder / "b.tif"]
+    for path, dtype in zip(paths, (np.uint8, np.uint16), strict=True):
+        picture = random_picture(3 * SMALL, 5 * SMALL, dtype)
+        tifffile.imwrite(path, picture, photometric="rgb", tile=(16, 16), compression="zlib", iccprofile=PROFILE)
+    return paths
+
+
+def _heic(folder: Path) -> list[Path]:
+    import pillow_heif
+
+    paths = [folder / "a.heic", folder / "b.heic"]
+    for number, (path, dtype) in enumerate(zip(paths, (np.uint8, np.uint16), strict=True)):
+        picture = random_picture(64, 64, dtype, number)
+        made = pillow_heif.from_bytes("RGB;16" if number else "RGB", (64, 64), picture.tobytes())
+        made.save(path, quality=90, exif=camera_exif(6).tobytes(), icc_profile=None if number else PROFILE)
+    return paths
 
 
 def _tiff(dtype: type, **options: Any) -> Make:
@@ -89,5 +134,12 @@ READABLES = {
     "TIFF of 16 bits": Readable(_tiff(np.uint16), _photo),
     "TIFF of 12 bits": Readable(_tiff_of_12_bits, _photo),
     "BigTIFF": Readable(_tiff(np.uint16, bigtiff=True), _photo),
+    "JPEG in CMYK": Readable(_cmyk_jpeg, _photo),
+    "PNG of 16 bits with a profile": Readable(_png_with_profile, _photo),
+    "TIFF in tiles": Readable(_tiled_tiff, _photo),
     "DNG": Readable(_dng, _camera_file),
 }
+if features.check("avif"):
+    READABLES["AVIF"] = Readable(_pillow(".avif"), _photo)
+if importlib.util.find_spec("pillow_heif") is not None:
+    READABLES["HEIC"] = Readable(_heic, _photo)

@@ -3,6 +3,7 @@
 import logging
 import os
 import signal
+import socket
 import subprocess
 import sys
 from pathlib import Path
@@ -179,14 +180,19 @@ def test_processes_stop_together_though_one_was_asked(tmp_path: Path) -> None:
     script.write_text(
         "import os, sys\nfrom pathlib import Path\n"
         "from tests.support.training import Patches, recipe, trainer\n"
-        "asked = 0.0 if os.environ['RANK'] == '1' else None\n"
+        "first = os.fork()\n"  # here rather than by a launcher, so that one process imports PyTorch
+        "os.environ['RANK'] = os.environ['LOCAL_RANK'] = '0' if first else '1'\n"
+        "asked = None if first else 0.0\n"
         "run = trainer(Path(sys.argv[1]), recipe())\n"
         "print(run.fit(Patches(24), Patches(2), stop_after=asked), run.step, flush=True)\n"
+        "sys.exit(os.wait()[1] if first else 0)\n"
     )
-    launcher = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2"]
+    with socket.create_server(("127.0.0.1", 0)) as free:
+        port = str(free.getsockname()[1])
+    launched = {"TORCHELASTIC_RUN_ID": "test", "MASTER_ADDR": "127.0.0.1", "MASTER_PORT": port, "GROUP_RANK": "0"}
     done = subprocess.run(
-        [*launcher, str(script), str(tmp_path / "run")],
-        env={**os.environ, "PYTHONPATH": str(ROOT)},
+        [sys.executable, str(script), str(tmp_path / "run")],
+        env={**os.environ, **launched, "WORLD_SIZE": "2", "LOCAL_WORLD_SIZE": "2", "PYTHONPATH": str(ROOT)},
         capture_output=True,
         text=True,
         timeout=300,

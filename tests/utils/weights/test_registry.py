@@ -121,3 +121,18 @@ def test_the_table_says_what_is_there(models: Path) -> None:
 def test_a_missing_registry_is_named(tmp_path: Path) -> None:
     with pytest.raises(ConfigError, match=r"registry\.yaml: cannot be read"):
         read_registry(tmp_path)
+
+
+def test_the_file_is_parsed_once_and_again_when_it_has_changed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    parsed: list[Path] = []
+    parse = registry.read_yaml
+    monkeypatch.setattr(registry, "read_yaml", lambda path: parsed.append(path) or parse(path))
+    write_registry(tmp_path, ENTRY)
+    assert read_registry(tmp_path) is read_registry(tmp_path)
+    write_registry(tmp_path, {**ENTRY, "name": "another"})
+    assert [weights.name for weights in read_registry(tmp_path).weights] == ["another"]
+    assert len(parsed) == 2
+    (tmp_path / registry.FILE_NAME).unlink()
+    for _ in range(2):  # an error is none that is remembered
+        with pytest.raises(ConfigError, match=registry.FILE_NAME):
+            read_registry(tmp_path)
