@@ -2,6 +2,8 @@
 
 from pathlib import Path
 
+BEGINS_AGAIN = "the same command begins again"  # what a user is told of a benchmark that was stopped
+
 
 def labelled(item: str) -> tuple[str, str]:
     """Splits LABEL=VALUE into label and value.

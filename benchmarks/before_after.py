@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
+from benchmarks.arguments import BEGINS_AGAIN
 from cycleisp.dataloaders.photos import read_photo
 from cycleisp.utils.cli import run_script
 from cycleisp.utils.errors import UserError
@@ -84,4 +85,4 @@ def main() -> int:
 
 
 if __name__ == "__main__":
-    run_script(main)
+    run_script(main, after_stop=BEGINS_AGAIN)

@@ -30,7 +30,7 @@ from skimage.exposure import match_histograms
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
-from benchmarks.arguments import labelled
+from benchmarks.arguments import BEGINS_AGAIN, labelled
 from cycleisp.dataloaders.photos import read_photo
 from cycleisp.dataloaders.sources import find_sources
 from cycleisp.networks.inference.color_matching import WORKING_SIZE, ColorMatcher
@@ -344,4 +344,4 @@ def main() -> int:
 
 
 if __name__ == "__main__":
-    run_script(main)
+    run_script(main, after_stop=BEGINS_AGAIN)

@@ -29,6 +29,7 @@ from torch import Tensor
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
+from benchmarks.arguments import BEGINS_AGAIN
 from benchmarks.unprocessing import typical_brooks_camera, typical_camera
 from cycleisp.dataloaders.photos import read_photo
 from cycleisp.dataloaders.sources import find_sources
@@ -43,6 +44,7 @@ from cycleisp.utils.config import IspRecipe, load_recipe
 from cycleisp.utils.devices import pick_device
 from cycleisp.utils.images import as_float, channels_first, photo_to_tensor
 from cycleisp.utils.metrics import psnr
+from cycleisp.utils.output.files import write_bytes
 from cycleisp.utils.output.progress import progress_bar
 from cycleisp.utils.raw import bayer
 
@@ -178,9 +180,9 @@ def main() -> int:
         if rows:
             print(f"\n{kind}\n\n{table(rows)}")
     if args.json:
-        args.json.write_text(json.dumps(results, indent=1))
+        write_bytes(args.json, json.dumps(results, indent=1).encode())
     return 0
 
 
 if __name__ == "__main__":
-    run_script(main)
+    run_script(main, after_stop=BEGINS_AGAIN)

@@ -26,7 +26,7 @@ from torch import Tensor
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
-from benchmarks.arguments import labelled
+from benchmarks.arguments import BEGINS_AGAIN, labelled
 from cycleisp.dataloaders.training.holdout import split_names
 from cycleisp.dataloaders.training.raw_pair_store import RawPairStore
 from cycleisp.dataloaders.training.raw_pairs import prepare
@@ -37,6 +37,7 @@ from cycleisp.utils.cli import run_script
 from cycleisp.utils.config import IspRecipe, load_recipe
 from cycleisp.utils.devices import pick_device
 from cycleisp.utils.metrics import psnr
+from cycleisp.utils.output.files import write_bytes
 from cycleisp.utils.output.progress import progress_bar
 from cycleisp.utils.raw import bayer
 from cycleisp.utils.raw.noise import PROFILES, FixedNoise, noise_from_seeds
@@ -158,9 +159,9 @@ def main() -> int:
     for method, row in results.items():
         print(f"| {method} | " + " | ".join(f"{row[name]:.2f}" for name in levels()) + " |")
     if args.json:
-        args.json.write_text(json.dumps(results, indent=1))
+        write_bytes(args.json, json.dumps(results, indent=1).encode())
     return 0
 
 
 if __name__ == "__main__":
-    run_script(main)
+    run_script(main, after_stop=BEGINS_AGAIN)

@@ -7,7 +7,8 @@
         --json results/speed.json --plot docs/images/speed.png
     python benchmarks/speed.py --training --batch 16 --sizes 128x128 --repeats 20 --warm-up 5
 
-Both take turns after a warm-up. Figures are medians, and a ratio is the median of the turns'
+The plain forward of networks that are not the paper's is that of their own plain modules. Both
+forwards take turns after a warm-up. Figures are medians, and a ratio is the median of the turns'
 ratios. With --training a turn is a forward and a backward pass. The plain forward computes in
 float32. On CUDA ours computes in --precision, and for training its blocks are compiled. Arithmetic
 is compared with a bare 3x3 convolution from 64 to 64 channels on as many pixels, which is timed in
@@ -25,6 +26,7 @@ import gc
 import importlib.util
 import json
 import math
+import re
 import statistics
 import subprocess
 import sys
@@ -42,12 +44,16 @@ from torch.utils.flop_counter import FlopCounterMode
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 from benchmarks import reference
-from cycleisp.networks import RawDenoiser, Rgb2Raw, SrgbDenoiser
+from benchmarks.arguments import BEGINS_AGAIN
+from cycleisp.networks import Rgb2Raw, acceleration
 from cycleisp.networks.acceleration import record_trunks, to_device
+from cycleisp.networks.pretrained import CLASSES
 from cycleisp.utils.cli import run_script
 from cycleisp.utils.devices import PRECISIONS, computing, inference_precision, pick_device, tf32, training_precision
 from cycleisp.utils.errors import UserError
+from cycleisp.utils.output.files import atomic_path, write_bytes
 from cycleisp.utils.output.progress import progress_bar
+from cycleisp.utils.weights.kinds import KINDS
 
 ROOT = Path(__file__).resolve().parents[1]
 Forward = Callable[[], Tensor]
@@ -62,11 +68,24 @@ class Case:
     plain: Callable[..., Tensor]
 
 
-CASES = {
-    "srgb_denoiser": Case(SrgbDenoiser, (3,), reference.srgb_denoiser),
-    "raw_denoiser": Case(RawDenoiser, (4, 4), reference.raw_denoiser),
-    "rgb2raw": Case(Rgb2Raw, (3,), reference.rgb2raw),
-}
+def _of_its_own(network: nn.Module, *inputs: Tensor) -> Tensor:
+    """Computes the plain forward of a network without a twin in reference.py: its plain modules."""
+    with acceleration.fast(enabled=False):
+        return network(*inputs)
+
+
+def _cases() -> dict[str, Case]:
+    """Returns RGB2RAW and all denoisers of the table of networks, SrgbDenoiser as srgb_denoiser."""
+    cases = {"rgb2raw": Case(Rgb2Raw, (3,), reference.rgb2raw)}
+    for kind in KINDS.values():
+        if kind.denoises is not None:
+            name = re.sub(r"(?<!^)(?=[A-Z])", "_", kind.name).lower()
+            channels = {"srgb": (3,), "raw": (4, 4)}[kind.denoises]
+            cases[name] = Case(CLASSES[kind.name], channels, getattr(reference, name, _of_its_own))
+    return cases
+
+
+CASES = _cases()
 
 
 @dataclass(frozen=True)
@@ -382,7 +401,8 @@ def plot(rows: list[Row], path: Path) -> None:
         axis.grid(True, which="both", alpha=0.3)
         axis.legend()
     figure.tight_layout()
-    figure.savefig(path, dpi=100)
+    with atomic_path(path) as part:
+        figure.savefig(part, dpi=100, format=path.suffix[1:] or "png")
 
 
 def parse_args() -> argparse.Namespace:
@@ -445,8 +465,7 @@ def main() -> int:
     for name, work in progress_bar(iterable=cases, desc="measuring", unit="size"):
         rows.append(measure(name, work, args))
         if args.json:
-            args.json.parent.mkdir(parents=True, exist_ok=True)
-            args.json.write_text(json.dumps([asdict(row) for row in rows], indent=1))
+            write_bytes(args.json, json.dumps([asdict(row) for row in rows], indent=1).encode())
     turns = "one turn each" if args.once else f"medians of {args.repeats}"
     print(f"torch {torch.__version__}, {device.type}, {torch.get_num_threads()} threads, {turns}\n")
     for cells in (HEADINGS, ["---"] * len(HEADINGS), *(row.cells for row in rows)):
@@ -457,4 +476,4 @@ def main() -> int:
 
 
 if __name__ == "__main__":
-    run_script(main)
+    run_script(main, after_stop=BEGINS_AGAIN)

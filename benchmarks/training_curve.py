@@ -14,8 +14,10 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
+from benchmarks.arguments import BEGINS_AGAIN
 from cycleisp.utils.cli import run_script
 from cycleisp.utils.errors import UserError
+from cycleisp.utils.output.files import atomic_path
 
 Curve = dict[str, list[tuple[int, float]]]  # figure -> (step, value)
 
@@ -65,8 +67,8 @@ def draw(curves: dict[str, Curve], output: Path) -> None:
         axis.grid(True, alpha=0.3)
         axis.legend()
     figure.tight_layout()
-    output.parent.mkdir(parents=True, exist_ok=True)
-    figure.savefig(output, dpi=100)
+    with atomic_path(output) as part:
+        figure.savefig(part, dpi=100, format=output.suffix[1:] or "png")
 
 
 def main() -> int:
@@ -79,4 +81,4 @@ def main() -> int:
 
 
 if __name__ == "__main__":
-    run_script(main)
+    run_script(main, after_stop=BEGINS_AGAIN)

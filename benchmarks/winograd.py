@@ -23,6 +23,7 @@ from torch import Tensor, nn
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
+from benchmarks.arguments import BEGINS_AGAIN
 from cycleisp.networks.blocks import DeepFeatures
 from cycleisp.networks.fast.strips import striped_trunk, winograd
 from cycleisp.utils.cli import run_script
@@ -108,4 +109,4 @@ def show(*headings: str, rows: list[list[str]]) -> None:
 
 
 if __name__ == "__main__":
-    run_script(main)
+    run_script(main, after_stop=BEGINS_AGAIN)

@@ -36,10 +36,10 @@ def compile_blocks(network: nn.Module, **options: Any) -> None:
     """Applies torch.compile to every dual attention or gated block of a network, in place.
 
     Nearly all work is done in the blocks, and they are alike: the compiler fuses everything around
-    the convolutions into few kernels, and it does so once for all blocks of one width. If it meets too many
-    shapes, it leaves the blocks as they are. Parameters, their names and their gradients do not
-    change. Hooks inside blocks are no longer called, so networks/inference/tiled.py, which needs
-    them, is for networks that are not compiled.
+    the convolutions into few kernels, and it does so once for all blocks of one width. If it meets
+    too many shapes, it leaves the blocks as they are. Parameters, their names and their gradients
+    do not change. Hooks inside blocks are no longer called, so networks/inference/tiled.py, which
+    needs them, is for networks that are not compiled.
 
     Args:
         options: of torch.compile.

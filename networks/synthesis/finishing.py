@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from cycleisp.networks.blur import blur_planes
+from cycleisp.networks.synthesis.jpeg import compressed
 from cycleisp.utils.color.colorimetry import RGB2YCC
 from cycleisp.utils.config.values import WIDEST_BLUR
 from cycleisp.utils.gaussian import gaussian_taps
@@ -47,6 +48,9 @@ def _blur(planes: Tensor, sigma: Tensor) -> Tensor:
 def jpeg(images: Tensor, qualities: list[int], subsampled: list[bool]) -> Tensor:
     """Compresses images as JPEG and decodes them again.
 
+    OpenCV does it, on the CPU. On CUDA the images stay on the GPU (networks/synthesis/jpeg.py), and
+    some values in a hundred come out a few levels apart.
+
     Args:
         images: (B, 3, H, W) sRGB in [0, 1].
         qualities: of each image, 1 to 100 as OpenCV counts; 0 leaves the image as it is, without
@@ -60,13 +64,28 @@ def jpeg(images: Tensor, qualities: list[int], subsampled: list[bool]) -> Tensor
     chosen = [index for index, (_, quality, _) in enumerate(each) if quality]
     if not chosen:
         return images
-    pixels = channels_last(to_8bit(images[chosen]).flip(1))  # OpenCV takes blue first
-    options = [each[index][1:] for index in chosen]
-    with ThreadPoolExecutor(min(len(chosen), JPEG_THREADS)) as pool:  # other threads run while OpenCV works
-        decoded = channels_first(np.stack(list(pool.map(_compressed, pixels, options))))
     result = images.clone()
-    result[chosen] = decoded.to(images.device).flip(1).to(images) / 255
+    compress = _on_device if images.device.type == "cuda" else _by_opencv
+    options = [each[index][1:] for index in chosen]
+    result[chosen] = compress(to_8bit(images[chosen]), options).to(images) / 255
     return result
+
+
+def _on_device(pixels: Tensor, options: list[tuple[int, bool]]) -> Tensor:
+    """Compresses (B, 3, H, W) uint8 RGB with (quality, whether subsampled) where the pixels are."""
+    result = torch.empty_like(pixels)
+    for half in (False, True):
+        part = [index for index, (_, sampling) in enumerate(options) if sampling == half]
+        if part:
+            result[part] = compressed(pixels[part], [options[index][0] for index in part], half)
+    return result
+
+
+def _by_opencv(pixels: Tensor, options: list[tuple[int, bool]]) -> Tensor:
+    """Compresses likewise on the CPU; returns the result there."""
+    bgr = channels_last(pixels.flip(1))  # OpenCV takes blue first
+    with ThreadPoolExecutor(min(len(options), JPEG_THREADS)) as pool:  # other threads run while OpenCV works
+        return channels_first(np.stack(list(pool.map(_compressed, bgr, options)))).flip(1)
 
 
 def _compressed(bgr: NDArray[np.uint8], options: tuple[int, bool]) -> NDArray[np.uint8]:

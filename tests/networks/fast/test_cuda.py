@@ -2,7 +2,6 @@
 
 import copy
 import json
-from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -14,31 +13,42 @@ import denoise
 import generate_data
 import train_denoiser
 from benchmarks import speed
-from cycleisp.networks import RawDenoiser, Rgb2Raw, SrgbDenoiser
+from cycleisp.networks import Rgb2Raw
 from cycleisp.networks.acceleration import record_trunks, to_device
 from cycleisp.networks.cycleisp import CycleISP
 from cycleisp.networks.fast.strips import bands, feature_maps
 from cycleisp.networks.objectives import Rgb2RawObjective
 from cycleisp.networks.pretrained import build, load_network
+from cycleisp.networks.synthesis.finishing import jpeg
 from cycleisp.networks.synthesis.learned_camera import LearnedCamera
 from cycleisp.networks.synthesis.photo_pairs import PairSynthesizer
-from cycleisp.utils.config import TrainingRecipe
-from cycleisp.utils.devices import computing, download, upload
+from cycleisp.tasks.training import train_denoiser as train_denoiser_task
+from cycleisp.utils.config import DenoiserRecipe, TrainingRecipe, load_recipe
+from cycleisp.utils.devices import computing, download, tf32, upload
+from cycleisp.utils.images import as_float, photo_to_tensor
 from cycleisp.utils.metrics import psnr
 from cycleisp.utils.raw.noise import PROFILES
 from cycleisp.utils.training.launch import launch
 from cycleisp.utils.training.trainer import Trainer
+from cycleisp.utils.weights.kinds import KINDS
 from tests.support.paths import ROOT
 from tests.support.pictures import random_picture, write_png
 from tests.support.scripts import call_script
 from tests.support.training import Patches, recipe
 
 SIZES = {"width": 32, "num_groups": 2, "num_blocks": 2, "reduction": 4}
-NETWORKS: dict[str, tuple[Callable[[], nn.Module], tuple[int, ...]]] = {
-    "srgb denoiser": (lambda: SrgbDenoiser(**SIZES), (3,)),
-    "raw denoiser": (lambda: RawDenoiser(**SIZES, stabilized=True), (4, 4)),
-    "rgb2raw": (lambda: Rgb2Raw(**SIZES), (3,)),
+# Of the parts of the table of networks; a part that is not here has its default sizes.
+SMALL: dict[str, dict[str, object]] = {
+    "denoiser": SIZES,
+    "rgb2raw": SIZES,
+    "gated": {"width": 32, "encoder": (1, 2), "decoder": (1,)},
 }
+NETWORKS = {"Rgb2Raw": (3,)} | {
+    kind.name: {"srgb": (3,), "raw": (4, 4)}[kind.denoises] for kind in KINDS.values() if kind.denoises
+}
+PARTS_OF_THE_PAPER = ("denoiser", "rgb2raw")
+PAPERS = ("SrgbDenoiser", "RawDenoiser", "Rgb2Raw")  # whose trunks have kernels, and can go by strips
+TRAINED = [name for name in NETWORKS if name.startswith("Srgb")]
 # Largest difference to the CPU, in deviations of its result: rounding to 24, 11 and 8 bits, through
 # some ten layers.
 TOLERANCE = {"float32": 1e-4, "tf32": 2e-2, "bf16": 2e-1}
@@ -53,10 +63,21 @@ def gpu() -> torch.device:
 
 
 def make(case: str, batch: int, height: int, width: int) -> tuple[nn.Module, list[Tensor]]:
-    build, channels = NETWORKS[case]
+    """Returns a small network, no block of which is the identity, and inputs for it."""
+    options = {"stabilized": True} if "stabilized" in KINDS[case].options else {}
     torch.manual_seed(0)
-    network = build().eval().requires_grad_(False)
-    return network, [0.05 + 0.9 * torch.rand(batch, count, height, width) for count in channels]
+    network = build(case, {KINDS[case].part: SMALL.get(KINDS[case].part, {}), **options}).eval().requires_grad_(False)
+    for name, weights in network.named_parameters():
+        if name.endswith("scale"):  # of skips, which begin at 0
+            weights.uniform_(0.2, 0.5)
+    return network, images(case, network, batch, height, width)
+
+
+def images(case: str, network: nn.Module, batch: int, height: int, width: int) -> list[Tensor]:
+    """Returns inputs for a network, whose sides are rounded up to multiples that it takes."""
+    multiple = getattr(network, "multiple", 2 if case == "Rgb2Raw" else 1)
+    height, width = (-(-side // multiple) * multiple for side in (height, width))
+    return [0.05 + 0.9 * torch.rand(batch, count, height, width) for count in NETWORKS[case]]
 
 
 def difference(found: Tensor, expected: Tensor) -> float:
@@ -71,9 +92,7 @@ def test_networks_compute_what_the_cpu_computes(gpu: torch.device, case: str, pr
     on_gpu = to_device(copy.deepcopy(network), gpu)
     shapes = ((2, 32, 48), (1, 62, 34), (1, 1, 1), (3, 8, 400))
     for batch, height, width in (*shapes[:2], *shapes, *shapes[:2]):
-        if case == "rgb2raw":
-            height, width = 2 * height, 2 * width
-        inputs = [0.05 + 0.9 * torch.rand(batch, count, height, width) for count in NETWORKS[case][1]]
+        inputs = images(case, network, batch, height, width)
         with torch.inference_mode():
             expected = network(*inputs)
             with computing(precision, gpu):
@@ -82,17 +101,18 @@ def test_networks_compute_what_the_cpu_computes(gpu: torch.device, case: str, pr
 
 
 def test_an_image_gives_the_same_result_in_any_batch(gpu: torch.device) -> None:
-    network, (images,) = make("srgb denoiser", 3, 40, 56)
-    network, images = to_device(network, gpu), images.to(gpu)
+    network, (three,) = make("SrgbDenoiser", 3, 40, 56)
+    network, three = to_device(network, gpu), three.to(gpu)
     with torch.inference_mode(), computing("bf16", gpu):
-        together = [network(images) for _ in range(3)]
-        alone = torch.cat([network(image) for image in images.split(1)])
+        together = [network(three) for _ in range(3)]
+        alone = torch.cat([network(image) for image in three.split(1)])
     assert all(torch.equal(result, together[0]) for result in together)
     assert (alone - together[0]).abs().max() < 1e-2  # cuDNN chooses its kernels by the shape
 
 
-def test_changed_weights_count(gpu: torch.device) -> None:
-    network, (image,) = make("srgb denoiser", 1, 40, 56)
+@pytest.mark.parametrize("case", TRAINED)
+def test_changed_weights_count(gpu: torch.device, case: str) -> None:
+    network, (image,) = make(case, 1, 40, 56)
     on_gpu = to_device(copy.deepcopy(network), gpu)
     for change in (1.0, 1.1, 0.9):
         with torch.inference_mode(), computing("float32", gpu):
@@ -103,14 +123,15 @@ def test_changed_weights_count(gpu: torch.device) -> None:
             weights.mul_(change)
 
 
+@pytest.mark.parametrize("case", TRAINED)
 @pytest.mark.parametrize("recorded", [False, True])
 @pytest.mark.parametrize("compiled", [False, True])
 @pytest.mark.parametrize(("precision", "tolerance"), [("float32", 1e-4), ("tf32", 0.05), ("bf16", 0.15)])
 def test_gradients_are_those_of_the_cpu(
-    gpu: torch.device, precision: str, tolerance: float, compiled: bool, recorded: bool
+    gpu: torch.device, precision: str, tolerance: float, compiled: bool, recorded: bool, case: str
 ) -> None:
     """Step after step, with other images and other weights."""
-    network, (image,) = make("srgb denoiser", 2, 40, 56)
+    network, (image,) = make(case, 2, 40, 56)
     network.train().requires_grad_(True)
     on_gpu = to_device(copy.deepcopy(network), gpu, compiled)
     if recorded:
@@ -119,10 +140,10 @@ def test_gradients_are_those_of_the_cpu(
     for step in range(3):
         for one in (network, on_gpu):
             one.zero_grad()
-        images = torch.rand(image.shape, generator=torch.Generator().manual_seed(step))
-        network(images).square().mean().backward()
+        others = torch.rand(image.shape, generator=torch.Generator().manual_seed(step))
+        network(others).square().mean().backward()
         with computing(precision, gpu):
-            on_gpu(images.to(gpu)).square().mean().backward()
+            on_gpu(others.to(gpu)).square().mean().backward()
         for expected, found in zip(network.parameters(), on_gpu.parameters(), strict=True):
             assert expected.grad is not None and found.grad is not None
             assert (found.grad.cpu() - expected.grad).norm() < tolerance * expected.grad.norm() + 1e-7
@@ -135,7 +156,7 @@ def test_gradients_are_those_of_the_cpu(
 
 @pytest.mark.parametrize("fit", [0, 1, 2, 3])
 @pytest.mark.parametrize("precision", TOLERANCE)
-@pytest.mark.parametrize("case", NETWORKS)
+@pytest.mark.parametrize("case", PAPERS)
 def test_images_that_do_not_fit_go_by_strips(
     gpu: torch.device, case: str, precision: str, fit: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -166,6 +187,34 @@ def test_pairs_are_those_of_the_cpu(gpu: torch.device, tiny_isp: CycleISP) -> No
     for name in ("clean_raw", "noisy_raw", "noisy_srgb"):
         one, other = (getattr(pair, name) for pair in pairs)
         assert (one - other).abs().max() < 1 / 255
+
+
+def test_jpeg_stays_on_the_gpu_and_is_that_of_the_cpu(gpu: torch.device) -> None:
+    """Few values differ (tests/networks/synthesis/test_jpeg.py); TF32 would change many."""
+    photos = torch.stack([photo_to_tensor(as_float(random_picture(61, 75, seed=seed))) for seed in range(4)])
+    qualities, halves = [98, 0, 60, 90], [True, False, False, True]
+    expected = jpeg(photos, qualities, halves)
+    with tf32(True):
+        found = jpeg(photos.to(gpu), qualities, halves)
+    assert found.device.type == "cuda"
+    apart = 255 * (found.cpu() - expected).abs()
+    assert torch.equal(found[1].cpu(), photos[1])
+    assert apart.mean() < 0.15 and (apart > 0.5).float().mean() < 0.1
+
+
+@pytest.mark.parametrize("case", [name for name in NETWORKS if KINDS[name].part not in PARTS_OF_THE_PAPER])
+def test_a_run_of_each_further_family_learns(gpu: torch.device, tmp_path: Path, tiny_weights: Path, case: str) -> None:
+    """With compiled blocks and recorded trunks where the family has them."""
+    space = KINDS[case].denoises
+    for seed in range(2):
+        write_png(tmp_path / "photos" / f"{seed}.png", random_picture(80, 96, seed=seed))
+    part = {KINDS[case].part: SMALL.get(KINDS[case].part, {})}
+    smoke = load_recipe(DenoiserRecipe, ROOT / "configs" / "denoiser_smoke.yaml", ["train.steps=20"])
+    recipe = DenoiserRecipe.model_validate({**smoke.model_dump(exclude={"network"}), "network": part})
+    options = {"photos": [tmp_path / "photos"], "weights": str(tiny_weights), "device": gpu.type}
+    assert train_denoiser_task(recipe, tmp_path / "run", space, **options)
+    record = json.loads((tmp_path / "run" / "metrics.jsonl").read_text().splitlines()[-1])
+    assert record["step"] == 20 and np.isfinite(record["psnr_clean"])
 
 
 def test_a_run_learns_and_the_same_line_goes_on(gpu: torch.device, tmp_path: Path, tiny_weights: Path) -> None:
@@ -202,10 +251,11 @@ def test_validation_measures_the_weights_of_its_step(gpu: torch.device, tmp_path
     assert records[-1]["psnr_raw"] == pytest.approx(np.mean(expected), abs=0.02)
 
 
+@pytest.mark.parametrize("network", [name for name in speed.CASES if name.startswith("srgb")])
 @pytest.mark.parametrize("training", [False, True])
-def test_the_benchmark_measures(gpu: torch.device, training: bool, tmp_path: Path) -> None:
+def test_the_benchmark_measures(gpu: torch.device, training: bool, network: str, tmp_path: Path) -> None:
     figures = tmp_path / "speed.json"
-    options = ["--networks", "srgb_denoiser", "--sizes", "64x64", "32x48", "--repeats", 2, "--warm-up", 2]
+    options = ["--networks", network, "--sizes", "64x64", "32x48", "--repeats", 2, "--warm-up", 2]
     options += ["--training", "--batch", 2] if training else []
     result = call_script(speed.main, *options, "--device", gpu.type, "--json", figures)
     assert result.returncode == 0, result.stderr

@@ -31,11 +31,13 @@ def nothing_known(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(fused_trunk, "_trunks", weakref.WeakKeyDictionary())
 
 
-def deep_features(width: int, seed: int = 0) -> DeepFeatures:
-    """Returns two groups of two blocks, with random weights and some negative slopes."""
+def deep_features(width: int, seed: int = 0, groups: int = 2, blocks: int = 2) -> DeepFeatures:
+    """Returns groups of blocks with random weights and some negative slopes."""
     torch.manual_seed(seed)
     activation = nn.PReLU(width)
-    deep = DeepFeatures(width, num_groups=2, num_blocks=2, reduction=4, activation=activation).requires_grad_(False)
+    deep = DeepFeatures(width, num_groups=groups, num_blocks=blocks, reduction=4, activation=activation).requires_grad_(
+        False
+    )
     activation.weight.uniform_(-0.5, 1)
     return deep
 
@@ -55,10 +57,14 @@ def test_kernels_compute_what_the_modules_compute(width: int, shape: tuple[int, 
 
 @pytest.mark.parametrize("width", [20, 64, 96])
 def test_images_of_many_programs(width: int, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Channels are summed up in stages, and a program of `pool` handles several parts."""
+    """Channels are summed up in stages, and a program of `pool` handles several parts.
+
+    The images have five parts, the last of which is not full: three and two for the programs of
+    `pool`; two, two and one for those that add up sums; and again two and one for `excite`.
+    """
     monkeypatch.setattr(block_kernels, "_PROGRAMS", 2)
-    monkeypatch.setattr(block_kernels, "_SUMMED", 4)
-    deep, given = deep_features(width), features(2, width, 30, 41)
+    monkeypatch.setattr(block_kernels, "_SUMMED", 2)
+    deep, given = deep_features(width, groups=1, blocks=1), features(2, width, 19, 31)
     expected = deep(given)
     exact = FusedTrunk(deep, torch.float32, "ieee").compute(given)
     assert (exact - expected).abs().max() < 2e-5 * expected.std()
@@ -69,7 +75,7 @@ def test_images_of_many_programs(width: int, monkeypatch: pytest.MonkeyPatch) ->
 @pytest.mark.parametrize("width", [20, 48, 64, 96])
 def test_half_precision_rounds_features_alone(width: int) -> None:
     """With and without kernels for convolutions, each step rounds once."""
-    deep, given = deep_features(width), features(1, width, 16, 20)
+    deep, given = deep_features(width), features(1, width, 10, 13)
     expected = deep(given)
     found = FusedTrunk(deep, torch.float16, "ieee").compute(given.half())
     assert found.dtype == torch.float16
