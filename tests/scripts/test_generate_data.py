@@ -7,13 +7,10 @@ import hashlib
 import itertools
 import json
 import os
-import random
 import re
 import shutil
-import signal
 import subprocess
 import sys
-import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -439,61 +436,6 @@ def test_an_output_inside_the_input_makes_no_pairs_of_pairs(tmp_path: Path, phot
     assert names_of(photos / "pairs") == NAMES
 
 
-def listed_pairs_are_whole(folder: Path) -> bool:
-    """Whether every pair that a manifest lists can be read."""
-    if not list(folder.glob("manifest*.jsonl")):
-        return True
-    for path in folder.glob("manifest*.jsonl"):
-        for line in path.read_text().splitlines(keepends=True):
-            if not line.endswith("\n"):
-                continue  # torn by the kill
-            files = json.loads(line)["files"]
-            assert not any(file.endswith(".part") for file in files.values())
-            assert read_raw_pair(folder / files["raw"])[1].dtype == np.uint16
-            assert read_photo(folder / files["srgb_clean"]).shape == read_photo(folder / files["srgb_noisy"]).shape
-    return True
-
-
-def kill_at(process: "subprocess.Popen[bytes]", folder: Path, pairs: int) -> bool:
-    """Kill a run as soon as so many noisy pictures are there; whether it was still running."""
-    deadline = time.monotonic() + PATIENCE
-    while process.poll() is None and len(list(folder.glob("srgb/noisy/*.png"))) < pairs:
-        assert time.monotonic() < deadline, "the script makes no pairs"
-        time.sleep(0.002)
-    process.kill()
-    return process.wait(timeout=PATIENCE) == -signal.SIGKILL
-
-
-@pytest.mark.skipif(not hasattr(signal, "SIGKILL"), reason="kills as POSIX does")
-def test_a_run_killed_at_any_moment_goes_on_to_the_same_bytes(
-    tmp_path: Path, tiny_weights: Path, generate: Generate
-) -> None:
-    count = 40
-    for number in range(count):
-        write_png(tmp_path / "photos" / f"{number:02}.png", random_picture(64, 80, np.uint16, seed=number))
-    whole, out = tmp_path / "whole", tmp_path / "killed"
-    assert generate("--input", tmp_path / "photos", "--output", whole).status == 0
-    moments = random.Random(20)
-    line = command(tiny_weights, "--input", tmp_path / "photos", "--output", out)
-    kills = 0
-    for _ in range(6):
-        done = len(list(out.glob("srgb/noisy/*.png")))
-        process = subprocess.Popen(line, env=environment(), stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
-        if kill_at(process, out, done + moments.randint(1, 8)):
-            kills += 1
-            assert listed_pairs_are_whole(out)
-        else:
-            shutil.rmtree(out)  # it was faster than the kill: once more from the start
-        if kills == 3:
-            break
-    assert kills == 3
-    ended = subprocess.run(line, env=environment(), capture_output=True, text=True, timeout=PATIENCE)
-    assert ended.returncode == 0, ended.stderr
-    kept = int(ended.stdout.split("pairs made, ")[1].split()[0])
-    assert kept > 0  # what was finished was not made again
-    assert everything(out) == everything(whole)
-
-
 def test_two_processes_share_the_work_and_give_what_one_gives(
     tmp_path: Path, photos: Path, tiny_weights: Path, generate: Generate
 ) -> None:
@@ -561,13 +503,12 @@ def test_a_folder_of_bad_files_alone_gives_no_pairs_and_no_traceback(tmp_path: P
     assert "0 pairs made, 0 kept from before, 1 skipped" in outcome.out
 
 
-def test_no_photos_are_one_clear_line_and_status_two(tmp_path: Path, tiny_weights: Path) -> None:
+def test_no_photos_are_one_clear_line_and_status_two(tmp_path: Path, generate: Generate) -> None:
     (tmp_path / "empty").mkdir()
-    line = command(tiny_weights, "--input", tmp_path / "empty", "--output", tmp_path / "pairs")
-    ended = subprocess.run(line, env=environment(), capture_output=True, text=True, timeout=PATIENCE)
-    assert ended.returncode == 2
-    assert ended.stdout == ""
-    (error,) = ended.stderr.splitlines()
+    ended = generate("--input", tmp_path / "empty", "--output", tmp_path / "pairs")
+    assert ended.status == 2
+    assert ended.out == ""
+    (error,) = ended.err.splitlines()
     assert error.startswith(f"error: {tmp_path / 'empty'}: no photo in this folder")
     assert not (tmp_path / "pairs").exists()
 

@@ -3,10 +3,7 @@ promises still hold.
 """
 
 import json
-import os
 import shutil
-import subprocess
-import sys
 from collections.abc import Callable
 from pathlib import Path
 
@@ -29,7 +26,7 @@ from cycleisp.networks.synthesis.photo_pairs import PairSynthesizer
 from cycleisp.utils.errors import UserError
 from cycleisp.utils.images import as_float
 from cycleisp.utils.raw.camera_files import read_raw
-from tests.support.paths import ROOT, shared
+from tests.support.paths import shared
 from tests.support.pictures import random_picture, write_dng, write_png
 from tests.support.real_noise import (
     READ_NOISE,
@@ -223,15 +220,14 @@ def test_batches_and_threads_change_no_byte(tmp_path: Path, generate: Generate, 
 
 
 def test_processes_that_share_the_work_give_what_one_gives(
-    tmp_path: Path, photos: Path, sidd: Path, tiny_weights: Path, generate: Generate
+    tmp_path: Path, generate: Generate, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    """One after the other; test_generate_data.py runs two at a time."""
     generate("alone")
-    line = [sys.executable, str(ROOT / "generate_data.py"), "--device", "cpu", "--weights", str(tiny_weights)]
-    line += ["--input", str(photos), "--output", str(tmp_path / "shared")]
-    line += ["--noise", "residual", "--residual-source", str(sidd)]
+    monkeypatch.setenv("WORLD_SIZE", "2")
     for rank in "01":
-        environment = {**os.environ, "OMP_NUM_THREADS": "1", "RANK": rank, "WORLD_SIZE": "2"}
-        ended = subprocess.run(line, env=environment, capture_output=True, text=True, timeout=600)
+        monkeypatch.setenv("RANK", rank)
+        ended = generate("shared")
         assert ended.returncode == 0, ended.stderr
     assert pairs_of(tmp_path / "shared") == pairs_of(tmp_path / "alone")
 

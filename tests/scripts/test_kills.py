@@ -5,6 +5,7 @@ before it writes, renames or removes a file.
 """
 
 import hashlib
+import json
 import os
 import shutil
 import sys
@@ -15,6 +16,8 @@ import numpy as np
 import pytest
 import torch
 
+from cycleisp.dataloaders.pairs.store import read_raw_pair
+from cycleisp.dataloaders.photos import read_photo
 from cycleisp.utils.output.claim import claimed
 from tests.support.forks import REGISTRY, Ended, Forks
 from tests.support.paths import ROOT
@@ -76,6 +79,17 @@ def check_equal(folder: Path, expected: dict[str, bytes]) -> None:
     assert [name for name in found if found[name] != expected[name] and name != "checkpoint.ckpt"] == []
 
 
+def pairs_listed(folder: Path) -> int:
+    """Counts the pairs that the manifests of a folder list, and checks that each can be read."""
+    lines = [line for path in folder.glob("manifest*.jsonl") for line in path.read_text().splitlines(keepends=True)]
+    listed = {line for line in lines if line.endswith("\n")}  # others were torn by a kill
+    for line in listed:
+        files = json.loads(line)["files"]
+        assert read_raw_pair(folder / files["raw"])[1].dtype == np.uint16
+        assert read_photo(folder / files["srgb_clean"]).shape == read_photo(folder / files["srgb_noisy"]).shape
+    return len(listed)
+
+
 @pytest.fixture
 def photos(tmp_path: Path) -> Path:
     for seed in range(3):
@@ -84,9 +98,11 @@ def photos(tmp_path: Path) -> Path:
 
 
 def test_denoise(forks: Forks, tmp_path: Path, photos: Path, weights: dict[str, Path]) -> None:
+    """At the moments of writing photos are read as in the scripts that follow, which takes less."""
+
     def run(folder: Path, **kill: float) -> Ended:
         options = (photos, "--output", folder, "--weights", weights["srgb"], "--device", "cpu")
-        return forks.run("denoise", *options, folder=folder, **kill)
+        return forks.run("denoise", *options, folder=folder, **(HERE if "at_write" in kill else {}), **kill)
 
     check_kills(forks, tmp_path, 1, run)
 
@@ -103,9 +119,15 @@ def test_denoise_raw(forks: Forks, tmp_path: Path, weights: dict[str, Path]) -> 
 
 
 def test_generate_data(forks: Forks, tmp_path: Path, photos: Path, tiny_weights: Path) -> None:
+    """Each run keeps the pairs of those before it. After each kill all pairs listed are whole."""
+
     def run(folder: Path, **kill: float) -> Ended:
-        options = ("--input", photos, "--output", folder, "--weights", tiny_weights, "--device", "cpu", "--workers", 1)
-        return forks.run("generate_data", *options, folder=folder, **HERE, **kill)
+        before = pairs_listed(folder)
+        options = ("--input", photos, "--output", folder, "--weights", tiny_weights, "--device", "cpu", "--workers", 2)
+        ended = forks.run("generate_data", *options, folder=folder, **HERE, **kill)
+        assert ended.status or f"{3 - before} pairs made, {before} kept from before, 0 skipped" in ended.err
+        assert pairs_listed(folder) >= before
+        return ended
 
     check_kills(forks, tmp_path, 3, run)
 

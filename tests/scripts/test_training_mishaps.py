@@ -17,7 +17,7 @@ from cycleisp.dataloaders.photo_store import PhotoStore
 from cycleisp.dataloaders.photos import PhotoError
 from tests.support.paths import ROOT
 from tests.support.pictures import random_picture, write_png
-from tests.support.scripts import Outcome, call_script, error_line
+from tests.support.scripts import call_script, error_line
 from train_denoiser import main
 from train_raw2rgb import main as train_raw2rgb
 
@@ -41,7 +41,7 @@ def stopped(tmp_path: Path, photos: Path) -> tuple[object, ...]:
     return options
 
 
-def start(*options: object, prepare: object = None) -> subprocess.Popen[str]:
+def start(*options: object) -> subprocess.Popen[str]:
     command = [sys.executable, str(ROOT / "train_denoiser.py"), *map(str, options)]
     environment = {**os.environ, "OMP_NUM_THREADS": "1"}
     return subprocess.Popen(
@@ -51,7 +51,6 @@ def start(*options: object, prepare: object = None) -> subprocess.Popen[str]:
         cwd=ROOT,
         env=environment,
         start_new_session=True,
-        preexec_fn=prepare,  # type: ignore[arg-type]
     )
 
 
@@ -98,7 +97,7 @@ def test_a_photo_that_vanishes_during_training_ends_the_run_which_goes_on_later(
     assert not multiprocessing.active_children()
     away = (photos / "1.png").rename(tmp_path / "1.png")
     line = error_line(call_script(main, *options, *changes))
-    assert "error: 1: 1 of the photos that this run has begun with are gone" in line
+    assert "error: 1: 1 of the files that this run has begun with are gone" in line
     away.rename(photos / "1.png")
     assert call_script(main, *options, *changes).returncode == 0
 
@@ -107,13 +106,12 @@ def test_a_full_disk_is_one_line_and_the_checkpoint_before_is_kept(tmp_path: Pat
     options = (*COMMON, "--photos", photos, "--run-dir", tmp_path / "run")
     assert call_script(main, *options, "--stop-after", 0).returncode == 3
     kept = (tmp_path / "run" / "checkpoint.ckpt").read_bytes()
-
-    def limit() -> None:
-        resource.setrlimit(resource.RLIMIT_FSIZE, (len(kept) // 2, len(kept) // 2))
-
-    run = start(*options, prepare=limit)
-    _, said = run.communicate(timeout=120)
-    line = error_line(Outcome([], run.returncode, "", said))
+    limits = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (len(kept) // 2, limits[1]))
+    try:
+        line = error_line(call_script(main, *options))
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, limits)
     assert "checkpoint.ckpt: cannot be written (File too large)" in line
     assert (tmp_path / "run" / "checkpoint.ckpt").read_bytes() == kept
     assert not list((tmp_path / "run").glob(".cycleisp-*.part"))

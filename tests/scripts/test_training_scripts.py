@@ -1,4 +1,4 @@
-"""The training scripts in a shell: photos and camera files, all stages, resuming, clear errors."""
+"""The training scripts: photos and camera files, all stages, resuming, clear errors."""
 
 import subprocess
 import sys
@@ -14,13 +14,11 @@ from cycleisp.networks import CycleISP
 from cycleisp.networks.pretrained import load_network
 from tests.support.paths import ROOT
 from tests.support.pictures import write_dng
+from tests.support.scripts import call_script, start_script
+from train_raw2rgb import main as train_raw2rgb
+from train_rgb2raw import main as train_rgb2raw
 
 SMOKE = str(ROOT / "configs" / "smoke.yaml")
-
-
-def run(script: str, *options: str | Path) -> subprocess.CompletedProcess[str]:
-    command = [sys.executable, str(ROOT / script), *map(str, options)]
-    return subprocess.run(command, capture_output=True, text=True, timeout=300, cwd=ROOT)
 
 
 @pytest.fixture
@@ -35,27 +33,29 @@ def photos(tmp_path: Path) -> Path:
 
 
 def test_a_dry_run_prints_the_resolved_recipe() -> None:
-    result = run("train_rgb2raw.py", "--config", SMOKE, "--set", "train.steps=7", "--dry-run")
+    result = call_script(train_rgb2raw, "--config", SMOKE, "--set", "train.steps=7", "--dry-run")
     assert result.returncode == 0, result.stderr
     assert "steps: 7" in result.stdout and "learning_rate: 0.0001" in result.stdout
 
 
 def test_both_branches_from_photos_then_jointly_and_again(photos: Path, tmp_path: Path) -> None:
-    common = ("--config", SMOKE, "--photos", photos, "--device", "cpu")
+    """The joint stage runs from the shell."""
+    short = ("--set", "train.steps=4", "data.validation_patches=1")
+    common = ("--config", SMOKE, "--photos", photos, "--device", "cpu", *short)
     rgb2raw, raw2rgb, joint = (tmp_path / name for name in ("rgb2raw", "raw2rgb", "joint"))
-    first = run("train_rgb2raw.py", *common, "--run-dir", rgb2raw)
+    first = call_script(train_rgb2raw, *common, "--run-dir", rgb2raw)
     assert first.returncode == 0, first.stderr
-    second = run("train_raw2rgb.py", *common, "--run-dir", raw2rgb)
+    second = call_script(train_raw2rgb, *common, "--run-dir", raw2rgb)
     assert second.returncode == 0, second.stderr
     starts = ("--rgb2raw", rgb2raw / "weights.safetensors", "--raw2rgb", raw2rgb / "weights.safetensors")
-    command = ("train_raw2rgb.py", *common, "--stage", "joint", *starts, "--run-dir", joint)
-    third = run(*command)
+    options = (*common, "--stage", "joint", *starts, "--run-dir", joint)
+    third = start_script("train_raw2rgb.py", *options)
     assert third.returncode == 0, third.stderr
     assert isinstance(load_network(joint / "weights.safetensors", CycleISP), CycleISP)
-    again = run(*command)  # finished: nothing left to do
+    again = call_script(train_raw2rgb, *options)  # finished: nothing left to do
     assert again.returncode == 0 and "resuming" in again.stderr
     options = ("--stage", "matching", "--isp", joint / "weights.safetensors", "--run-dir", tmp_path / "matching")
-    fourth = run("train_raw2rgb.py", *common, *options)
+    fourth = call_script(train_raw2rgb, *common, *options)
     assert fourth.returncode == 0, fourth.stderr
     assert isinstance(load_network(tmp_path / "matching" / "weights.safetensors", CycleISP), CycleISP)
 
@@ -68,7 +68,7 @@ def test_camera_files_are_prepared_and_bad_ones_reported(tmp_path: Path) -> None
     (tmp_path / "raw" / "c.dng").write_bytes(b"no camera file")
     options = ("--config", SMOKE, "--raw", tmp_path / "raw", "--prepared", tmp_path / "prepared", "--device", "cpu")
     real = ("--set", "data.simulated_share=0", "data.holdout_count=1")
-    result = run("train_rgb2raw.py", *options, *real, "--run-dir", tmp_path / "run")
+    result = call_script(train_rgb2raw, *options, *real, "--run-dir", tmp_path / "run")
     assert result.returncode == 0, result.stderr
     assert "c.dng" in result.stderr and "1 RAW files to train on, 1 held out" in result.stderr
 
@@ -83,14 +83,15 @@ def test_camera_files_are_prepared_and_bad_ones_reported(tmp_path: Path) -> None
     ],
 )
 def test_what_a_user_can_mend_is_one_line(options: tuple[str, ...], message: str) -> None:
-    result = run("train_rgb2raw.py", *options)
+    result = call_script(train_rgb2raw, *options)
     assert result.returncode == 2
     assert message in result.stderr and "Traceback" not in result.stderr
 
 
 def test_two_processes_train_the_network_that_one_does(photos: Path, tmp_path: Path) -> None:
+    """Both are started from the shell, by the launcher of PyTorch."""
     options = ("--config", SMOKE, "--photos", str(photos), "--device", "cpu")
-    alone = run("train_rgb2raw.py", *options, "--run-dir", tmp_path / "alone")
+    alone = call_script(train_rgb2raw, *options, "--run-dir", tmp_path / "alone")
     assert alone.returncode == 0, alone.stderr
     launcher = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2"]
     command = [*launcher, str(ROOT / "train_rgb2raw.py"), *options, "--run-dir", str(tmp_path / "together")]
