@@ -32,7 +32,7 @@ from torch import Tensor
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
-from benchmarks.arguments import labelled
+from benchmarks.arguments import BEGINS_AGAIN, labelled
 from benchmarks.raw_noise import levels
 from cycleisp.networks.inference.tiled import TiledDenoiser
 from cycleisp.networks.pretrained import load_denoiser
@@ -256,4 +256,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    run_script(main)
+    run_script(main, after_stop=BEGINS_AGAIN)

@@ -21,7 +21,8 @@ from torch import Tensor
 from cycleisp.dataloaders.pairs.folders import PairPaths, find_pairs, is_of_sidd, read_pair
 from cycleisp.dataloaders.pairs.raw_files import check_shapes, read_raw_pair
 from cycleisp.dataloaders.pairs.store import read_manifest
-from cycleisp.dataloaders.photos import PhotoError
+from cycleisp.dataloaders.photo_files.heif import brands_of
+from cycleisp.dataloaders.photos import PhotoError, read_photo
 from cycleisp.utils.errors import UserError, reading
 from cycleisp.utils.images import Space, as_float, photo_to_tensor
 from cycleisp.utils.raw import bayer
@@ -29,6 +30,7 @@ from cycleisp.utils.raw.noise import PlaneFactors
 
 log = logging.getLogger(__name__)
 _REPEAT = re.compile(r"\.r\d+$")  # what generate_data.py --repeats adds to the name of a photo
+_HEAD = 256  # bytes that tell HEIC and AVIF
 _FORMATS = ("JPEG", "PNG", "WEBP", "TIFF")
 _SAMPLE = 1 << 16  # bytes at the beginning, in the middle and at the end that tell pictures of one size apart
 
@@ -170,18 +172,27 @@ def _sample(path: Path, size: int) -> str:
 
 
 def shorter_side(pair: PairPaths) -> int:
-    """Returns the shorter side in pixels of a pair's pictures by their headers, turned or not.
+    """Returns the shorter side in pixels of a pair's pictures, turned or not.
 
     Raises:
         PhotoError: a header cannot be read, or the two pictures differ in size.
     """
-    sizes = []
-    for path in (pair.noisy, pair.clean):
-        with reading(path, PhotoError), Image.open(path, formats=_FORMATS) as image:
-            sizes.append(image.size)
+    sizes = [_size_of(path) for path in (pair.noisy, pair.clean)]
     if sorted(sizes[0]) != sorted(sizes[1]):
         (width, height), (clean_width, clean_height) = sizes
         raise PhotoError(
             f"{pair.noisy}: {width}x{height}, its clean partner {pair.clean} is {clean_width}x{clean_height}"
         )
     return min(sizes[0])
+
+
+def _size_of(path: Path) -> tuple[int, int]:
+    """Returns width and height by a picture's header; HEIC and AVIF are decoded for it."""
+    with reading(path, PhotoError):
+        with path.open("rb") as file:
+            head = file.read(_HEAD)
+        if brands_of(head):
+            height, width = read_photo(path).shape[:2]
+            return width, height
+        with Image.open(path, formats=_FORMATS) as image:
+            return image.size

@@ -4,10 +4,11 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from PIL import Image, features
 
 from cycleisp.dataloaders.pairs.folders import find_pairs
 from cycleisp.dataloaders.training.denoising_data import open_denoising_data, split_pairs
-from cycleisp.dataloaders.training.pair_sources import find_training_pairs
+from cycleisp.dataloaders.training.pair_sources import find_training_pairs, shorter_side
 from cycleisp.dataloaders.training.stored_pairs import StoredPairs
 from cycleisp.utils.config import DenoiserRecipe
 from cycleisp.utils.errors import UserError
@@ -179,3 +180,12 @@ def test_raw_pairs_of_two_folders_mix(tmp_path: Path) -> None:
     folders = [tmp_path / "first", tmp_path / "second"]
     training, _ = open_denoising_data(recipe(holdout_share=0), "raw", [], folders, [])
     assert len({float(training[number]["clean"].max()) for number in range(20)}) == 2
+
+
+@pytest.mark.skipif(not features.check("avif"), reason="this Pillow has no decoder of AVIF")
+def test_the_sides_of_avif_pictures_are_known_too(tmp_path: Path) -> None:
+    for role in ("noisy", "clean"):
+        (tmp_path / role).mkdir()
+        Image.fromarray(np.full((40, 64, 3), 99, np.uint8)).save(tmp_path / role / "a.avif")
+    (pair,) = find_pairs(tmp_path)
+    assert shorter_side(pair) == 40
