@@ -50,6 +50,8 @@ SMALL = [
     for size in ("width=8", "num_groups=1", "num_blocks=1", "reduction=4")
 ]
 SMALL_DENOISER = ["network.denoiser." + size for size in ("width=8", "num_groups=1", "num_blocks=1", "reduction=4")]
+SMALL_GATED = ["network.gated." + size for size in ("width=8", "encoder=[1,1]", "decoder=[1]")]
+GATED = {"configs/compact/denoiser_srgb_base.yaml", "configs/compact/denoiser_srgb_fast.yaml"}
 FOUND = list(pages_with_commands())
 
 
@@ -120,7 +122,7 @@ def with_settings(command: Command) -> list[str]:
     """Returns the options of a training with the settings that make it short."""
     options, settings = command.options, list(SHORT)
     if command.script == "train_denoiser.py":
-        settings += SMALL_DENOISER
+        settings += SMALL_GATED if GATED & set(options) else SMALL_DENOISER
     elif "compact_isp" not in options:  # whose networks have their own sizes
         settings += SMALL
     if "--set" not in options:
@@ -133,6 +135,8 @@ def main_of(script: str) -> Callable[[], int | None]:
     """Returns the function `main` of a script or of a module with `-m`."""
     if script.startswith("-m "):
         module = script.removeprefix("-m ")
+        if module.startswith("benchmarks."):
+            return importlib.import_module(module).main
         assert module.startswith("cycleisp."), script
         return importlib.import_module(f"{module}.__main__").main
     assert (ROOT / script).is_file(), f"{script}: no such script"
