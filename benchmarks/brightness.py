@@ -238,7 +238,7 @@ def parse_args() -> argparse.Namespace:
     return parser.parse_args()
 
 
-def main() -> None:
+def main() -> int:
     args = parse_args()
     if args.size < 64 or args.size % 2:
         raise UserError(f"--size {args.size}: expected an even number of at least 64")
@@ -253,6 +253,7 @@ def main() -> None:
         everything[name] = {"means": means, "highlights": highlights, "clean": clean}
     if args.json is not None:
         write_bytes(args.json, json.dumps(everything, indent=1).encode())
+    return 0
 
 
 if __name__ == "__main__":

@@ -522,7 +522,7 @@ def test_a_missing_input_is_named(tmp_path: Path, photos: Path, generate: Genera
 # ---------------------------------------------------------------- what a user may get wrong
 
 
-@pytest.mark.parametrize("noise", ["moon", "", "shot=0.01", "shot=a,read=b", "shot=2,read=0", "shot=nan,read=0"])
+@pytest.mark.parametrize("noise", ["moon", " ", "shot=0.01", "shot=a,read=b", "shot=2,read=0", "shot=nan,read=0"])
 def test_unknown_noise_is_refused_with_what_is_known(
     tmp_path: Path, photos: Path, generate: Generate, noise: str
 ) -> None:

@@ -63,12 +63,16 @@ def test_threads_do_not_wait_for_each_other() -> None:
 
 
 @pytest.mark.parametrize(
-    ("reader", "words"),
-    [(readers.crash, "SIGSEGV"), (readers.leave, "SIGABRT"), (readers.hang, "no answer of its reader in 3 s")],
+    ("reader", "seconds", "words"),
+    [
+        (readers.crash, None, "SIGSEGV"),
+        (readers.leave, None, "SIGABRT"),
+        (readers.hang, 3, "no answer of its reader in 3 s"),
+    ],
 )
-def test_a_reader_that_crashes_or_hangs_costs_its_file_alone(reader, words) -> None:
+def test_a_reader_that_crashes_or_hangs_costs_its_file_alone(reader, seconds, words) -> None:
     with pytest.raises(UserError, match=r"^photos/a\.jpg: ") as failure:
-        apart(reader, PHOTO, seconds=3)
+        apart(reader, PHOTO, seconds=seconds)
     assert words in str(failure.value) and "\n" not in str(failure.value)
     assert apart(readers.sums, PHOTO, [np.ones(3)]) == [3]
 
