@@ -10,6 +10,7 @@ that was cut off goes on as it was planned.
 
 import argparse
 import json
+import shutil
 import time
 from pathlib import Path
 
@@ -25,6 +26,10 @@ from cycleisp.utils.training.run_folder import CHECKPOINT, RECIPE
 MARGIN = 0.93  # of the time, for steps; the rest is for slower ones and for the last validation
 PILOT = {"cuda": (10, 60, 100), "cpu": (2, 4, 8)}  # steps: profiled from, to, and all
 CHECKPOINT_SECONDS = 60.0
+
+
+class PilotStoppedError(Exception):
+    """The pilot run was stopped before its last step; the next call begins it again."""
 
 
 def planned(recipe: DenoiserRecipe, seconds: float, start: float, step: float) -> DenoiserRecipe:
@@ -45,15 +50,23 @@ def planned(recipe: DenoiserRecipe, seconds: float, start: float, step: float) -
 
 
 def pilot(recipe: DenoiserRecipe, args: argparse.Namespace) -> dict[str, float | None]:
-    """Trains for some steps; returns the seconds of start and step, and the share."""
+    """Trains for some steps; returns the seconds of start and step, and the share.
+
+    Raises:
+        PilotStoppedError: it was stopped before its last step, by a signal.
+    """
     device = pick_device(args.device)
     first, last, steps = PILOT["cuda" if device.type == "cuda" else "cpu"]
     train = recipe.train.model_copy(update={"steps": steps, "validate_every": steps, "checkpoint_every": steps})
     data = recipe.data.model_copy(update={"validation_patches": 1})
     short = recipe.model_copy(update={"train": train, "data": data})
+    folder = args.work / f"pilot_{args.space}"
+    shutil.rmtree(folder, ignore_errors=True)  # of a call that was cut off: its steps say nothing of the start
     began = time.perf_counter()
     with StepClock(first, last, device) as clock:
-        train_denoiser(short, args.work / f"pilot_{args.space}", args.space, photos=args.photos, device=args.device)
+        finished = train_denoiser(short, folder, args.space, photos=args.photos, device=args.device)
+    if not finished:
+        raise PilotStoppedError
     measured = {"start_seconds": clock.ends[0] - began, "step_seconds": clock.step_seconds}
     return {**measured, "share_without_kernel": clock.share}
 
@@ -83,7 +96,11 @@ def main() -> int:
     else:
         recipe = load_recipe(DenoiserRecipe, args.recipe, args.set)
         plan = args.work / f"{args.space}.json"
-        measured = json.loads(plan.read_bytes()) if plan.is_file() else pilot(recipe, args)
+        try:
+            measured = json.loads(plan.read_bytes()) if plan.is_file() else pilot(recipe, args)
+        except PilotStoppedError:
+            print(f"{args.space}: stopped in the pilot run, which the next call begins again")
+            return training_status(finished=False)
         recipe = planned(recipe, args.until - time.time(), measured["start_seconds"], measured["step_seconds"])
         (folder / RECIPE).unlink(missing_ok=True)  # of a run that was cut off before its first checkpoint
         write_bytes(plan, json.dumps({**measured, "steps": recipe.train.steps}, indent=1).encode())

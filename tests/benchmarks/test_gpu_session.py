@@ -192,3 +192,21 @@ def test_the_shell_script_passes_its_words_on() -> None:
     command = ["sh", "benchmarks/gpu.sh", "--minutes", "3"]
     done = subprocess.run(command, capture_output=True, text=True, cwd=ROOT, env={**os.environ, "PYTHON": "echo"})
     assert done.stdout.splitlines()[-1] == "-m benchmarks.gpu.session --minutes 3", done.stderr
+
+
+def test_a_pilot_that_was_stopped_is_begun_again(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    old = tmp_path / "pilot_srgb" / "checkpoint.ckpt"
+    old.parent.mkdir()
+    old.write_bytes(b"of a call that was cut off")
+    runs: list[Path] = []
+
+    def stopped(_recipe: object, folder: Path, _space: str, **_options: object) -> bool:
+        runs.append(folder)
+        assert not old.exists()
+        return False
+
+    monkeypatch.setattr(training, "train_denoiser", stopped)
+    options = ("--space", "srgb", "--recipe", "gpu/gated_srgb.yaml", "--photos", tmp_path, "--work", tmp_path)
+    result = call_script(training.main, *options, "--until", 0, "--device", "cpu")
+    assert result.returncode == 3 and "which the next call begins again" in result.stdout
+    assert runs == [old.parent] and not (tmp_path / "srgb.json").exists()
