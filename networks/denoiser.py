@@ -3,6 +3,7 @@
 A second family is in gated_denoiser.py.
 """
 
+from abc import ABC, abstractmethod
 from collections.abc import Callable
 from typing import ClassVar
 
@@ -18,7 +19,7 @@ STABLE_DEVIATION = 0.1  # standard deviation of the noise that a stabilized RawD
 _LEAST_READ_NOISE = 1e-10  # below any camera's; the transform needs some noise to be defined
 
 
-class Denoiser(nn.Module):
+class Denoiser(nn.Module, ABC):
     """What the denoisers of every family have in common: they predict what to add to a noisy image.
 
     Attributes:
@@ -31,21 +32,21 @@ class Denoiser(nn.Module):
     multiple: int
 
     @property
+    @abstractmethod
     def halo(self) -> int:
         """Returns how far around a pixel its result looks, in pixels, global pooling apart."""
-        raise NotImplementedError
 
+    @abstractmethod
     def feature_memory(self, pixels: int) -> int:
         """Returns how many bytes of features a CPU holds at most, in float32 without gradients.
 
         Args:
             pixels: of one image.
         """
-        raise NotImplementedError
 
+    @abstractmethod
     def correction(self, planes: Tensor) -> Tensor:
         """Returns what to add: (B, C, H, W) -> (B, C', H, W)."""
-        raise NotImplementedError
 
 
 class _PaperDenoiser(Denoiser):
