@@ -1,12 +1,14 @@
 """Starting the training of a denoiser from a smaller one.
 
-The weights of the smaller network are kept, and groups that it lacks begin as the identity.
+The weights of the smaller network are kept, and the parts that it lacks begin as the identity:
+groups of the paper's networks, blocks of the gated ones.
 """
 
 from torch import nn
 
 from cycleisp.networks.blocks import RRG
 from cycleisp.networks.denoiser import Denoiser
+from cycleisp.networks.gated_denoiser import GatedBlock
 from cycleisp.networks.pretrained import find_weights, load_network
 from cycleisp.utils.weights.errors import WeightsError
 
@@ -14,9 +16,9 @@ SETTINGS = ("stabilized", "multiple")  # of a denoiser, which its parameters do 
 
 
 def go_on_from(network: Denoiser, name_or_path: str) -> None:
-    """Fills a denoiser with weights of one of the same sizes, or (the paper's) of fewer groups.
+    """Fills a denoiser with weights of one of the same sizes, or of fewer groups or gated blocks.
 
-    Groups that the weights lack come last, and return their input until they are trained. So the
+    What the weights lack comes last in its level, and returns its input until it is trained. So the
     network begins with exactly the results of the smaller one.
 
     Args:
@@ -24,28 +26,27 @@ def go_on_from(network: Denoiser, name_or_path: str) -> None:
         name_or_path: as `networks.pretrained.load_network` takes it.
 
     Raises:
-        WeightsError: as `load_network`; or sizes that differ in more than the number of groups, or
-            more groups.
+        WeightsError: as `load_network`; or sizes that differ in more than the number of groups or
+            gated blocks, or more of them.
     """
     smaller = load_network(name_or_path, type(network))
     known, wanted = smaller.state_dict(), network.state_dict()
-    old, new = _count_groups(smaller), _count_groups(network)
     fits = known.keys() <= wanted.keys() and all(wanted[key].shape == value.shape for key, value in known.items())
     fits = fits and all(getattr(smaller, name, None) == getattr(network, name, None) for name in SETTINGS)
+    parts = {name: part for name, part in network.named_modules() if isinstance(part, RRG | GatedBlock)}
+    added = [name for name in parts if not any(key.startswith(f"{name}.") for key in known)]
     lacking = wanted.keys() - known.keys()
-    added = {key for key in wanted if key.startswith(tuple(f"deep.groups.{index}." for index in range(old, new)))}
-    if not fits or lacking != added:
-        groups = f", and at least its {old} groups" if old else ""
+    if not fits or any(not key.startswith(tuple(f"{name}." for name in added)) for key in lacking):
+        count = sum(isinstance(part, RRG | GatedBlock) for part in smaller.modules())
+        what = "blocks in each level" if any(isinstance(part, GatedBlock) for part in smaller.modules()) else None
         raise WeightsError(
-            f"{find_weights(name_or_path)}: to go on from it, the recipe's network must have its sizes{groups}"
+            f"{find_weights(name_or_path)}: to go on from it, the recipe's network must have its sizes, "
+            f"and at least its {what or f'{count} groups'}"
         )
     network.load_state_dict(known, strict=False)
-    for group in [module for module in network.modules() if isinstance(module, RRG)][old:]:
-        nn.init.zeros_(group.conv.weight)
-        assert group.conv.bias is not None
-        nn.init.zeros_(group.conv.bias)
-
-
-def _count_groups(network: nn.Module) -> int:
-    """Returns the number of recursive residual groups, which only the paper's networks have."""
-    return sum(isinstance(module, RRG) for module in network.modules())
+    for name in added:
+        part = parts[name]
+        if isinstance(part, RRG):  # gated blocks begin as the identity by themselves
+            nn.init.zeros_(part.conv.weight)
+            assert part.conv.bias is not None
+            nn.init.zeros_(part.conv.bias)

@@ -155,9 +155,22 @@ def test_going_on_needs_the_same_sizes(tmp_path: Path) -> None:
     go_on_from(other, str(path))
     noisy = torch.rand(1, 3, 16, 16)
     assert torch.equal(other(noisy), network(noisy))
-    for wrong in ({**SMALL, "width": 8}, {**SMALL, "encoder": (1, 1, 1)}, {**SMALL, "encoder": (1, 1, 3)}):
-        with pytest.raises(WeightsError, match="the recipe's network must have its sizes"):
+    for wrong in ({**SMALL, "width": 8}, {**SMALL, "encoder": (1, 1, 1)}, {**SMALL, "unshuffle": 4}):
+        with pytest.raises(WeightsError, match="must have its sizes, and at least its blocks in each level"):
             go_on_from(SrgbGatedDenoiser(**wrong), str(path))
+
+
+def test_more_blocks_begin_as_the_identity_and_learn(tmp_path: Path) -> None:
+    network, path = srgb(), tmp_path / "w.safetensors"
+    sizes = {"gated": {**SMALL, "encoder": list(SMALL["encoder"]), "decoder": list(SMALL["decoder"])}}
+    save_weights(path, network, {"network": "SrgbGatedDenoiser", "sizes": sizes})
+    larger = SrgbGatedDenoiser(**{**SMALL, "encoder": (2, 1, 4), "decoder": (3, 1)})
+    go_on_from(larger, str(path))
+    noisy = torch.rand(1, 3, 16, 16)
+    assert torch.equal(larger(noisy), network(noisy))
+    larger(noisy).square().mean().backward()
+    block = larger.deep.down[0].get_submodule("1")
+    assert isinstance(block, GatedBlock) and block.scale.grad is not None and block.scale.grad.abs().max() > 0
 
 
 def test_wrong_images_and_levels_are_named() -> None:
