@@ -176,7 +176,7 @@ def train_denoiser(
             filled; for sRGB also pictures noisy/NAME beside clean/NAME, and SIDD's sRGB sets. The
             recipe's `data.pair_shares` says how often each folder is drawn.
         weights: the CycleISP that makes pairs of photos, by shipped name or path.
-        start: a denoiser to start from, of the recipe's sizes, or with fewer groups or gated blocks.
+        start: a denoiser to start from, of the recipe's sizes or with fewer groups or blocks.
         validation: folders of sRGB pairs, noisy/ and clean/, to measure on. Without any, the
             recipe's `data.holdout_share` of the photos or pairs is measured on, and not trained on.
         device: "auto", "cpu", "cuda" or "mps".
