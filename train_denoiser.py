@@ -35,7 +35,7 @@ def parse_args() -> argparse.Namespace:
     add("--weights", default="compact_isp", help="CycleISP that makes the pairs of photos (default: compact_isp)")
     noise = "dnd, sidd, noise files of cameras, or awgn for Gaussian noise on sRGB (default: as the recipe says)"
     add("--noise", nargs="+", help=noise)
-    add("--start", metavar="WEIGHTS", help="denoiser to start from, of the recipe's sizes or with fewer groups or blocks")
+    add("--start", metavar="WEIGHTS", help="denoiser to start from, of the recipe's sizes or of fewer blocks")
     folders = (
         "folders of sRGB pairs, noisy/ and clean/, to validate on (default: hold out a share of the training data)"
     )
