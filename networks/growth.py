@@ -37,11 +37,10 @@ def go_on_from(network: Denoiser, name_or_path: str) -> None:
     added = [name for name in parts if not any(key.startswith(f"{name}.") for key in known)]
     lacking = wanted.keys() - known.keys()
     if not fits or any(not key.startswith(tuple(f"{name}." for name in added)) for key in lacking):
-        count = sum(isinstance(part, RRG | GatedBlock) for part in smaller.modules())
-        what = "blocks in each level" if any(isinstance(part, GatedBlock) for part in smaller.modules()) else None
+        groups = sum(isinstance(part, RRG) for part in smaller.modules())
         raise WeightsError(
             f"{find_weights(name_or_path)}: to go on from it, the recipe's network must have its sizes, "
-            f"and at least its {what or f'{count} groups'}"
+            f"and at least its {f'{groups} groups' if groups else 'blocks in each level'}"
         )
     network.load_state_dict(known, strict=False)
     for name in added:

@@ -12,7 +12,7 @@ from pathlib import Path
 
 from cycleisp.dataloaders.results.denoised_files import DenoisedFiles
 from cycleisp.dataloaders.results.denoised_raw import RawFileDenoiser
-from cycleisp.dataloaders.results.pieces import Piece, named_as_piece
+from cycleisp.dataloaders.results.pieces import CONTEXT, Piece, named_as_piece
 from cycleisp.dataloaders.results.summary import Summary
 from cycleisp.dataloaders.sources import find_sources
 from cycleisp.networks.acceleration import to_device
@@ -108,7 +108,10 @@ def denoise_files(
     if "raw" in settings:
         settings["raw"] |= {"noise": noise, **(level.settings if isinstance(level, CameraNoise) else {})}
     pieces = [
-        None if each is None or place_in_picture is None else Piece(place_in_picture, each.halo, each.network.multiple)
+        None
+        if each is None or place_in_picture is None
+        # nothing beyond the halo counts for a network that does not pool
+        else Piece(place_in_picture, each.halo, each.network.multiple, CONTEXT if each.pools else 0)
         for each in (srgb, raw)
     ]
     camera_files = None if raw is None else RawFileDenoiser(raw, level, form, share, pieces[1])

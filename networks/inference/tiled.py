@@ -56,6 +56,7 @@ class TiledDenoiser:
     def __init__(self, network: Denoiser, tile: int | None = None, precision: str = "float32") -> None:
         self.network, self.halo, self.precision = network, network.halo, precision
         self.device = next(network.parameters()).device
+        self.pools = [module for module in network.modules() if isinstance(module, GlobalMean)]
         if tile is None and self.device.type == "mps":
             tile = MPS_TILE
         self.tile = tile and max(1, tile // network.multiple) * network.multiple
@@ -86,9 +87,9 @@ class TiledDenoiser:
         if tile is None or max(padded[0].shape[2:]) <= tile + 2 * self.halo:
             with _told(self.network):
                 denoised = self._run(padded, (slice(None), slice(None)))
-        elif pools := [module for module in self.network.modules() if isinstance(module, GlobalMean)]:
+        elif self.pools:
             with acceleration.fast(enabled=False):  # both passes need hooks inside the trunk
-                denoised = self._in_two_passes(padded, tile, pools)
+                denoised = self._in_two_passes(padded, tile)
         else:
             denoised = self._in_one_pass(padded, tile)
         return denoised[..., :height, :width].clamp_(0, 1)
@@ -117,21 +118,21 @@ class TiledDenoiser:
                 step()
         return result
 
-    def _in_two_passes(self, inputs: list[Tensor], tile: int, pools: Sequence[GlobalMean]) -> Tensor:
+    def _in_two_passes(self, inputs: list[Tensor], tile: int) -> Tensor:
         padded_height, padded_width = inputs[0].shape[2:]
         windows = list(tiles(padded_height, padded_width, tile))
-        totals = [torch.zeros(()) for _ in pools]
+        totals = [torch.zeros(()) for _ in self.pools]
         with steps(2 * len(windows)) as step:
             for window in windows:
                 grown = _grown(window, self.halo)
-                with _observed(pools, _inside(window, grown, self.network.multiple)) as seen:
+                with _observed(self.pools, _inside(window, grown, self.network.multiple)) as seen:
                     self._run(inputs, grown)
                 area = float(_length(window[0]) * _length(window[1]))
                 totals = [total + area * mean for total, mean in zip(totals, seen, strict=True)]
                 step()
             area = float(padded_height * padded_width)
             result = torch.empty_like(inputs[0])
-            with _replaced(pools, [total / area for total in totals]):
+            with _replaced(self.pools, [total / area for total in totals]):
                 for window in windows:
                     grown = _grown(window, self.halo)
                     denoised = self._run(inputs, grown)

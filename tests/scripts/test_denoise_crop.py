@@ -5,8 +5,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 from PIL import Image
+from torch import Tensor
 
 from cycleisp.dataloaders.photos import read_photo
+from cycleisp.networks.inference.tiled import TiledDenoiser
 from denoise import main
 from tests.support.paths import files_of
 from tests.support.pictures import orientation_exif, random_mosaic, random_picture, write_dng, write_png
@@ -43,6 +45,29 @@ def test_pieces_count_in_the_upright_picture(tmp_path: Path, weights: dict[str, 
     assert result.returncode == 0, result.stderr
     seen = np.rot90(stored, -1)  # 40 wide and 60 high
     np.testing.assert_array_equal(read_photo(tmp_path / "out" / "a-crop-3-20-30-40.png"), seen[20:60, 3:33])
+
+
+def test_without_pooling_a_piece_with_its_halo_alone_is_as_the_whole(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """fast_srgb does not pool. Sums of another order may turn a rounding by one level."""
+    shown: list[int] = []
+    run = TiledDenoiser.__call__
+
+    def watched(self: TiledDenoiser, noisy: Tensor, variance: Tensor | None = None) -> Tensor:
+        shown.append(noisy.shape[2] * noisy.shape[3])
+        return run(self, noisy, variance)
+
+    monkeypatch.setattr(TiledDenoiser, "__call__", watched)
+    write_png(tmp_path / "a.png", random_picture(300, 320))
+    line = (tmp_path / "a.png", "--output", tmp_path / "out", "--weights", "fast_srgb")
+    for options in ((), ("--crop", "141,133,30,20")):
+        assert denoise(*line, *options).returncode == 0
+    whole, piece = (
+        read_photo(tmp_path / "out" / f"a{suffix}.png").astype(int) for suffix in ("", "-crop-141-133-30-20")
+    )
+    assert shown[0] == 300 * 320 and shown[1] < shown[0]
+    assert np.abs(piece - whole[133:153, 141:171]).max() <= 1
 
 
 def test_of_a_camera_file_the_picture_is_made_and_no_dng(tmp_path: Path, weights: dict[str, Path]) -> None:
