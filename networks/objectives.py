@@ -4,7 +4,7 @@
     RAW2RGB (Sec. 3.2, 3.3)      RAW -> sRGB            L1, on sRGB
     both branches (Sec. 3.4)     sRGB -> RAW -> sRGB    beta * RGB2RAW's + (1 - beta) * RAW2RGB's
     colour matching (abstract)   view -> other colours  as both branches
-    denoisers (Sec. 4)           noisy -> clean         L1
+    denoisers (Sec. 4)           noisy -> clean         L1, or PSNR
 
 The paper's noise injection between the branches is off while they are trained. Where a class has
 more than the paper, its docstring says so.
@@ -16,6 +16,7 @@ Batch keys: `srgb` (B, 3, H, W) and `raw` (B, 4, H/2, W/2), both in [0, 1]; for 
 """
 
 from dataclasses import dataclass
+from typing import Literal
 
 import torch.nn.functional as F
 from torch import Tensor, nn
@@ -25,6 +26,8 @@ from cycleisp.utils.training.objective import Batch, Outputs
 
 # Below the deviation of any camera's noise; images without noise must not divide by 0.
 _LEAST_DEVIATION = 1e-4
+# Mean square error below which an image is not improved further: that of rounding to 8 bits.
+_LEAST_ERROR = 1e-6
 
 
 @dataclass(frozen=True)
@@ -124,17 +127,19 @@ class ColorMatchingObjective:
 
 @dataclass(frozen=True)
 class DenoiserObjective:
-    """A denoiser (Sec. 4): L1 to the clean image.
+    """A denoiser (Sec. 4): L1 to the clean image, or the PSNR that it should reach.
 
     The denoiser of RAW also gets the noise variance of every pixel.
 
     Attributes:
-        relative: RAW only: whether to divide each image's L1 by the standard deviation of its
-            noise, so that a nearly clean image counts as much as a noisy one (ours; the paper does
-            not).
+        relative: RAW and L1 only: whether to divide each image's L1 by the standard deviation of
+            its noise, so that a nearly clean image counts as much as a noisy one (ours; the paper
+            does not).
+        kind: "l1", or "psnr" (ours), in which an image counts the same whatever its noise is.
     """
 
     relative: bool = False
+    kind: Literal["l1", "psnr"] = "l1"
 
     def outputs(self, network: nn.Module, batch: Batch) -> Outputs:
         """Returns `clean`, the denoised image."""
@@ -142,8 +147,15 @@ class DenoiserObjective:
         return {"clean": network(*inputs)}
 
     def loss(self, outputs: Outputs, batch: Batch) -> Tensor:
-        """Returns mean |p - t|, or mean |p - t| / sigma, sigma^2 being an image's mean variance."""
+        """Returns one of three, the lower the better, sigma^2 being an image's mean variance.
+
+        mean |p - t|; relative: mean |p - t| / sigma; psnr: mean over images of
+        10 log10(mean (p - t)^2 + 1e-6), which is -PSNR up to some 60 dB.
+        """
+        error = outputs["clean"] - batch["clean"]
+        if self.kind == "psnr":
+            return 10 * (error.square().mean(dim=(1, 2, 3)) + _LEAST_ERROR).log10().mean()
         if not self.relative:
-            return F.l1_loss(outputs["clean"], batch["clean"])
+            return error.abs().mean()
         deviations = batch["variance"].mean(dim=(1, 2, 3), keepdim=True).sqrt().clamp(min=_LEAST_DEVIATION)
-        return ((outputs["clean"] - batch["clean"]).abs() / deviations).mean()
+        return (error.abs() / deviations).mean()

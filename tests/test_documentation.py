@@ -51,7 +51,7 @@ SMALL = [
 ]
 SMALL_DENOISER = ["network.denoiser." + size for size in ("width=8", "num_groups=1", "num_blocks=1", "reduction=4")]
 SMALL_GATED = ["network.gated." + size for size in ("width=8", "encoder=[1,1]", "decoder=[1]")]
-GATED = {"configs/compact/denoiser_srgb_base.yaml", "configs/compact/denoiser_srgb_fast.yaml"}
+GATED = {f"configs/compact/denoiser_{name}.yaml" for name in ("srgb_base", "srgb_base_grown", "srgb_fast", "raw_base")}
 FOUND = list(pages_with_commands())
 
 

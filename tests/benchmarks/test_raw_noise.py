@@ -3,7 +3,9 @@
 import numpy as np
 import pytest
 
-from benchmarks.raw_noise import unbiased_inverse
+from benchmarks.raw_noise import camera_noise, total_level, unbiased_inverse, with_parts
+from cycleisp.utils.errors import UserError
+from cycleisp.utils.raw.noise import FixedNoise
 from cycleisp.utils.raw.variance_stabilization import destabilize, stabilize
 from tests.support.noise import COUNT, LEVELS, frames
 
@@ -34,3 +36,27 @@ def test_the_unbiased_inverse_keeps_shape_and_range() -> None:
         restored = unbiased_inverse(values, *levels)
         assert restored.shape == values.shape and restored.min() == 0 and restored.max() == 1
         assert (np.diff(restored.ravel()) >= 0).all()
+
+
+def test_parts_keep_their_ratio_to_read_noise_and_the_level_tells_of_them() -> None:
+    level = FixedNoise(0.01, 1e-3)
+    camera = camera_noise("noise/sony_a7s_ii.yaml@6400")
+    noise = with_parts(level, camera, hot_pixels=1e-4)
+    known = camera.at(6400)
+    ratio = known["row_noise"][0] / known["read_noise"][0]
+    assert noise.row_noise is not None and noise.row_noise.item() == pytest.approx(1e-3 * ratio)
+    assert noise.tail is not None and noise.tail.item() == pytest.approx(known["tukey_lambda"])
+    assert noise.hot_pixels is not None and noise.hot_pixels.item() == pytest.approx(1e-4)
+    assert total_level(noise).read_noise == pytest.approx(1e-3 * (1 + ratio))
+
+
+def test_without_parts_the_level_is_that_of_the_profile() -> None:
+    level = FixedNoise(0.01, 1e-3)
+    noise = with_parts(level, None, hot_pixels=0)
+    assert noise.row_noise is None and noise.tail is None and noise.hot_pixels is None
+    assert total_level(noise).read_noise == pytest.approx(1e-3)
+
+
+def test_parts_of_no_camera_are_refused() -> None:
+    with pytest.raises(UserError, match="noise file"):
+        camera_noise("dnd")

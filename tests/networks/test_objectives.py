@@ -75,3 +75,19 @@ def test_images_without_noise_leave_loss_and_gradient_finite() -> None:
         loss = DenoiserObjective(True).loss({"clean": output}, whole)
         (gradient,) = torch.autograd.grad(loss, output)
         assert loss.isfinite() and gradient.isfinite().all()
+
+
+def test_psnr_is_each_images_own():
+    clean = torch.full((2, 3, 8, 8), 0.5)
+    error = torch.tensor([0.1, 0.01]).view(2, 1, 1, 1)
+    batch = {"noisy": clean, "clean": clean}
+    loss = DenoiserObjective(kind="psnr").loss({"clean": clean + error}, batch)
+    assert loss.item() == pytest.approx((-20 - 40) / 2, abs=0.03)
+    assert DenoiserObjective(kind="psnr").loss({"clean": clean}, batch).item() == pytest.approx(-60)
+
+
+def test_psnr_of_equal_images_has_a_finite_gradient():
+    clean = torch.full((1, 3, 8, 8), 0.5)
+    output = clean.clone().requires_grad_()
+    DenoiserObjective(kind="psnr").loss({"clean": output}, {"clean": clean}).backward()
+    assert output.grad is not None and output.grad.eq(0).all()

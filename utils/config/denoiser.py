@@ -1,8 +1,8 @@
 """Recipes of the denoisers: train_denoiser.py."""
 
-from typing import Annotated
+from typing import Annotated, Literal, Self
 
-from pydantic import AfterValidator, Field
+from pydantic import AfterValidator, Field, model_validator
 
 from cycleisp.utils.config.sizes import DenoiserNetwork
 from cycleisp.utils.config.training import TrainingRecipe
@@ -96,9 +96,16 @@ class Synthesis(Section):
 
 
 class DenoiserLoss(Section):
-    """The L1 loss."""
+    """How far a denoised image is from the clean one."""
 
-    relative: bool = False  # RAW: in units of the deviation of each image's noise
+    kind: Literal["l1", "psnr"] = "l1"  # paper: l1; psnr is each image's own, so clean images count as noisy ones do
+    relative: bool = False  # RAW, l1: in units of the deviation of each image's noise
+
+    @model_validator(mode="after")
+    def _fit(self) -> Self:
+        if self.relative and self.kind == "psnr":
+            raise ValueError("relative is for l1: with psnr each image counts alike already")
+        return self
 
 
 class DenoiserRecipe(TrainingRecipe):
