@@ -26,8 +26,6 @@ from cycleisp.utils.training.objective import Batch, Outputs
 
 # Below the deviation of any camera's noise; images without noise must not divide by 0.
 _LEAST_DEVIATION = 1e-4
-# Mean square error below which an image is not improved further: that of rounding to 8 bits.
-_LEAST_ERROR = 1e-6
 
 
 @dataclass(frozen=True)
@@ -136,10 +134,12 @@ class DenoiserObjective:
             its noise, so that a nearly clean image counts as much as a noisy one (ours; the paper
             does not).
         kind: "l1", or "psnr" (ours), in which an image counts the same whatever its noise is.
+        ceiling: of psnr, in dB: where an image is as good as this, making it better counts half.
     """
 
     relative: bool = False
     kind: Literal["l1", "psnr"] = "l1"
+    ceiling: float = 60.0
 
     def outputs(self, network: nn.Module, batch: Batch) -> Outputs:
         """Returns `clean`, the denoised image."""
@@ -150,11 +150,11 @@ class DenoiserObjective:
         """Returns one of three, the lower the better, sigma^2 being an image's mean variance.
 
         mean |p - t|; relative: mean |p - t| / sigma; psnr: mean over images of
-        10 log10(mean (p - t)^2 + 1e-6), which is -PSNR up to some 60 dB.
+        10 log10(mean (p - t)^2 + 10^(-ceiling / 10)), which is -PSNR far below the ceiling.
         """
         error = outputs["clean"] - batch["clean"]
         if self.kind == "psnr":
-            return 10 * (error.square().mean(dim=(1, 2, 3)) + _LEAST_ERROR).log10().mean()
+            return 10 * (error.square().mean(dim=(1, 2, 3)) + 10 ** (-self.ceiling / 10)).log10().mean()
         if not self.relative:
             return error.abs().mean()
         deviations = batch["variance"].mean(dim=(1, 2, 3), keepdim=True).sqrt().clamp(min=_LEAST_DEVIATION)

@@ -201,7 +201,7 @@ def train_denoiser(
     make_batch = None  # stored pairs are used as they are
     if not stored:
         make_batch = open_training_pairs(recipe.synthesis, space, weights, fabric.device, recipe.train.precision)
-    objective = DenoiserObjective(recipe.loss.relative, recipe.loss.kind)
+    objective = DenoiserObjective(recipe.loss.relative, recipe.loss.kind, recipe.loss.ceiling)
     with RunStart(Path(run_dir), recipe, fabric) as begun:
         data = open_denoising_data(recipe, space, _list(photos), stored, real, begun.usable)
         return _fit(

@@ -1,5 +1,7 @@
 """What denoisers learn: L1, and L1 in units of each image's noise."""
 
+import math
+
 import pytest
 import torch
 from torch import Tensor, nn
@@ -84,6 +86,15 @@ def test_psnr_is_each_images_own():
     loss = DenoiserObjective(kind="psnr").loss({"clean": clean + error}, batch)
     assert loss.item() == pytest.approx((-20 - 40) / 2, abs=0.03)
     assert DenoiserObjective(kind="psnr").loss({"clean": clean}, batch).item() == pytest.approx(-60)
+
+
+@pytest.mark.parametrize("ceiling", [40, 60])
+def test_at_the_ceiling_an_image_counts_half(ceiling: float):
+    clean = torch.full((1, 3, 8, 8), 0.5)
+    error = torch.tensor(10 ** (-ceiling / 20), requires_grad=True)
+    DenoiserObjective(kind="psnr", ceiling=ceiling).loss({"clean": clean + error}, {"clean": clean}).backward()
+    whole = 20 / math.log(10) / error.detach()  # the slope of 20 log10(error)
+    assert error.grad is not None and error.grad.item() == pytest.approx(whole.item() / 2, rel=1e-3)
 
 
 def test_psnr_of_equal_images_has_a_finite_gradient():

@@ -99,6 +99,7 @@ class DenoiserLoss(Section):
     """How far a denoised image is from the clean one."""
 
     kind: Literal["l1", "psnr"] = "l1"  # paper: l1; psnr is each image's own, so clean images count as noisy ones do
+    ceiling: Annotated[float, Field(gt=0, le=100)] = 60.0  # psnr, dB: so good an image counts half
     relative: bool = False  # RAW, l1: in units of the deviation of each image's noise
 
     @model_validator(mode="after")
