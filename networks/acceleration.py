@@ -76,20 +76,22 @@ def run_trunk(
     return finish(deep(begin(planes)), *aligned)
 
 
-def run_block(mix: Begin, refine: Begin, features: Tensor) -> Tensor:
-    """Returns refine(mix(features)); on a CPU in tiles, where no gradient is asked for.
+def run_blocks(blocks: nn.Sequential, features: Tensor) -> Tensor:
+    """Returns blocks(features) of gated blocks, computed the fast way where that is possible.
+
+    That is on a CPU in float32, where no gradient is asked for. The features must not be needed any
+    more: their memory may hold the result.
 
     Args:
-        mix: of (B, C, H, W), keeps the shape; a pixel of its result depends on the 3x3 pixels
-            around it, those beyond the image counting as zeros.
-        refine: keeps the shape; a pixel of its result depends on that pixel.
+        blocks: a chain of `GatedBlock`.
         features: (B, C, H, W).
     """
-    if features.device.type == "cpu" and not (_is_traced() or torch.is_grad_enabled()) and is_fast():
-        from cycleisp.networks.fast import tiles
+    if not (_is_traced() or torch.is_grad_enabled()) and is_fast():
+        from cycleisp.networks.fast import gated_blocks
 
-        return tiles.run(mix, refine, features)
-    return refine(mix(features))
+        if gated_blocks.suits(features):
+            return gated_blocks.run(blocks, features)
+    return blocks(features)
 
 
 def feature_memory(deep: DeepFeatures, pixels: int) -> int:

@@ -14,11 +14,12 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from cycleisp.networks.acceleration import run_block
+from cycleisp.networks.acceleration import run_blocks
 from cycleisp.networks.blocks import Chain, check_image, conv3x3
 from cycleisp.networks.denoiser import Denoiser, check_raw, denoise_stabilized
 
-_MAPS = 5  # maps of the uppermost level that are held in memory at most
+_ROWS = 32  # of a level that are doubled at a time
+_MAPS = 4  # maps of the uppermost level that are held in memory at most
 
 
 class ChannelNorm(nn.Module):
@@ -55,24 +56,17 @@ class GatedBlock(nn.Module):
         self.second_scale = nn.Parameter(torch.zeros(1, width, 1, 1))
 
     def forward(self, features: Tensor) -> Tensor:
-        return run_block(self.mix, self.refine, features)
-
-    def mix(self, features: Tensor) -> Tensor:
-        """Returns what the first half makes of the 3x3 pixels around each."""
         gated = gate(self.depthwise(self.widen(self.norm(features))))
-        return features + self.scale * self.project(gated)
-
-    def refine(self, features: Tensor) -> Tensor:
-        """Returns what the second half makes of each pixel."""
-        gated = gate(self.second_widen(self.second_norm(features)))
-        return features + self.second_scale * self.second_project(gated)
+        mixed = features + self.scale * self.project(gated)
+        gated = gate(self.second_widen(self.second_norm(mixed)))
+        return mixed + self.second_scale * self.second_project(gated)
 
 
 class GatedUNet(nn.Module):
     """A U of gated blocks, on (B, C, H, W); sides are multiples of 2^(levels - 1).
 
     Each level has half the resolution and twice the channels of the one above. What goes up is
-    added to what went down at its level.
+    added to what went down at its level. Without gradients the features may be overwritten.
 
     Args:
         width: channels of the uppermost level.
@@ -100,14 +94,12 @@ class GatedUNet(nn.Module):
     def forward(self, features: Tensor) -> Tensor:
         passed = []
         for blocks, halve in zip(self.down, self.halving, strict=False):
-            features = blocks(features)
+            features = run_blocks(blocks, features)
             passed.append(features)
             features = halve(features)
-        features = self.down[-1](features)
+        features = run_blocks(self.down[-1], features)
         for double, blocks in zip(self.doubling, self.up, strict=True):
-            features = double(features)
-            features += passed.pop()  # in place, since a map of a large photo takes a gigabyte
-            features = blocks(features)
+            features = run_blocks(blocks, _add_doubled(double, features, passed.pop()))
         return features
 
     def reach(self, before: int = 0) -> int:
@@ -121,6 +113,15 @@ class GatedUNet(nn.Module):
         for count in self.decoder:
             before = 2 * before + count
         return before
+
+
+def _add_doubled(double: nn.Module, features: Tensor, above: Tensor) -> Tensor:
+    """Returns double(features) + above, without gradients in place: a map takes a gigabyte."""
+    if torch.is_grad_enabled():
+        return double(features) + above
+    for first in range(0, features.shape[2], _ROWS):
+        above[:, :, 2 * first : 2 * (first + _ROWS)] += double(features[:, :, first : first + _ROWS])
+    return above
 
 
 def _blocks(width: int, count: int) -> Chain:
@@ -166,8 +167,8 @@ class _GatedDenoiser(Denoiser):
 
     def correction(self, planes: Tensor) -> Tensor:
         # With channels innermost, as the blocks work best on CPUs and GPUs alike
-        stemmed = self.stem(planes).contiguous(memory_format=torch.channels_last)
-        return self.shuffle(self.tail(self.deep(self.head(stemmed))))
+        features = self.head(self.stem(planes).contiguous(memory_format=torch.channels_last))
+        return self.shuffle(self.tail(self.deep(features)))
 
 
 class SrgbGatedDenoiser(_GatedDenoiser):
