@@ -76,21 +76,21 @@ def run_trunk(
     return finish(deep(begin(planes)), *aligned)
 
 
-def run_blocks(blocks: nn.Sequential, features: Tensor) -> Tensor:
+def run_blocks(blocks: nn.Module, features: Tensor) -> Tensor:
     """Returns blocks(features) of gated blocks, computed the fast way where that is possible.
 
     That is on a CPU in float32, where no gradient is asked for. The features must not be needed any
     more: their memory may hold the result.
 
     Args:
-        blocks: a chain of `GatedBlock`.
+        blocks: a chain whose children are `GatedBlock`s.
         features: (B, C, H, W).
     """
     if not (_is_traced() or torch.is_grad_enabled()) and is_fast():
         from cycleisp.networks.fast import gated_blocks
 
         if gated_blocks.suits(features):
-            return gated_blocks.run(blocks, features)
+            return gated_blocks.run(blocks.children(), features)
     return blocks(features)
 
 
