@@ -109,6 +109,8 @@ def test_weights_changed_by_hand_count_at_once() -> None:
     blocks, features = chain(), torch.randn(1, 4, 16, 16)
     before = fast(blocks, features)
     with torch.no_grad():
-        blocks[0].scale.data.mul_(2)
+        first = next(blocks.children())
+        assert isinstance(first, GatedBlock)
+        first.scale.data.mul_(2)
         torch.testing.assert_close(fast(blocks, features), blocks(features), rtol=1e-4, atol=1e-5)
     assert not torch.equal(before, fast(blocks, features))
