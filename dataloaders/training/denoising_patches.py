@@ -64,7 +64,7 @@ class DenoisingPatches(Dataset[Patch]):
     def __getitem__(self, number: int) -> Patch:
         scene, shot, parts = (np.random.default_rng((self._seed, number, part)) for part in range(3))
         photo = photo_to_tensor(self._photo(scene)).contiguous()
-        patch = {"photo": photo, **self._draws(shot, parts)}
+        patch = {"photo": photo, **draw_picture(self._synthesis, self._noise, shot, parts)}
         if self._margin:
             top, left = scene.integers(self._margin, size=2)
             patch["window"] = torch.tensor([top, left, self._data.patch_size])
@@ -87,35 +87,45 @@ class DenoisingPatches(Dataset[Patch]):
         photo = photo[:: rng.choice((-1, 1)), :: rng.choice((-1, 1))]
         return np.ascontiguousarray(photo.transpose(1, 0, 2) if rng.integers(2) else photo)
 
-    def _draws(self, rng: np.random.Generator, parts: np.random.Generator) -> Patch:
-        """Draws everything about the picture that is taken of a photo.
 
-        The noise's further parts come from `parts`, so that they change no other draw.
-        """
-        settings = self._synthesis
-        seed = int(rng.integers(2**62))
-        noise = self._noise.choose(rng)
-        if noise is None:
-            return {"seed": torch.tensor(seed), "awgn_sigma": _tensor(rng.uniform(*settings.awgn_sigma) / 255)}
-        levels = self._noise.levels(noise, seed)
-        camera = sample_camera(rng, settings.light_spread)
-        smoothed, compressed = rng.random() < settings.noise_reduction_share, rng.random() < settings.jpeg_share
-        draws = {
-            "seed": torch.tensor(seed),
-            "learned": torch.tensor(bool(rng.random() < settings.learned_share)),
-            "cam2rgb": _tensor(np.eye(3) + rng.uniform(*settings.color_matrix) * (camera.cam2rgb - np.eye(3))),
-            "white_balance": _tensor(camera.white_balance),
-            "demosaicking": _tensor(rng.uniform(*settings.demosaicking)),
-            "contrast": _tensor(rng.uniform(*settings.contrast)),
-            "binned": torch.tensor(bool(rng.random() < settings.binned_share)),
-            "luma_blur": _tensor(rng.uniform(*settings.luma_blur) * smoothed),
-            "chroma_blur": _tensor(rng.uniform(*settings.chroma_blur) * smoothed),
-            "jpeg_quality": torch.tensor(round(rng.uniform(*settings.jpeg_quality)) if compressed else 0),
-            "jpeg_subsampled": torch.tensor(bool(rng.integers(2))),
-        }
-        levels["read_noise"] = levels["read_noise"] * _log_uniform(rng, settings.read_noise_factor)
-        draws["sharpening"] = _tensor(_log_uniform(rng, settings.sharpening) if smoothed else 1.0)
-        return {**draws, **self._noise.with_parts(levels, parts)}
+def draw_picture(
+    settings: Synthesis, noises: NoiseDraws, rng: np.random.Generator, parts: np.random.Generator
+) -> Patch:
+    """Draws everything about the noisy picture that is taken of a photo.
+
+    Args:
+        settings: the ranges to draw from.
+        noises: those of the same settings.
+        rng: all draws come from it, but for those of the noise's further parts.
+        parts: of these, so that they change no other draw.
+
+    Returns:
+        The keys of a patch, without `photo` and `window`.
+    """
+    seed = int(rng.integers(2**62))
+    noise = noises.choose(rng)
+    if noise is None:
+        return {"seed": torch.tensor(seed), "awgn_sigma": _tensor(rng.uniform(*settings.awgn_sigma) / 255)}
+    levels = noises.levels(noise, seed)
+    camera = sample_camera(rng, settings.light_spread, settings.light_center)
+    smoothed, compressed = rng.random() < settings.noise_reduction_share, rng.random() < settings.jpeg_share
+    draws = {
+        "seed": torch.tensor(seed),
+        "learned": torch.tensor(bool(rng.random() < settings.learned_share)),
+        "cam2rgb": _tensor(np.eye(3) + rng.uniform(*settings.color_matrix) * (camera.cam2rgb - np.eye(3))),
+        "white_balance": _tensor(camera.white_balance),
+        "demosaicking": _tensor(rng.uniform(*settings.demosaicking)),
+        "contrast": _tensor(rng.uniform(*settings.contrast) * (1 if smoothed else settings.plain_contrast)),
+        "binned": torch.tensor(bool(rng.random() < settings.binned_share)),
+        "luma_blur": _tensor(rng.uniform(*settings.luma_blur) * smoothed),
+        "chroma_blur": _tensor(rng.uniform(*settings.chroma_blur) * smoothed),
+        "jpeg_quality": torch.tensor(round(rng.uniform(*settings.jpeg_quality)) if compressed else 0),
+        "jpeg_subsampled": torch.tensor(bool(rng.integers(2))),
+    }
+    levels["read_noise"] = levels["read_noise"] * _log_uniform(rng, settings.read_noise_factor)
+    draws["sharpening"] = _tensor(_log_uniform(rng, settings.sharpening) if smoothed else 1.0)
+    draws["chroma_noise"] = _tensor(_log_uniform(rng, settings.chroma_noise) if smoothed else 1.0)
+    return {**draws, **noises.with_parts(levels, parts)}
 
 
 def _log_uniform(rng: np.random.Generator, span: tuple[float, float]) -> float:

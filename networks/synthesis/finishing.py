@@ -19,7 +19,7 @@ SMOOTHING_RADIUS = round(3 * WIDEST_BLUR)  # pixels
 JPEG_THREADS = 8
 
 
-def smooth_noise(noise: Tensor, luma_sigma: Tensor, chroma_sigma: Tensor) -> Tensor:
+def smooth_noise(noise: Tensor, luma_sigma: Tensor, chroma_sigma: Tensor, chroma_noise: Tensor | None = None) -> Tensor:
     """Removes fine noise as a camera's noise reduction does.
 
     What is finer than a Gaussian of `sigma` pixels is gone. Cameras smooth colour noise more than
@@ -29,6 +29,8 @@ def smooth_noise(noise: Tensor, luma_sigma: Tensor, chroma_sigma: Tensor) -> Ten
         noise: (B, 3, H, W) sRGB, noisy - clean.
         luma_sigma: (B,) in pixels, 0 for none.
         chroma_sigma: (B,) likewise, for both colour differences.
+        chroma_noise: (B,) what both colour differences are multiplied by afterwards: cameras also
+            weaken colour noise that is too coarse for their blur. None leaves them.
 
     Returns:
         (B, 3, H, W)
@@ -36,6 +38,9 @@ def smooth_noise(noise: Tensor, luma_sigma: Tensor, chroma_sigma: Tensor) -> Ten
     to_ycc = torch.tensor(RGB2YCC, dtype=torch.float32).to(noise)
     ycc = torch.einsum("ij,bjhw->bihw", to_ycc, noise)
     smoothed = _blur(ycc, torch.stack([luma_sigma, chroma_sigma, chroma_sigma], dim=1))
+    if chroma_noise is not None:
+        factors = torch.stack([torch.ones_like(chroma_noise), chroma_noise, chroma_noise], dim=1)
+        smoothed = smoothed * factors[:, :, None, None]
     return torch.einsum("ij,bjhw->bihw", torch.linalg.inv(to_ycc), smoothed)
 
 

@@ -90,7 +90,7 @@ class TrainingPairs:
             clean, noisy = self.learned.develop(batch["photo"], raw, noisy_raw)
         else:
             clean, noisy = self._simulated_pair(batch)
-        noise = smooth_noise(noisy - clean, batch["luma_blur"], batch["chroma_blur"])
+        noise = smooth_noise(noisy - clean, batch["luma_blur"], batch["chroma_blur"], batch.get("chroma_noise"))
         noisy = clean + batch["sharpening"].view(-1, 1, 1, 1) * noise
         noisy = jpeg(noisy.clamp(0, 1), batch["jpeg_quality"].tolist(), batch["jpeg_subsampled"].tolist())
         return {"clean": clean, "noisy": noisy}

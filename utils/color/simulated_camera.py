@@ -84,11 +84,14 @@ class SimulatedCamera:
         return np.clip(balanced * gains, 0, 1).astype(np.float32)
 
 
+DAYLIGHT = 5500.0  # kelvin
 DAYLIGHT_SPREAD = 45.0  # mired: two thirds of the light between 4400 and 7300 K
 _SHOULDER = 0.9  # signal above which highlights are kept, Brooks et al.
 
 
-def sample_camera(rng: np.random.Generator, light_spread: float = DAYLIGHT_SPREAD) -> SimulatedCamera:
+def sample_camera(
+    rng: np.random.Generator, light_spread: float = DAYLIGHT_SPREAD, light_center: float = DAYLIGHT
+) -> SimulatedCamera:
     """Draws a random camera under a random light.
 
     The matrix is a random mixture of all known ones, as in Brooks et al. The light is daylight more
@@ -101,10 +104,11 @@ def sample_camera(rng: np.random.Generator, light_spread: float = DAYLIGHT_SPREA
         light_spread: standard deviation of the light in mired, 1e6 / K. With 100 a quarter of the
             lights are lamps below 4000 K. Draws beyond the range are clipped, so that another
             quarter has exactly 9000 K.
+        light_center: the middle of the lights in kelvin. Lamps light most pictures of phones.
     """
     weights = rng.dirichlet(np.ones(len(XYZ2CAM)))
     mixture = sum(w * np.reshape(m, (3, 3)) / 1e4 for w, m in zip(weights, XYZ2CAM.values(), strict=True))
-    mired = np.clip(rng.normal(1e6 / 5500, light_spread), 1e6 / 9000, 1e6 / 2500)
+    mired = np.clip(rng.normal(1e6 / light_center, light_spread), 1e6 / 9000, 1e6 / 2500)
     xyz2cam = np.asarray(mixture)
     return SimulatedCamera(
         colorimetry.cam2rgb_from_xyz2cam(xyz2cam), colorimetry.white_balance_gains(xyz2cam, 1e6 / mired)

@@ -81,15 +81,18 @@ class Synthesis(Section):
     hot_amplitude: Densities = (0.05, 0.5)  # its mean, in units of white
     dead_pixels: Densities = (0.0, 0.0)  # share of the photosites that are black
     quantization_bits: Bits | None = None  # whole numbers: values are rounded to multiples of 2^-bits
-    light_spread: Annotated[float, Field(ge=0)] = 45.0  # simulated cameras: deviation from 5500 K daylight, in mired
+    light_center: Annotated[float, Field(ge=2500, le=9000)] = 5500.0  # simulated cameras: the middle light, in kelvin
+    light_spread: Annotated[float, Field(ge=0)] = 45.0  # simulated cameras: deviation from it, in mired
     frame_average: Share = 0.0  # sRGB: how far the target goes to the mean of many frames, each clipped to [0, 1]
     demosaicking: Span = (0.0, 1.0)  # simulated cameras: 0 bilinear, 1 gradient-corrected (Malvar et al.)
     color_matrix: Span = (1.0, 1.0)  # simulated cameras: 1 the sensor's, 0 none; its noise couples the channels
     contrast: Span = (0.0, 0.0)  # simulated cameras: part of an S-shaped tone curve in the display curve
+    plain_contrast: Share = 1.0  # multiplies it where the camera does not smooth noise, as where RAW is just developed
     binned_share: Share = 0.0  # simulated cameras: downscaled by two, which leaves the noise without correlation
     noise_reduction_share: Share = 0.0  # of patches whose noise the camera has smoothed
     luma_blur: BlurSpan = (0.0, 0.0)  # by a Gaussian of this sigma in pixels
     chroma_blur: BlurSpan = (0.0, 0.0)
+    chroma_noise: Factors = (1.0, 1.0)  # multiplies the colour noise, fine and coarse, that this blur has left
     sharpening: Factors = (1.0, 1.0)  # multiplies the noise that noise reduction has left
     jpeg_share: Share = 0.0  # of patches that the camera stores as JPEG
     jpeg_quality: Qualities = (80.0, 98.0)

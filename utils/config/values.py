@@ -6,7 +6,7 @@ from typing import Annotated, Literal
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field
 
 FARTHEST_SCALE = 1000  # photos are neither enlarged nor reduced by more
-WIDEST_BLUR = 2.0  # pixels: the largest sigma of a noise reduction, on which its kernel is cut
+WIDEST_BLUR = 4.0  # pixels: the largest sigma of a noise reduction, on which its kernel is cut
 
 
 class Section(BaseModel):
@@ -64,4 +64,5 @@ Scales = Annotated[Factors, AfterValidator(_scales)]
 BlurSpan = Annotated[Span, AfterValidator(_within_kernel)]
 Qualities = Annotated[Span, AfterValidator(_qualities)]
 HoldoutBy = Literal["time", "folder", "file"]  # which RAW files show one scene, see docs/guides/train_isp.md
+Render = Literal["libraw", "camera"]  # the photo of a RAW file: LibRaw's rendering, or the camera's own JPEG
 CleanTarget = Literal["input", "cycle", "residual"]  # the sRGB target of pairs, see docs/guides/make_pairs.md

@@ -33,6 +33,7 @@ EVERYTHING = Synthesis(
     luma_blur=(0.2, 0.9),
     chroma_blur=(0.5, 2.0),
     sharpening=(1.0, 2.5),
+    chroma_noise=(0.4, 1.0),
     jpeg_share=0.5,
     jpeg_quality=(80, 98),
 )
@@ -186,6 +187,7 @@ def test_draws_have_the_documented_keys_shapes_and_types(photos: PhotoStore) -> 
     patch = stream(photos)[0]
     scalars = {
         *("shot_noise", "read_noise", "demosaicking", "contrast", "luma_blur", "chroma_blur", "sharpening"),
+        "chroma_noise",
     }
     flags, integers = {"learned", "binned", "jpeg_subsampled"}, {"seed", "jpeg_quality"}
     assert patch.keys() == {"photo", "cam2rgb", "white_balance"} | scalars | flags | integers
@@ -196,6 +198,15 @@ def test_draws_have_the_documented_keys_shapes_and_types(photos: PhotoStore) -> 
     gaussian = stream(photos, AWGN)[0]
     assert gaussian.keys() == {"photo", "seed", "awgn_sigma"}
     assert (gaussian["awgn_sigma"].shape, gaussian["awgn_sigma"].dtype) == ((), torch.float32)
+
+
+def test_pictures_without_noise_reduction_have_less_of_the_tone_curve(photos: PhotoStore) -> None:
+    recipes = [EVERYTHING.model_copy(update={"plain_contrast": factor}) for factor in (1.0, 0.25)]
+    full, plain = (default_collate([stream(photos, recipe)[number] for number in range(40)]) for recipe in recipes)
+    factors = torch.where(full["luma_blur"] > 0, 1.0, 0.25)
+    assert 0 < factors.lt(1).sum() < 40
+    torch.testing.assert_close(plain["contrast"], full["contrast"] * factors)
+    assert all(torch.equal(plain[key], full[key]) for key in full if key != "contrast")
 
 
 def test_draws_fill_their_spans_and_never_leave_them(photos: PhotoStore) -> None:
@@ -214,6 +225,9 @@ def test_draws_fill_their_spans_and_never_leave_them(photos: PhotoStore) -> None
     sharpened = drawn["sharpening"]
     assert (sharpened[drawn["luma_blur"] == 0] == 1).all()
     assert sharpened.min() >= 1 and 2.2 < sharpened.max() <= 2.5
+    weakened = drawn["chroma_noise"]
+    assert (weakened[drawn["luma_blur"] == 0] == 1).all()
+    assert 0.4 <= weakened.min() < 0.45 and weakened.max() <= 1
     qualities = drawn["jpeg_quality"][drawn["jpeg_quality"] > 0]
     assert 80 <= qualities.min() < 83 and 95 < qualities.max() <= 98
     assert abs(len(qualities) / 400 - 0.5) < 0.1

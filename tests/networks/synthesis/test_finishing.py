@@ -9,6 +9,7 @@ import torch
 from torch import Tensor
 
 from cycleisp.networks.synthesis.finishing import SMOOTHING_RADIUS, jpeg, smooth_noise
+from cycleisp.utils.config.values import WIDEST_BLUR
 from cycleisp.utils.images import photo_to_tensor
 from tests.support.pictures import random_picture
 
@@ -97,6 +98,15 @@ def test_a_constant_is_no_detail() -> None:
     torch.testing.assert_close(smoothed(constant, 0.9, 2.0), constant, atol=1e-6, rtol=0)
 
 
+def test_colour_noise_is_weakened_at_every_size_and_luma_is_not() -> None:
+    noise, none = white(2, 3, 20, 24), torch.zeros(2)
+    before = luma_and_chroma(noise)
+    after = luma_and_chroma(smooth_noise(noise, none, none, torch.tensor([0.3, 1.0])))
+    torch.testing.assert_close(after[0, 1:], 0.3 * before[0, 1:], atol=4e-6, rtol=0)
+    torch.testing.assert_close(after[:, 0], before[:, 0], atol=4e-6, rtol=0)
+    torch.testing.assert_close(after[1], before[1], atol=4e-6, rtol=0)
+
+
 def test_each_image_of_a_batch_has_its_own_sigmas_and_sees_no_other() -> None:
     noise, luma, chroma = white(3, 3, 24, 20), torch.tensor([0.0, 0.5, 0.9]), torch.tensor([2.0, 0.0, 1.0])
     together = smooth_noise(noise, luma, chroma)
@@ -114,8 +124,8 @@ def test_images_smaller_than_the_blur_keep_their_size(size: tuple[int, int]) -> 
 
 
 def test_the_radius_holds_the_strongest_blur() -> None:
-    """It is three sigma of 2 pixels: 0.1 % of the weight is cut off."""
-    far = np.exp(-0.5 * (np.arange(-60, 61) / 2.0) ** 2)
+    """It is three sigma of the widest: 0.2 % of the weight is cut off."""
+    far = np.exp(-0.5 * (np.arange(-60, 61) / WIDEST_BLUR) ** 2)
     near = far[60 - SMOOTHING_RADIUS : 61 + SMOOTHING_RADIUS]
     assert 1 - near.sum() / far.sum() < 0.002
 

@@ -14,6 +14,7 @@ from torch.utils.data import default_collate
 
 from cycleisp.networks.blur import GaussianBlur
 from cycleisp.networks.cycleisp import CycleISP
+from cycleisp.networks.synthesis.finishing import SMOOTHING_RADIUS
 from cycleisp.networks.synthesis.learned_camera import LearnedCamera
 from cycleisp.networks.synthesis.simulated_cameras import SimulatedCameras
 from cycleisp.networks.synthesis.training_pairs import TrainingPairs, open_training_pairs
@@ -310,7 +311,7 @@ def test_noise_reduction_blurs_the_noise_and_not_the_picture() -> None:
     noises = [made["noisy"] - made["clean"] for made in (plain, smooth)]
     assert noises[1].std() < 0.5 * noises[0].std()
     assert (noises[1].mean() - noises[0].mean()).abs() < 0.1 * noises[0].std()
-    taps = np.exp(-0.5 * (np.arange(-6, 7) / 2.0) ** 2)
+    taps = np.exp(-0.5 * (np.arange(-SMOOTHING_RADIUS, SMOOTHING_RADIUS + 1) / 2.0) ** 2)
     by_hand = channels_last(noises[0][0].double())
     by_hand = cv2.sepFilter2D(by_hand, -1, taps / taps.sum(), taps / taps.sum(), borderType=cv2.BORDER_REFLECT_101)
     np.testing.assert_allclose(channels_last(noises[1][0]), by_hand, atol=1e-5)  # one sigma for all planes

@@ -57,6 +57,18 @@ def test_a_wide_spread_of_light_brings_lamps() -> None:
     assert lamps[0] < 0.03 and lamps[1] > 0.07
 
 
+def test_the_middle_of_the_light_decides_which_colour_needs_the_gain() -> None:
+    day, lamp = (
+        np.array([sample_camera(np.random.default_rng(seed), 20.0, center).white_balance for seed in range(40)])
+        for center in (6500.0, 3000.0)
+    )
+    assert (day[:, 0] > day[:, 2]).mean() > 0.9 and (lamp[:, 2] > lamp[:, 0]).mean() > 0.9
+    np.testing.assert_array_equal(  # daylight, where nothing is said
+        sample_camera(np.random.default_rng(1), 45.0, 5500.0).white_balance,
+        sample_camera(np.random.default_rng(1)).white_balance,
+    )
+
+
 def test_sampled_matrices_keep_white_and_lie_about_the_known_ones() -> None:
     known = np.array([colorimetry.cam2rgb_from_xyz2cam(np.reshape(matrix, (3, 3))) for matrix in XYZ2CAM.values()])
     rng = np.random.default_rng(0)
