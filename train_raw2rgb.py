@@ -7,6 +7,8 @@
         --raw2rgb runs/raw2rgb/weights.safetensors --run-dir runs/joint
     python train_raw2rgb.py --stage matching --config configs/compact/color_matching.yaml \\
         --raw RAWS --photos PHOTOS --isp compact_isp --run-dir runs/color_matching
+    python train_raw2rgb.py --stage joint --config configs/own_camera.yaml --raw RAWS_AND_JPEGS \\
+        --render camera --prepared prepared_camera --isp compact_isp --run-dir runs/own_camera
 
 The same command resumes a run that was stopped. The exit status is 0 when the recipe is finished,
 and 3 when the run was stopped early and saved (--stop-after, Ctrl-C, SIGTERM).
@@ -15,7 +17,14 @@ and 3 when the run was stopped early and saved (--stop-after, Ctrl-C, SIGTERM).
 import argparse
 
 import cycleisp.utils.processes.early_stop  # noqa: F401  # first, so that Ctrl-C during the others shows no traceback
-from cycleisp.utils.cli import add_isp_data, parse_training, run_script, training_parser, training_status
+from cycleisp.utils.cli import (
+    add_isp_data,
+    isp_overrides,
+    parse_training,
+    run_script,
+    training_parser,
+    training_status,
+)
 from cycleisp.utils.config import IspRecipe, dump_recipe, load_recipe
 
 
@@ -34,7 +43,7 @@ def parse_args() -> argparse.Namespace:
 
 def main() -> int:
     args = parse_args()
-    recipe = load_recipe(IspRecipe, args.config, args.set)
+    recipe = load_recipe(IspRecipe, args.config, isp_overrides(args))
     if args.dry_run:
         print(dump_recipe(recipe), end="")
         return 0

@@ -8,7 +8,14 @@ and 3 when the run was stopped early and saved (--stop-after, Ctrl-C, SIGTERM).
 """
 
 import cycleisp.utils.processes.early_stop  # noqa: F401  # first, so that Ctrl-C during the others shows no traceback
-from cycleisp.utils.cli import add_isp_data, parse_training, run_script, training_parser, training_status
+from cycleisp.utils.cli import (
+    add_isp_data,
+    isp_overrides,
+    parse_training,
+    run_script,
+    training_parser,
+    training_status,
+)
 from cycleisp.utils.config import IspRecipe, dump_recipe, load_recipe
 
 
@@ -16,7 +23,7 @@ def main() -> int:
     parser = training_parser(__doc__)
     add_isp_data(parser)
     args = parse_training(parser)
-    recipe = load_recipe(IspRecipe, args.config, args.set)
+    recipe = load_recipe(IspRecipe, args.config, isp_overrides(args))
     if args.dry_run:
         print(dump_recipe(recipe), end="")
         return 0

@@ -34,6 +34,7 @@ from benchmarks.unprocessing import typical_brooks_camera, typical_camera
 from cycleisp.dataloaders.photos import read_photo
 from cycleisp.dataloaders.sources import find_sources
 from cycleisp.dataloaders.training.holdout import split_names
+from cycleisp.dataloaders.training.isp_patches import scenes_by
 from cycleisp.dataloaders.training.raw_pair_store import RawPairStore
 from cycleisp.dataloaders.training.raw_pairs import prepare
 from cycleisp.networks import CycleISP
@@ -123,6 +124,7 @@ def parse_args() -> argparse.Namespace:
     parser.add_argument(
         "--config", type=Path, required=True, metavar="YAML", help="recipe, which says what to hold out"
     )
+    parser.add_argument("--set", nargs="+", default=[], metavar="KEY=VALUE", help="values that replace the recipe's")
     parser.add_argument("--raw", nargs="+", default=[], metavar="FILE", help="camera RAW files or folders")
     parser.add_argument("--photos", nargs="+", default=[], metavar="FILE", help="photos or folders, for the cycle")
     parser.add_argument(
@@ -149,7 +151,7 @@ def table(rows: dict[str, dict[str, float]]) -> str:
 
 def main() -> int:
     args = parse_args()
-    recipe = load_recipe(IspRecipe, args.config)
+    recipe = load_recipe(IspRecipe, args.config, args.set)
     isp, _ = load_cycleisp(args.weights)
     isp = isp.to(pick_device(args.device))
     jobs: list[tuple[str, NDArray | None, NDArray, dict[str, list[SimulatedCamera]]]] = []
@@ -160,8 +162,11 @@ def main() -> int:
         "unprocessing_typical": [typical_camera()],
     }
     if args.raw:
-        report = prepare(args.raw, args.prepared)
-        _, held_out = split_names(report.ready, recipe.data.holdout, recipe.data.holdout_count)
+        report = prepare(args.raw, args.prepared, render=recipe.data.render)
+        data = recipe.data
+        _, held_out = split_names(
+            report.ready, data.holdout, data.holdout_count, data.holdout_share, scenes_by(data, report.ready, report)
+        )
         pairs = RawPairStore(args.prepared, held_out)
         for name in held_out:
             record = json.loads((args.prepared / f"{name}.json").read_text())

@@ -23,6 +23,7 @@ __all__ = [
     "EXIT_SKIPPED",
     "EXIT_STOPPED",
     "add_isp_data",
+    "isp_overrides",
     "parse_training",
     "recipe_from_arguments",
     "run_script",
@@ -91,6 +92,9 @@ def add_isp_data(parser: argparse.ArgumentParser) -> None:
         "--photos", nargs="+", default=[], metavar="PATH", help="clean photos for simulated cameras, or folders of them"
     )
     default = Path("prepared")
+    render = "what the photo of a RAW file is: libraw, LibRaw's rendering, or camera, the camera's own JPEG, inside of "
+    render += "the file or beside it (default: as the recipe says)"
+    add("--render", choices=("libraw", "camera"), help=render)
     add(
         "--prepared",
         type=Path,
@@ -98,3 +102,8 @@ def add_isp_data(parser: argparse.ArgumentParser) -> None:
         metavar="DIR",
         help="folder to unpack RAW files to (default: prepared)",
     )
+
+
+def isp_overrides(args: argparse.Namespace) -> list[str]:
+    """Returns what --set and the options of `add_isp_data` replace in the recipe."""
+    return [*args.set, *([f"data.render={args.render}"] if args.render else [])]

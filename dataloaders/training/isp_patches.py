@@ -154,14 +154,14 @@ def open_isp_data(
     data = recipe.data
     training_pairs = held_out_pairs = None
     if raw and data.simulated_share < 1:
-        report = prepare(raw, prepared)
+        report = prepare(raw, prepared, render=data.render)
         for path, reason in report.skipped:
             log.warning("skipped %s", reason if str(path) in reason else f"{path}: {reason}")
         if not report.ready:
             raise UserError(f"none of {len(report.skipped)} RAW files can be used; the first: {report.skipped[0][1]}")
         names = _large_enough(report.ready, prepared, data.patch_size + FLIP_MARGIN)
         training_names, held_out = split_names(
-            names, data.holdout, data.holdout_count, data.holdout_share, _scenes(names, report, data)
+            names, data.holdout, data.holdout_count, data.holdout_share, scenes_by(data, names, report)
         )
         training_pairs = RawPairStore(prepared, training_names, data.scenes)
         held_out_pairs = RawPairStore(prepared, held_out) if held_out else training_pairs
@@ -200,8 +200,8 @@ def _large_enough(names: Sequence[str], prepared: Path, side: int) -> list[str]:
     return [name for name in names if name not in set(small)]
 
 
-def _scenes(names: Sequence[str], report: Report, data: IspData) -> dict[str, str]:
-    """Returns the scene of each RAW pair, for the choice of those that are held out."""
+def scenes_by(data: IspData, names: Sequence[str], report: Report) -> dict[str, str]:
+    """Returns the scene of each RAW pair, for the choice of those that a recipe holds out."""
     by_pattern = {name: pattern for pattern in reversed(data.scenes) for name in fnmatch.filter(names, pattern)}
     by_rule = scenes_of(names, report.taken, data.holdout_by, data.scene_gap)
     of_sidd = {} if data.holdout_by == "file" else {name: f"{scene}/" for name, scene in report.scenes.items()}

@@ -1,9 +1,10 @@
 """Pairs {photo, RAW} from any folder of camera RAW files, prepared for fast random access.
 
     STORE/NAME.mosaic.npy    (H, W) uint16, linear RGGB times 65535
-    STORE/NAME.srgb.npy      (H, W, 3) uint8, LibRaw's rendering
+    STORE/NAME.srgb.npy      (H, W, 3) uint8, LibRaw's rendering, or the camera's own JPEG
     STORE/NAME.json          what the camera file says; written last, it marks the pair as whole
     STORE/report.tsv         which files are ready, and which cannot be used for what reason
+    STORE/render.txt         with the camera's JPEGs alone, which keeps the two kinds apart
 
 The clean frames of SIDD-Medium and SIDD-Small serve as well: <scene>/NNNN_GT_RAW_010.MAT with
 NNNN_GT_SRGB_010.PNG, or without NNNN_.
@@ -22,19 +23,20 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from cycleisp.dataloaders.sidd.medium import SiddFrame, advice_on_archives, find_sidd_frames
-from cycleisp.dataloaders.sidd.scenes import scene_of
-from cycleisp.dataloaders.sources import Source, SourceError, find_sources
+from cycleisp.dataloaders.sidd.medium import SiddFrame, advice_on_archives
+from cycleisp.dataloaders.sources import Source
+from cycleisp.dataloaders.training.raw_pair_sources import find_pair_sources, identity_of, read_pair_source
 from cycleisp.dataloaders.training.raw_pair_store import open_pair
+from cycleisp.utils.config.values import Render
 from cycleisp.utils.errors import UserError, reading, reason
 from cycleisp.utils.output.files import atomic_path, remove_temporary_files, write_bytes
 from cycleisp.utils.output.progress import progress_bar
-from cycleisp.utils.processes.apart import apart
 from cycleisp.utils.raw import bayer
-from cycleisp.utils.raw.camera_files import RAW_SUFFIXES, RawFileError, read_raw, render_with_libraw
+from cycleisp.utils.raw.camera_files import RAW_SUFFIXES, RawFileError
 from cycleisp.utils.raw.capture_time import taken_at
 
-LAYOUT = 1  # of the store; pairs of another layout are made again
+_REPORT, _RENDER_FILE = "report.tsv", "render.txt"
+RENDERS: dict[str, str] = {"libraw": "LibRaw's rendering", "camera": "the camera's JPEG"}
 
 
 @dataclass(frozen=True)
@@ -54,7 +56,7 @@ class Report:
     scenes: dict[str, str] = field(default_factory=dict)
 
 
-def prepare(inputs: Sequence[Path | str], store: Path, workers: int | None = None) -> Report:
+def prepare(inputs: Sequence[Path | str], store: Path, workers: int | None = None, render: Render = "libraw") -> Report:
     """Fills a folder with one pair for each camera file, and for each clean frame of SIDD-Medium.
 
     Pairs that are already there, whole, and whose file has not changed, are kept. Bad files do not
@@ -64,12 +66,14 @@ def prepare(inputs: Sequence[Path | str], store: Path, workers: int | None = Non
         inputs: files, and folders that are searched at all depths.
         store: the folder to fill.
         workers: how many files to read at a time; None takes one per processor.
+        render: what the photo of a pair is: LibRaw's rendering of the RAW file, or the camera's own
+            JPEG. A folder holds pairs of one kind.
 
     Raises:
-        UserError: an input does not exist, the inputs hold no camera file, or the folder cannot be
-            written.
+        UserError: an input does not exist, the inputs hold no camera file, the folder holds pairs
+            of the other rendering, or it cannot be written.
     """
-    sources = _find(inputs)
+    sources = find_pair_sources(inputs, render)
     if not sources:
         raise RawFileError(
             f"{', '.join(map(str, inputs))}: no camera RAW file; looked for {' '.join(sorted(RAW_SUFFIXES))} and for "
@@ -77,13 +81,14 @@ def prepare(inputs: Sequence[Path | str], store: Path, workers: int | None = Non
         )
     with _writing(store):
         store.mkdir(parents=True, exist_ok=True)
+        _check_render(store, render)
         remove_temporary_files(store)
-    records = {source.name: _stored_record(source, store) for source in sources}
+    records = {source.name: _stored_record(source, store, render) for source in sources}
     missing = [source for source in sources if records[source.name] is None]
     skipped: list[tuple[Path, str]] = []
     pool = ThreadPoolExecutor(workers or os.cpu_count())
     try:
-        jobs = {pool.submit(_prepare_one, source, store): source for source in missing}
+        jobs = {pool.submit(_prepare_one, source, store, render): source for source in missing}
         for job in progress_bar(
             iterable=as_completed(jobs), total=len(jobs), desc="preparing RAW", unit="file", disable=not jobs
         ):
@@ -108,7 +113,7 @@ def prepare(inputs: Sequence[Path | str], store: Path, workers: int | None = Non
 
 
 class _StoreError(UserError):
-    """The store cannot be written, so that all further pairs would fail, too."""
+    """The store cannot be used, so that all further pairs would fail, too."""
 
 
 @contextmanager
@@ -128,50 +133,50 @@ def _write_report(store: Path, ready: Sequence[str], skipped: Sequence[tuple[Pat
     rows += [("skipped", str(path), why) for path, why in skipped]
     lines = ["\t".join(" ".join(cell.split("\t")).replace("\n", " ") for cell in row) for row in rows]
     with _writing(store):  # names of files need not be UTF-8
-        write_bytes(store / "report.tsv", ("\n".join(lines) + "\n").encode(errors="backslashreplace"))
+        write_bytes(store / _REPORT, ("\n".join(lines) + "\n").encode(errors="backslashreplace"))
 
 
-def _find(inputs: Sequence[Path | str]) -> list[Source]:
-    """Returns the camera files and the frames of SIDD among some files and folders."""
-    frames: list[Source] = list(find_sidd_frames(inputs))
-    try:
-        found = find_sources(inputs)
-    except SourceError:
-        # SIDD's RAW set holds neither photos nor camera files
-        found = find_sources([item for item in inputs if not Path(item).is_dir() or _holds_sources(item)])
-    return [*(source for source in found if source.space == "raw"), *frames]
+def _stored_record(source: Source, store: Path, render: Render) -> dict[str, Any] | None:
+    """Returns what is stored of a pair beside its pictures; None if it is to be made (again).
 
-
-def _holds_sources(folder: Path | str) -> bool:
-    try:
-        return bool(find_sources([folder]))
-    except SourceError:
-        return False
-
-
-def _identity(source: Source) -> dict[str, object]:
-    """Returns what shows whether a file has changed since its pair was made."""
-    status = source.path.stat()
-    identity = {"layout": LAYOUT, "file": source.path.name, "bytes": status.st_size, "modified_ns": status.st_mtime_ns}
-    if isinstance(source, SiddFrame) and source.photo is not None:
-        status = source.photo.stat()
-        identity |= {"photo_bytes": status.st_size, "photo_modified_ns": status.st_mtime_ns}
-    return identity
-
-
-def _stored_record(source: Source, store: Path) -> dict[str, Any] | None:
-    """Returns what is stored of a pair beside its pictures; None if it is to be made (again)."""
+    Raises:
+        UserError: it is a pair of the other rendering, which is not to be lost.
+    """
     try:
         record = json.loads((store / f"{source.name}.json").read_bytes())
-        if record["source"] != _identity(source):
+        if (stored := record["source"].get("render", "libraw")) != render:
+            raise _other_render(store, stored, render)
+        if record["source"] != identity_of(source, render):
             return None
         open_pair(store, source.name)
+    except _StoreError:
+        raise
     except Exception:  # whatever is damaged in the store is made again
         return None
     return record
 
 
-def _prepare_one(source: Source, store: Path) -> dict[str, Any]:
+def _check_render(store: Path, render: Render) -> None:
+    """Marks a folder for the camera's JPEGs. Raises _StoreError if it holds the other kind."""
+    mark = store / _RENDER_FILE
+    if mark.exists():
+        stored = mark.read_text(encoding="utf-8", errors="replace").strip()
+    else:
+        stored = "libraw" if (store / _REPORT).exists() else render
+    if stored != render:
+        raise _other_render(store, stored, render)
+    if render != "libraw" and not mark.exists():  # LibRaw's have none, as in earlier versions
+        write_bytes(mark, render.encode())
+
+
+def _other_render(store: Path, stored: str, render: Render) -> _StoreError:
+    return _StoreError(
+        f"{store}: holds pairs with {RENDERS.get(stored, 'another rendering')}, and pairs with {RENDERS[render]} are "
+        "wanted (--render, data.render); give another --prepared or --output"
+    )
+
+
+def _prepare_one(source: Source, store: Path, render: Render) -> dict[str, Any]:
     """Makes a pair, and returns what is stored of it beside its pictures.
 
     Raises:
@@ -179,11 +184,11 @@ def _prepare_one(source: Source, store: Path) -> dict[str, Any]:
         _StoreError: the store cannot be written.
     """
     with reading(source.path, RawFileError):
-        linear, rendered, record = _read_frame(source) if isinstance(source, SiddFrame) else _read_camera_file(source)
+        linear, rendered, record = read_pair_source(source, render)
         height, width = linear.shape
         rows, columns = bayer.rggb_window(height, width, record["pattern_in_file"])
         mosaic = np.round(linear[rows, columns] * 65535).astype(np.uint16)
-        record = {"source": _identity(source), **record}
+        record = {"source": identity_of(source, render), **record}
     target = store / source.name
     with _writing(store):
         target.parent.mkdir(parents=True, exist_ok=True)
@@ -210,26 +215,6 @@ def _time(record: dict[str, Any] | None, source: Source, store: Path) -> datetim
         return None if record["taken"] is None else datetime.fromisoformat(record["taken"])
     except (TypeError, ValueError):
         return None
-
-
-def _read_camera_file(source: Source) -> tuple[NDArray[np.float32], NDArray[np.uint8], dict[str, Any]]:
-    """Reads the mosaic (H, W), the photo (H, W, 3), and what the camera file says."""
-    image = apart(read_raw, source.path)
-    record = {
-        "pattern_in_file": image.pattern,
-        "white_balance": image.white_balance.tolist(),
-        "cam2rgb": None if image.cam2rgb is None else image.cam2rgb.tolist(),
-        "iso": image.iso,
-        "taken": None if (time := taken_at(source.path)) is None else time.isoformat(),
-    }
-    return image.mosaic, apart(render_with_libraw, source.path), record
-
-
-def _read_frame(source: SiddFrame) -> tuple[NDArray[np.float32], NDArray[np.uint8], dict[str, Any]]:
-    """Reads the same of a frame of SIDD, which says nothing of its colours."""
-    mosaic, pattern, photo = source.read()
-    iso = scene_of(source.path).iso
-    return mosaic, photo, {"pattern_in_file": pattern, "white_balance": None, "cam2rgb": None, "iso": iso}
 
 
 def _save_array(path: Path, array: NDArray) -> None:

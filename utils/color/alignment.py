@@ -28,10 +28,9 @@ def align_view(view: NDArray, reference: NDArray) -> tuple[NDArray[np.float32], 
 
     Returns:
         The view warped to the reference, (H, W, 3), and where that can be trusted, (H, W): where
-            the
-        flow there and back returns to its start and stays in the picture. If the views have too
-        little
-        in common, no pixel can be trusted, and the view is only resized to the reference's size.
+        the flow there and back returns to its start and stays in the picture. If the views have too
+        little in common, no pixel can be trusted, and the view is only resized to the reference's
+        size.
     """
     height, width = reference.shape[:2]
     view = np.ascontiguousarray(view, dtype=np.float32)
@@ -58,28 +57,42 @@ def _gray(photo: NDArray) -> NDArray[np.uint8]:
     return np.asarray(cv2.cvtColor(to_8bit(photo), cv2.COLOR_RGB2GRAY), dtype=np.uint8)
 
 
+def match_features(
+    reference: NDArray[np.uint8], view: NDArray[np.uint8], most: int = 0
+) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """Finds places that look alike in two grey pictures, by their SIFT features.
+
+    Args:
+        reference: (H, W).
+        view: (H', W').
+        most: how many of the strongest features of each picture to use; 0 for all.
+
+    Returns:
+        Places in the reference and those in the view, (N, 2) each, x before y. Some may be wrong.
+    """
+    sift = cv2.SIFT.create(most)
+    (here, of_reference), (there, of_view) = (sift.detectAndCompute(gray, None) for gray in (reference, view))
+    if of_reference is None or of_view is None or len(of_view) < 2:
+        return np.empty((0, 2)), np.empty((0, 2))
+    # One for a feature of the view: many that share one would shrink all to a point.
+    nearest: dict[int, cv2.DMatch] = {}
+    for first, second in cv2.BFMatcher().knnMatch(of_reference, of_view, k=2):
+        if first.distance < _DISTINCT * second.distance:
+            known = nearest.get(first.trainIdx)
+            nearest[first.trainIdx] = first if known is None or first.distance < known.distance else known
+    source = np.array([here[match.queryIdx].pt for match in nearest.values()], np.float64).reshape(-1, 2)
+    target = np.array([there[match.trainIdx].pt for match in nearest.values()], np.float64).reshape(-1, 2)
+    return source, target
+
+
 def _similarity(reference: NDArray[np.uint8], view: NDArray[np.uint8]) -> NDArray[np.float32] | None:
     """Returns the shift, turn and scale from places of the reference to places of the view.
 
     The result is a (2, 3) matrix, or None if too few features agree.
     """
-    sift = cv2.SIFT.create()
-    (here, of_reference), (there, of_view) = (sift.detectAndCompute(gray, None) for gray in (reference, view))
-    if of_reference is None or of_view is None or len(of_view) < 2:
+    source, target = match_features(reference, view)
+    if len(source) < _FEWEST_MATCHES:
         return None
-    pairs = cv2.BFMatcher().knnMatch(of_reference, of_view, k=2)
-    nearest: dict[
-        int, cv2.DMatch
-    ] = {}  # one for a feature of the view: many that share one would shrink all to a point
-    for first, second in pairs:
-        if first.distance < _DISTINCT * second.distance:
-            known = nearest.get(first.trainIdx)
-            nearest[first.trainIdx] = first if known is None or first.distance < known.distance else known
-    good = list(nearest.values())
-    if len(good) < _FEWEST_MATCHES:
-        return None
-    source = np.array([here[match.queryIdx].pt for match in good])
-    target = np.array([there[match.trainIdx].pt for match in good])
     cv2.setRNGSeed(0)
     matrix, inliers = cv2.estimateAffinePartial2D(source, target, method=cv2.RANSAC, ransacReprojThreshold=_INLIER)
     if matrix is None or inliers.sum() < _FEWEST_MATCHES:

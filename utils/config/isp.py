@@ -6,12 +6,22 @@ from pydantic import Field
 
 from cycleisp.utils.config.sizes import IspSizes
 from cycleisp.utils.config.training import TrainingRecipe
-from cycleisp.utils.config.values import MOST_PIXELS, HoldoutBy, NotNegative, Positive, Section, Share, Span
+from cycleisp.utils.config.values import (
+    MOST_PIXELS,
+    HoldoutBy,
+    NotNegative,
+    Positive,
+    Render,
+    Section,
+    Share,
+    Span,
+)
 
 
 class IspData(Section):
     """What the ISP networks train on. The folders themselves are options of the command line."""
 
+    render: Render = "libraw"  # what the photo of a RAW file is: LibRaw's rendering of it, or the camera's own JPEG
     patch_size: Annotated[int, Field(ge=16, le=MOST_PIXELS, multiple_of=2)] = 128
     simulated_share: Share = 0.0  # of patches that simulated cameras make from photos
     # What is kept for validation: names and a count, or else a share.
