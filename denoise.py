@@ -34,6 +34,13 @@ def parse_args() -> argparse.Namespace:
         "camera.yaml@3200",
     )
     parser.add_argument(
+        "--hot-pixels",
+        default="auto",
+        metavar="WHICH",
+        help="hot and dead pixels of RAW files to repair: auto (those found in each picture; the default), off, or "
+        "those listed in a camera's file as calibrate_camera.py writes it, mycamera.yaml",
+    )
+    parser.add_argument(
         "--strength",
         type=float,
         default=1.0,

@@ -22,8 +22,10 @@ from cycleisp.utils.color.strength import FULL, Strength
 from cycleisp.utils.crop import Crop
 from cycleisp.utils.devices import inference_precision, pick_device
 from cycleisp.utils.errors import UserError
+from cycleisp.utils.fingerprints import file_sha256
 from cycleisp.utils.output.claim import claimed
 from cycleisp.utils.output.picture_format import PictureFormat
+from cycleisp.utils.raw.hot_pixels import AUTO, ListedPixels, hot_pixels_of
 from cycleisp.utils.raw.noise import NoiseError, NoiseProfile
 from cycleisp.utils.raw.sensor_noise.cameras import CameraNoise
 from cycleisp.utils.raw.sensor_noise.names import find_noise
@@ -44,6 +46,7 @@ def denoise_files(
     luma: float | None = None,
     chroma: float | None = None,
     crop: str | None = None,
+    hot_pixels: str = "auto",
 ) -> Summary:
     """Denoises photos and camera RAW files into a folder.
 
@@ -73,6 +76,8 @@ def denoise_files(
         crop: "X,Y,W,H" denoises a piece of every picture, with its top left corner in column X and
             row Y of the upright picture. The results are called `NAME-crop-X-Y-W-H`, and of a RAW
             file only the picture is made. None denoises whole pictures.
+        hot_pixels: of RAW files: "auto" repairs hot and dead photosites that are found in each
+            picture, "off" none, and a camera's file, "camera.yaml", those that it lists.
 
     Raises:
         UserError: an input or weights that do not exist, impossible options (named as those of the
@@ -86,6 +91,7 @@ def denoise_files(
     if isinstance(level, NoiseProfile):
         raise NoiseError(f"--noise {noise}: expected auto or the file's own level, as shot=0.01,read=0.0005")
     share = Strength.of(strength, luma, chroma)
+    repair = hot_pixels_of(hot_pixels)
     place_in_picture = None if crop is None else Crop.parse(crop)
     sources = find_sources(inputs, exclude=Path(output))
     if place_in_picture is not None:
@@ -107,6 +113,9 @@ def denoise_files(
     }
     if "raw" in settings:
         settings["raw"] |= {"noise": noise, **(level.settings if isinstance(level, CameraNoise) else {})}
+        if hot_pixels != AUTO:  # as above
+            listed = {"hot_pixels_sha256": file_sha256(Path(hot_pixels))} if isinstance(repair, ListedPixels) else {}
+            settings["raw"] |= {"hot_pixels": hot_pixels, **listed}
     pieces = [
         None
         if each is None or place_in_picture is None
@@ -114,7 +123,7 @@ def denoise_files(
         else Piece(place_in_picture, each.halo, each.network.multiple, CONTEXT if each.pools else 0)
         for each in (srgb, raw)
     ]
-    camera_files = None if raw is None else RawFileDenoiser(raw, level, form, share, pieces[1])
+    camera_files = None if raw is None else RawFileDenoiser(raw, level, form, share, pieces[1], repair)
     with claimed(Path(output)):
         files = DenoisedFiles(Path(output), srgb, camera_files, overwrite, form, settings, share, pieces[0])
         return files.run(sources)

@@ -1,7 +1,7 @@
 """A camera RAW file in, its denoised DNG and rendering out."""
 
 import logging
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
@@ -27,13 +27,31 @@ from cycleisp.utils.processes.apart import apart
 from cycleisp.utils.raw import bayer
 from cycleisp.utils.raw.camera_files import RawImage, read_raw, render_with_libraw
 from cycleisp.utils.raw.dng.piece import encode_piece, rendered_from
-from cycleisp.utils.raw.dng.source import read_dng_source
-from cycleisp.utils.raw.dng.writer import encode_dng, encode_exif, white_share
+from cycleisp.utils.raw.dng.source import DngSource, read_dng_source
+from cycleisp.utils.raw.dng.writer import RemainingNoise, encode_dng, encode_exif, white_share
+from cycleisp.utils.raw.hot_pixels import AUTO, OFF, ListedPixels, repair_found, repair_listed
 from cycleisp.utils.raw.noise import FixedNoise, noise_level_function
 from cycleisp.utils.raw.noise_estimate import estimate_noise
 from cycleisp.utils.raw.sensor_noise.cameras import CameraNoise
 
 log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, eq=False)
+class _Denoised:
+    """A denoised mosaic, and what was done to it.
+
+    Attributes:
+        mosaic: (H, W), or the part that was asked for.
+        about: the same in words.
+        remaining: the noise that is left; None where all was removed that can be.
+        repaired: (H, W) of the whole mosaic: which photosites were hot or dead.
+    """
+
+    mosaic: NDArray[np.float32]
+    about: str
+    remaining: RemainingNoise | None
+    repaired: NDArray[np.bool_]
 
 
 @dataclass(frozen=True)
@@ -47,6 +65,8 @@ class RawFileDenoiser:
             estimate.
         form: the format of the rendering.
         strength: how much of what the denoiser changes is taken.
+        hot_pixels: which hot and dead photosites are repaired: `auto` those found in the picture,
+            `off` none, a camera's list those that it names.
         piece: the piece of every rendering to make, in place of whole files; its halo and its grid
             are in pixels of packed RAW.
     """
@@ -56,6 +76,7 @@ class RawFileDenoiser:
     form: PictureFormat = PNG
     strength: Strength = FULL
     piece: Piece | None = None
+    hot_pixels: ListedPixels | str = AUTO
 
     def write(self, path: Path, mosaic: Path, named: Path | None = None) -> bytes:
         """Writes the denoised mosaic of a camera file as DNG, and returns its rendering as a file.
@@ -71,10 +92,11 @@ class RawFileDenoiser:
             OSError: the DNG cannot be written.
         """
         image, source = apart(read_raw, path, clip=False), apart(read_dng_source, path)
-        denoised, about = self._denoise(image, path)
-        note = f"CycleISP {__version__}: denoised, {about}"
+        denoised = self._denoise(image, path)
+        note = f"CycleISP {__version__}: denoised, {denoised.about}"
+        source = _without(source, denoised.repaired)
         with reading(path):  # whatever its metadata hold
-            dng, exif = encode_dng(source, denoised, note), encode_exif(source)
+            dng, exif = encode_dng(source, denoised.mosaic, note, denoised.remaining), encode_exif(source)
         with atomic_path(mosaic) as aside:  # LibRaw reads files only
             aside.write_bytes(dng)
             rendered = apart(render_with_libraw, aside, white_share(source))
@@ -97,7 +119,9 @@ class RawFileDenoiser:
         window = self.piece.crop.window(height, width, path, image.orientation)
         source = apart(read_dng_source, path)
         part = rendered_from(window, source)
-        image.mosaic[part], _ = self._denoise(image, path, part)
+        denoised = self._denoise(image, path, part)
+        image.mosaic[part] = denoised.mosaic
+        source = _without(source, denoised.repaired)
         with reading(path):
             dng, exif = encode_piece(source, image.mosaic, part, image.pattern), encode_exif(source)
         with TemporaryDirectory() as folder:  # LibRaw reads files only
@@ -107,12 +131,8 @@ class RawFileDenoiser:
         seen = upright(rendered[inside(window, part)], image.orientation)
         return self.form.encode(seen, PhotoMetadata(exif, profile_of_space(SRGB)), path)
 
-    def _denoise(self, image: RawImage, path: Path, part: Window | None = None) -> tuple[NDArray[np.float32], str]:
-        """Denoises the mosaic of a camera file, or a part of it.
-
-        Returns:
-            The denoised mosaic (H, W), or the part; and words about how.
-        """
+    def _denoise(self, image: RawImage, path: Path, part: Window | None = None) -> _Denoised:
+        """Denoises the mosaic of a camera file, or a part of it."""
         padded, window = bayer.pad_to_rggb(torch.from_numpy(image.mosaic)[None], image.pattern, multiple=2)
         packed = bayer.pack(padded)
         try:
@@ -124,13 +144,46 @@ class RawFileDenoiser:
         about = f"noise from {origin}: {level}"
         if self.strength != FULL:
             about += f", luma {self.strength.luma:g}, chroma {self.strength.chroma:g}"
+        mosaic, repaired = self._repair(image, path, shot_noise, read_noise)
+        if count := int(repaired.sum()):
+            log.info("%s: %d hot or dead photosites repaired", path.name, count)
+            about += f", {count} hot or dead photosites repaired"
+            padded, _ = bayer.pad_to_rggb(torch.from_numpy(mosaic)[None], image.pattern, multiple=2)
+            packed = bayer.pack(padded)
         if part is not None:
             packed, window = self._around(part, window, packed)
         # clipped as the networks' training pairs
         variance = noise_level_function(packed.clamp(0, 1)[None], shot_noise[None], read_noise[None])
         red, green, blue = image.white_balance.tolist()
         denoised = self.strength.denoise(self.denoise, packed[None], variance, white_balance=(red, green, blue))
-        return bayer.unpack(denoised)[0, 0][window].numpy(), about
+        remaining = self._remaining(shot_noise, read_noise, (red, green, blue))
+        return _Denoised(bayer.unpack(denoised)[0, 0][window].numpy(), about, remaining, repaired)
+
+    def _repair(
+        self, image: RawImage, path: Path, shot_noise: Tensor, read_noise: Tensor
+    ) -> tuple[NDArray[np.float32], NDArray[np.bool_]]:
+        """Returns the mosaic without hot and dead photosites, and where they were.
+
+        A strength of 0 gives the input back as it is.
+        """
+        if self.hot_pixels == OFF or self.strength.luma == self.strength.chroma == 0:
+            return image.mosaic, np.zeros(image.mosaic.shape, dtype=bool)
+        if isinstance(self.hot_pixels, ListedPixels):
+            return repair_listed(image.mosaic, self.hot_pixels, path)
+        return repair_found(image.mosaic, image.pattern, shot_noise.numpy(), read_noise.numpy(), image.white_balance)
+
+    def _remaining(
+        self, shot_noise: Tensor, read_noise: Tensor, white_balance: tuple[float, float, float]
+    ) -> RemainingNoise | None:
+        """Returns the noise that this strength leaves; None for the full one, which leaves none."""
+        if self.strength == FULL:
+            return None
+        shot, read = (
+            (levels[0], (levels[1] + levels[2]) / 2, levels[3])
+            for levels in map(Tensor.tolist, self.strength.kept_noise(shot_noise, read_noise, white_balance))
+        )
+        applied = min(self.strength.luma, self.strength.chroma)
+        return RemainingNoise(applied, tuple(zip(shot, read, strict=True)))
 
     def _around(self, part: Window, visible: Window, packed: Tensor) -> tuple[Tensor, Window]:
         """Returns what the denoiser must see for a part of a mosaic, and the part's place in it.
@@ -166,6 +219,15 @@ class RawFileDenoiser:
         planes = {1: (0, 0, 0, 0), 3: (0, 1, 1, 2), 4: (0, 1, 2, 3)}[len(levels)]
         table = torch.tensor(levels, dtype=torch.float32)[list(planes)]
         return table[:, 0], table[:, 1], origin
+
+
+def _without(source: DngSource, repaired: NDArray[np.bool_]) -> DngSource:
+    """Returns a source in which repaired photosites are dark, so that none passes for saturated."""
+    if not repaired.any():
+        return source
+    sensor = source.sensor.copy()
+    sensor[source.window][repaired] = 0
+    return replace(source, sensor=sensor)
 
 
 def _level_in_words(shot_noise: Tensor, read_noise: Tensor) -> str:

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from PIL import Image
+from PIL import ExifTags, Image
 from torch import Tensor
 
 from cycleisp.dataloaders.photos import read_photo
@@ -109,3 +109,16 @@ def test_a_picture_that_does_not_hold_the_piece_is_skipped(tmp_path: Path, weigh
         words = f"skipped {name}: --crop 25,5,10,10 reaches beyond the picture of 30x24 pixels; choose a piece inside"
         assert words in result.stdout
     assert files_of(tmp_path / "out") == {"wide-crop-25-5-10-10.png"}
+
+
+def test_a_piece_states_its_own_size(tmp_path: Path, weights: dict[str, Path]) -> None:
+    tags = Image.Exif()
+    tags[ExifTags.Base.Make] = "Maker"
+    tags.get_ifd(ExifTags.IFD.Exif).update({40962: 60, 40963: 40})
+    (tmp_path / "in").mkdir()
+    Image.fromarray(random_picture(40, 60)).save(tmp_path / "in" / "a.png", exif=tags)
+    line = (tmp_path / "in", "--output", tmp_path / "out", "--weights", weights["srgb-identity"])
+    assert denoise(*line, "--crop", "7,5,20,10").returncode == 0
+    with Image.open(tmp_path / "out" / "a-crop-7-5-20-10.png") as piece:
+        inner = piece.getexif().get_ifd(ExifTags.IFD.Exif)
+    assert (inner[40962], inner[40963]) == (20, 10)

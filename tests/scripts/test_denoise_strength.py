@@ -5,11 +5,13 @@ from unittest import mock
 
 import numpy as np
 import pytest
+import torch
 
 from cycleisp.dataloaders.photos import read_photo
 from cycleisp.networks.inference.tiled import TiledDenoiser
 from cycleisp.utils.raw import bayer
 from cycleisp.utils.raw.camera_files import read_raw
+from cycleisp.utils.raw.dng.tags import read_tags
 from denoise import main
 from tests.support.paths import files_of
 from tests.support.pictures import random_mosaic, random_picture, write_dng, write_png
@@ -108,3 +110,34 @@ def test_a_share_that_is_none_is_one_line(tmp_path: Path, weights: dict[str, Pat
         line = (photo, "--output", tmp_path / "out", "--weights", weights["srgb"], f"{option}={share}")
         assert f"{option} {share}: expected a number from 0 (the input)" in error_line(denoise(*line))
     assert not (tmp_path / "out").exists()
+
+
+@pytest.mark.parametrize("shares", [("--strength", 0.5), ("--luma", 0.9, "--chroma", 0.4), ("--strength", 0)], ids=str)
+def test_a_file_denoised_in_part_says_how_much_noise_is_left(
+    tmp_path: Path, weights: dict[str, Path], shares: tuple[object, ...]
+) -> None:
+    """A denoiser whose own result has no noise leaves (1 - strength)^2 of the variance."""
+    signal, shot, read = 0.3, 1e-3, 1e-5
+    rng = np.random.default_rng(0)
+    neutral = np.tile([[signal, 2 * signal], [2 * signal, 1.25 * signal]], (128, 128))  # grey by the white balance
+    noisy = neutral + np.sqrt(shot * neutral + read) * rng.standard_normal(neutral.shape)
+    levels = np.rint(1024 + noisy * (16383 - 1024)).astype(np.uint16)
+    path = write_dng(tmp_path / "a.dng", levels, black=1024, white=16383, noise_profile=[shot, read])
+    perfect = bayer.pack(torch.from_numpy(neutral).float()[None])[None]
+    with mock.patch.object(TiledDenoiser, "__call__", return_value=perfect):
+        result = denoise(path, "--output", tmp_path / "out", "--weights", weights["raw"], *shares)
+    assert result.returncode == 0, result.stderr
+    after, tags = read_raw(tmp_path / "out" / "a.dng", clip=False), read_tags(tmp_path / "out" / "a.dng")
+    assert tags is not None and tags.ifd0[50935].numbers == (min(map(float, shares[1::2])),)  # type: ignore[call-overload]
+    assert after.plane_noise is not None
+    for plane, (row, column) in enumerate(((0, 0), (0, 1), (1, 0), (1, 1))):
+        found = after.mosaic[row::2, column::2].var()
+        stated = after.plane_noise[0][plane] * neutral[row, column] + after.plane_noise[1][plane]
+        assert found == pytest.approx(stated, rel=5 * 0.011)  # of 16384 values
+
+
+def test_a_file_denoised_in_full_has_no_profile(tmp_path: Path, weights: dict[str, Path]) -> None:
+    path = write_dng(tmp_path / "a.dng", random_mosaic(32, 40), noise_profile=[0.01, 1e-4])
+    assert denoise(path, "--output", tmp_path / "out", "--weights", weights["raw"]).returncode == 0
+    tags = read_tags(tmp_path / "out" / "a.dng")
+    assert tags is not None and tags.ifd0[50935].numbers == (1,) and tags.find(51041) is None

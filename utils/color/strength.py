@@ -93,6 +93,24 @@ class Strength:
             mixed[rows] = self.mix(noisy[rows], denoised[rows].to(noisy), white_balance)
         return mixed
 
+    def kept_noise(
+        self, shot_noise: Tensor, read_noise: Tensor, white_balance: tuple[float, float, float] = (1.0, 1.0, 1.0)
+    ) -> tuple[Tensor, Tensor]:
+        """Returns the noise that is left in packed RAW if the denoiser's own result has none.
+
+        That is the least that is left: (1 - strength)^2 of the variance. Where luma and chroma
+        differ, a plane keeps some of the noise of the others, and the result holds for neutral
+        surfaces, whose values in one plane tell those in the others.
+
+        Args:
+            shot_noise, read_noise: (4,) variances of the planes R, G_r, G_b, B.
+            white_balance: gains of R, G and B.
+        """
+        one_each = torch.eye(4)[..., None, None]  # noise in one plane alone
+        kept = self.mix(one_each, torch.zeros_like(one_each), white_balance)[..., 0, 0].T ** 2  # into a plane, from one
+        gains = torch.tensor([white_balance[color] for color in (0, 1, 1, 2)])
+        return (kept * gains[:, None] / gains) @ shot_noise, kept @ read_noise
+
     def mix(
         self, noisy: Tensor, denoised: Tensor, white_balance: tuple[float, float, float] = (1.0, 1.0, 1.0)
     ) -> Tensor:

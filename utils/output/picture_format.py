@@ -1,12 +1,13 @@
 """The format in which a script writes its pictures: PNG, TIFF or JPEG."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from numpy.typing import NDArray
 
 from cycleisp.utils.errors import UserError
 from cycleisp.utils.output.encoders import QUALITY, encode_photo
+from cycleisp.utils.output.exif_size import with_size
 from cycleisp.utils.output.metadata import PhotoMetadata
 
 # The names of the formats, and the suffixes of their files; results get the first.
@@ -55,12 +56,15 @@ class PictureFormat:
     def encode(self, photo: NDArray, metadata: PhotoMetadata | None = None, source: Path | None = None) -> bytes:
         """Returns the bytes of a file with an RGB photo (H, W, 3), uint8 or uint16.
 
+        EXIF data that state a size state that of the photo: it may be a piece, or have been turned.
         Warnings name `source`, the file that the photo stems from.
 
         Raises:
             ValueError: it is too large for the format.
             OSError: it cannot be encoded.
         """
+        if metadata is not None and metadata.exif is not None:
+            metadata = replace(metadata, exif=with_size(metadata.exif, photo.shape[1], photo.shape[0]))
         return encode_photo(photo, metadata, self.name, self.quality or QUALITY, source)
 
 

@@ -8,6 +8,9 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+import numpy as np
+from numpy.typing import NDArray
+
 if TYPE_CHECKING:  # processes that read files (utils/processes/apart.py) need no PyTorch, whose import takes seconds
     from torch import Tensor
 
@@ -94,6 +97,20 @@ def rggb_window(height: int, width: int, pattern: str) -> tuple[slice, slice]:
     if rows < 2 or columns < 2:
         raise ValueError(f"a {height}x{width} mosaic of {pattern} holds no whole RGGB tile")
     return slice(top, top + rows), slice(left, left + columns)
+
+
+def rggb_planes(mosaic: NDArray[np.float32], pattern: str) -> NDArray[np.float32]:
+    """Returns the planes R, G_r, G_b, B (4, h, w) of a mosaic (H, W) of any size and pattern.
+
+    They are those of the whole RGGB tiles in it.
+
+    Raises:
+        ValueError: as `rggb_window`.
+    """
+    height, width = mosaic.shape
+    rows, columns = rggb_window(height, width, pattern)
+    tiles = mosaic[rows, columns]
+    return np.stack([tiles[row::2, column::2] for row in (0, 1) for column in (0, 1)])
 
 
 def pad_to_rggb(mosaic: Tensor, pattern: str, multiple: int) -> tuple[Tensor, tuple[slice, slice]]:

@@ -43,7 +43,7 @@ def opened(path: Path) -> Iterator[tuple[rawpy.RawPy, DngTags | None]]:
                 if raw.num_colors == 1:
                     raise RawFileError(
                         f"{path}: expected a Bayer mosaic, this file is monochrome (one value per photosite, "
-                        "without a colour filter)"
+                        "without a colour filter); denoise a picture that is developed from it"
                     )
                 raw.unpack()
                 _check_sensor(raw, tags, path)
@@ -98,7 +98,8 @@ def _check_sensor(raw: rawpy.RawPy, tags: DngTags | None, path: Path) -> None:
     """Refuses what is no Bayer mosaic, by its name."""
     if raw.raw_type != rawpy.RawType.Flat:
         raise RawFileError(
-            f"{path}: expected one value per photosite, this file stores whole colours ({_kind(tags, path)})"
+            f"{path}: expected one value per photosite, this file stores whole colours ({_kind(tags, path)}); "
+            "denoise a picture that is developed from it"
         )
     shape = None if raw.raw_pattern is None else raw.raw_pattern.shape
     if shape == (2, 2):
@@ -106,10 +107,11 @@ def _check_sensor(raw: rawpy.RawPy, tags: DngTags | None, path: Path) -> None:
     if shape is None or shape == (1, 1):
         found = "none that LibRaw knows"
     elif shape == (6, 6):
-        found = "X-Trans (6x6), which CycleISP does not know"
+        found = "X-Trans (6x6): its colours do not fit into the four planes that the RAW networks are trained on"
     else:
         found = f"one that repeats every {shape[0]}x{shape[1]} pixels"
-    raise RawFileError(f"{path}: expected a Bayer sensor (2x2), this one has another colour filter: {found}")
+    advice = "denoise a picture that is developed from it"
+    raise RawFileError(f"{path}: expected a Bayer sensor (2x2), this one has another colour filter: {found}; {advice}")
 
 
 def _kind(tags: DngTags | None, path: Path) -> str:

@@ -1,11 +1,14 @@
 """Denoised mosaics as DNG files, which develop as the camera file of their source does."""
 
 import io
+import struct
+from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
+from cycleisp.utils.raw.camera_metadata import DNG_NOISE_PROFILE
 from cycleisp.utils.raw.dng.lossless_jpeg import encode_lossless_jpeg
 from cycleisp.utils.raw.dng.opcodes import OPCODE_LIST_1, bad_pixel_values, needs_same_units
 from cycleisp.utils.raw.dng.source import BLACK_DELTAS, BLACK_LEVEL, WHITE_LEVEL, DngSource
@@ -16,12 +19,45 @@ _PROCESSING_SOFTWARE, _DESCRIPTION, _ORIENTATION, _COLOR_SPACE = 11, 270, 274, 4
 _UNCOMPRESSED, _LOSSLESS_JPEG = 1, 7
 _SMALLEST_COMPRESSED = 200_000  # bytes; RawTherapee refuses files of less than 100,000
 _CFA = 32803
+_REDUCTION_APPLIED, _DOUBLE = 50935, 12  # NoiseReductionApplied: 1 is all that can be; a type of TIFF
 _LARGEST = 65535
 _AUTOMATIC_MAXIMUM = 0.75  # of the white level; LibRaw takes a brightest photosite above it for white
 _OF_PHOTOS = (270, 271, 272, 305, 306, 315, 33432)  # tags that are no tags of raw pictures
 
 
-def encode_dng(source: DngSource, linear: NDArray[np.float32], note: str = "") -> bytes:
+@dataclass(frozen=True)
+class RemainingNoise:
+    """The noise of a mosaic that was denoised in part.
+
+    Attributes:
+        applied: how much noise reduction there was, from 0 (none) to 1 (all that can be).
+        levels: (shot_noise, read_noise) of R, G and B: variances where black is 0 and the white of
+            the linear mosaic is 1.
+    """
+
+    applied: float
+    levels: tuple[tuple[float, float], ...]
+
+    def tags(self, source: DngSource) -> list[Tag]:
+        """Returns NoiseReductionApplied and the NoiseProfile that holds for the values now.
+
+        The share of what was there already, as a phone states it, does not count twice. The profile
+        is in units of the white level that the file states.
+        """
+        before = source.ifd0[_REDUCTION_APPLIED].numbers[0] if _REDUCTION_APPLIED in source.ifd0 else 0.0
+        before = min(max(before, 0.0), 1.0) if before == before else 0.0  # NaN is unknown
+        share = white_share(source)
+        numbers = [number for shot, read in self.levels for number in (shot * share, read * share**2)]
+        profile = struct.pack(f"{source.byteorder}{len(numbers)}d", *numbers)
+        return [
+            number_tag(source.byteorder, _REDUCTION_APPLIED, RATIONAL, 1 - (1 - before) * (1 - self.applied)),
+            Tag(DNG_NOISE_PROFILE, _DOUBLE, len(numbers), profile, source.byteorder),
+        ]
+
+
+def encode_dng(
+    source: DngSource, linear: NDArray[np.float32], note: str = "", remaining: RemainingNoise | None = None
+) -> bytes:
     """Encodes a denoised mosaic as DNG, with all that its source says about it.
 
     Args:
@@ -29,6 +65,7 @@ def encode_dng(source: DngSource, linear: NDArray[np.float32], note: str = "") -
         linear: (H, W) denoised mosaic of its visible area, black 0 and white 1.
         note: text about what was done, stored as ProcessingSoftware and, where the source has none,
             as description.
+        remaining: the noise that is left; None where all was removed that can be.
 
     Raises:
         ValueError: a mosaic of another size than the visible area, with values that are no numbers,
@@ -36,10 +73,12 @@ def encode_dng(source: DngSource, linear: NDArray[np.float32], note: str = "") -
     """
     if not np.isfinite(linear).all():
         raise ValueError("the denoised mosaic has values that are no numbers")
-    return encode_values(source, sensor_values(source, linear), note)
+    return encode_values(source, sensor_values(source, linear), note, remaining)
 
 
-def encode_values(source: DngSource, values: NDArray[np.float32], note: str = "") -> bytes:
+def encode_values(
+    source: DngSource, values: NDArray[np.float32], note: str = "", remaining: RemainingNoise | None = None
+) -> bytes:
     """Encodes the values of a whole sensor (H, W), in its units, as `encode_dng` does.
 
     Raises:
@@ -66,7 +105,7 @@ def encode_values(source: DngSource, values: NDArray[np.float32], note: str = ""
         number_tag(order, 278, LONG, height),  # RowsPerStrip
         number_tag(order, 279, LONG, len(strip)),  # StripByteCounts
         number_tag(order, 284, SHORT, 1),  # PlanarConfiguration
-        number_tag(order, 50935, RATIONAL, 1),  # NoiseReductionApplied: all that can be
+        *(remaining.tags(source) if remaining else [number_tag(order, _REDUCTION_APPLIED, RATIONAL, 1)]),
     ]
     notes = [text_tag(order, _PROCESSING_SOFTWARE, note)] if note else []
     if note and not (_DESCRIPTION in source.ifd0 and source.ifd0[_DESCRIPTION].text.strip()):
