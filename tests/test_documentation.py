@@ -4,7 +4,8 @@ The pages are README.md, CONTRIBUTING.md and docs/, and the docstrings of script
 README.md and of a guide run in their order in one folder, in which their placeholders, such as
 PHOTOS, are small folders:
 
-- denoise.py, generate_data.py, match_colors.py and the preparation of RAW run as they are shown;
+- denoise.py, generate_data.py, match_colors.py, calibrate_camera.py and the preparation of RAW run
+  as they are shown;
 - training runs for one step, with small networks and patches, but for the networks that begin with
   shipped weights.
 
@@ -31,7 +32,13 @@ from tests.support.documentation import PAGES, Command, pages_with_commands, wri
 from tests.support.paths import ROOT
 from tests.support.scripts import call_script
 
-RUN_AS_SHOWN = ("denoise.py", "generate_data.py", "match_colors.py", "-m cycleisp.dataloaders.training")
+RUN_AS_SHOWN = (
+    "denoise.py",
+    "generate_data.py",
+    "match_colors.py",
+    "calibrate_camera.py",
+    "-m cycleisp.dataloaders.training",
+)
 TRAINING = ("train_denoiser.py", "train_raw2rgb.py", "train_rgb2raw.py")
 SHORT = [
     "train.steps=1",
@@ -122,7 +129,8 @@ def with_settings(command: Command) -> list[str]:
     """Returns the options of a training with the settings that make it short."""
     options, settings = command.options, list(SHORT)
     if command.script == "train_denoiser.py":
-        settings += SMALL_GATED if GATED & set(options) else SMALL_DENOISER
+        if "compact_srgb" not in options:  # whose network has its own sizes
+            settings += SMALL_GATED if GATED & set(options) else SMALL_DENOISER
     elif "compact_isp" not in options:  # whose networks have their own sizes
         settings += SMALL
     if "--set" not in options:

@@ -8,6 +8,7 @@ import pytest
 from tests.support.scripts import call_script, error_line
 
 LINES = {
+    "calibrate_camera": ("--frames", "frames", "--output="),
     "denoise": ("a.png", "--output", ""),
     "generate_data": ("--input", "a.png", "--output", ""),
     "match_colors": ("--source", "a.png", "--target", "b.png", "--output="),

@@ -9,13 +9,14 @@ import re
 import shutil
 import signal
 import sys
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import pytest
 import torch
 
+from tests.support.calibration_frames import write_calibration
 from tests.support.dnd import fake_images, write_dnd
 from tests.support.forks import REGISTRY, Ended, Forks
 from tests.support.pairs import write_pair
@@ -27,6 +28,7 @@ pytestmark = pytest.mark.skipif(not sys.platform.startswith("linux"), reason="lo
 SIGNALS = {signal.SIGINT: (130, "Ctrl-C"), signal.SIGTERM: (143, "SIGTERM")}
 AT_WRITE = {signal.SIGINT: 10, signal.SIGTERM: 7}  # of the files of the results, so that work has begun
 OUT = object()  # stands for the folder of the results
+OUT_YAML, OUT_HTML = object(), object()  # for files in it
 
 
 @dataclass(frozen=True)
@@ -36,10 +38,12 @@ class Case:
     Attributes:
         script: its module.
         options: makes its inputs in a folder, and returns its options.
+        at_write: when each signal comes.
     """
 
     script: str
     options: Callable[[Path, dict[str, Path]], tuple[object, ...]]
+    at_write: Mapping[int, int] = field(default_factory=lambda: AT_WRITE)
 
 
 def _photos(folder: Path, count: int = 3, side: int = 48) -> Path:
@@ -99,7 +103,14 @@ def _real_noise(data: Path, weights: dict[str, Path]) -> tuple[object, ...]:
     return ("--data", data / "pairs", "--denoisers", weights["srgb"], "--output", OUT, "--device", "cpu")
 
 
+def _calibrate(data: Path, weights: dict[str, Path]) -> tuple[object, ...]:
+    frames = write_calibration(data / "frames", levels=2, darks=2)
+    return ("--frames", frames, "--output", OUT_YAML, "--report", OUT_HTML, "--overwrite")
+
+
 CASES = {
+    # it writes at the end alone: the report, and then the noise file
+    "calibrate_camera.py": Case("calibrate_camera", _calibrate, {signal.SIGINT: 2, signal.SIGTERM: 6}),
     "denoise.py": Case("denoise", _denoise),
     "denoise.py, camera files": Case("denoise", _denoise_raw),
     "generate_data.py": Case("generate_data", _generate),
@@ -127,11 +138,12 @@ def test_a_signal_ends_a_script_in_order(
     def run(folder: Path, **stop: float) -> Ended:
         places = {REGISTRY: str(tmp_path / "data" / "registry")} if case.script == "download_models" else {}
         places |= {"CYCLEISP_WEIGHTS": str(folder)} if places else {}
-        given = [folder if option is OUT else option for option in options]
+        places_of = {OUT: folder, OUT_YAML: folder / "my.yaml", OUT_HTML: folder / "report.html"}
+        given = [places_of.get(option, option) for option in options]
         return forks.run(case.script, *given, folder=folder, **places, **stop)
 
     for number, (status, words) in SIGNALS.items():
-        ended = run(tmp_path / "work" / "out", number=number, at_write=AT_WRITE[number])
+        ended = run(tmp_path / "work" / "out", number=number, at_write=case.at_write[number])
         assert ended.status == status, f"{ended.status} after {ended.writes} writes\n{ended.err}"
         last = [line for line in re.split(r"[\r\n]+", ended.err) if line][-1]
         assert last.startswith(f"stopped by {words}; "), ended.err

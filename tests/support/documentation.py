@@ -9,6 +9,9 @@ from pathlib import Path
 
 import numpy as np
 
+from tests.support.calibration_frames import CAMERA, write_calibration, write_frame
+from tests.support.calibration_frames import scene as still_scene
+from tests.support.camera_jpegs import write_shot
 from tests.support.paths import ROOT
 from tests.support.pictures import random_mosaic, random_picture, write_dng, write_png
 from tests.support.real_noise import SCENES, write_known_cameras, write_scene
@@ -97,6 +100,11 @@ def write_placeholders(folder: Path) -> None:
     for name in ("RAWS", "FIVEK", "FRAMES/night"):
         for seed in range(3):
             write_dng(folder / name / f"DSC0{seed}.dng", random_mosaic(SIDE, SIDE, seed), xyz2cam=np.eye(3))
+    for seed in range(3):
+        write_shot(folder / "RAWS_AND_JPEGS", f"DSC0{seed}", seed)
+    write_calibration(folder / "CALIBRATION")
+    for seed in range(2):
+        write_frame(folder / "RAWS_OF_MY_CAMERA" / f"{seed}.dng", CAMERA.frame(still_scene(), seed), 800, 0.1)
     for name in ("OWN", "OTHER"):
         for seed in range(3):
             for kind in ("noisy", "clean"):

@@ -107,6 +107,7 @@ def _main() -> None:
 
     torch.set_num_threads(1)
     cv2.setNumThreads(1)
+    import calibrate_camera  # noqa: F401
     import denoise  # noqa: F401
     import download_models  # noqa: F401
     import generate_data  # noqa: F401
