@@ -76,22 +76,21 @@ def run_trunk(
     return finish(deep(begin(planes)), *aligned)
 
 
-def run_blocks(blocks: nn.Module, features: Tensor) -> Tensor:
-    """Returns blocks(features) of gated blocks, computed the fast way where that is possible.
+def run_in_place(block: nn.Module, features: Tensor) -> Tensor | None:
+    """Returns block(features) of a gated block, computed the fast way, or None.
 
-    That is on a CPU in float32, where no gradient is asked for. The features must not be needed any
-    more: their memory may hold the result.
+    None says that the plain block is to compute it: with gradients, where the fast way is switched
+    off, while PyTorch traces, exports or compiles, and elsewhere than on a CPU in float32.
 
     Args:
-        blocks: a chain whose children are `GatedBlock`s.
-        features: (B, C, H, W).
+        block: a `GatedBlock`.
+        features: (B, C, H, W), which may hold the result afterwards.
     """
-    if not (_is_traced() or torch.is_grad_enabled()) and is_fast():
-        from cycleisp.networks.fast import gated_blocks
+    if _is_traced() or torch.is_grad_enabled() or not is_fast():
+        return None
+    from cycleisp.networks.fast import gated_blocks
 
-        if gated_blocks.suits(features):
-            return gated_blocks.run(blocks.children(), features)
-    return blocks(features)
+    return gated_blocks.run(block, features) if gated_blocks.suits(features) else None
 
 
 def feature_memory(deep: DeepFeatures, pixels: int) -> int:

@@ -9,12 +9,13 @@ Nothing pools over the whole image. So tiles and pieces of a photo come out as t
 """
 
 from collections.abc import Sequence
+from typing import cast
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from cycleisp.networks.acceleration import run_blocks
+from cycleisp.networks.acceleration import run_in_place
 from cycleisp.networks.blocks import Chain, check_image, conv3x3
 from cycleisp.networks.denoiser import Denoiser, check_raw, denoise_stabilized
 
@@ -55,7 +56,11 @@ class GatedBlock(nn.Module):
         self.second_project = nn.Conv2d(width, width, kernel_size=1)
         self.second_scale = nn.Parameter(torch.zeros(1, width, 1, 1))
 
-    def forward(self, features: Tensor) -> Tensor:
+    def forward(self, features: Tensor, in_place: bool = False) -> Tensor:
+        """Returns the block's result; `in_place` allows it to take the memory of the features."""
+        result = run_in_place(self, features) if in_place else None
+        if result is not None:
+            return result
         gated = gate(self.depthwise(self.widen(self.norm(features))))
         mixed = features + self.scale * self.project(gated)
         gated = gate(self.second_widen(self.second_norm(mixed)))
@@ -94,12 +99,12 @@ class GatedUNet(nn.Module):
     def forward(self, features: Tensor) -> Tensor:
         passed = []
         for blocks, halve in zip(self.down, self.halving, strict=False):
-            features = run_blocks(blocks, features)
+            features = _run(blocks, features)
             passed.append(features)
             features = halve(features)
-        features = run_blocks(self.down[-1], features)
+        features = _run(self.down[-1], features)
         for double, blocks in zip(self.doubling, self.up, strict=True):
-            features = run_blocks(blocks, _add_doubled(double, features, passed.pop()))
+            features = _run(blocks, _add_doubled(double, features, passed.pop()))
         return features
 
     def reach(self, before: int = 0) -> int:
@@ -113,6 +118,15 @@ class GatedUNet(nn.Module):
         for count in self.decoder:
             before = 2 * before + count
         return before
+
+
+def _run(blocks: nn.Module, features: Tensor) -> Tensor:
+    """Returns blocks(features); without gradients the features may be overwritten."""
+    if torch.is_grad_enabled():
+        return cast(Tensor, blocks(features))
+    for block in blocks.children():
+        features = block(features, in_place=True)
+    return features
 
 
 def _add_doubled(double: nn.Module, features: Tensor, above: Tensor) -> Tensor:

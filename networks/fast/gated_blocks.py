@@ -15,7 +15,6 @@ The result is the plain block's up to rounding:
 
 import math
 import threading
-from collections.abc import Iterable
 from dataclasses import dataclass
 from itertools import pairwise
 from typing import Any, Protocol
@@ -56,22 +55,21 @@ def suits(features: Tensor) -> bool:
     return features.device.type == "cpu" and features.dtype == torch.float32 and features.numel() > 0
 
 
-def run(blocks: Iterable[Any], features: Tensor) -> Tensor:
-    """Returns what a chain of blocks makes of features, with channels innermost.
+def run(block: Any, features: Tensor) -> Tensor:
+    """Returns what a block makes of features, with channels innermost.
 
     The tiles, and so the last bit of the result, do not depend on the number of threads.
 
     Args:
-        blocks: `Block`s of C channels.
+        block: a `Block` of C channels.
         features: (B, C, H, W) float32 on a CPU. They are overwritten if their channels are
             innermost. No gradient is computed.
     """
     result = features.detach().contiguous(memory_format=torch.channels_last)
+    weights = _Weights.of(block)
     with threads() as spread:
-        for block in blocks:
-            weights = _Weights.of(block)
-            for image in result.permute(0, 2, 3, 1).numpy():
-                _compute(weights, image, spread)
+        for image in result.permute(0, 2, 3, 1).numpy():
+            _compute(weights, image, spread)
     return result
 
 

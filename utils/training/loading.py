@@ -138,7 +138,10 @@ class Loader:
     def _what_ended(self, error: Exception) -> str:
         """Says which loader process has ended, by what, and which file it was reading."""
         if self._processes:  # a batch can fail to arrive a moment before its sender is gone
-            multiprocessing.connection.wait([process.sentinel for process in self._processes], 6 * PATIENCE)
+            ends = multiprocessing.connection.wait([process.sentinel for process in self._processes], 6 * PATIENCE)
+            for child in self._processes:
+                if child.sentinel in ends:  # its files are closed; its exit status can come a moment later
+                    child.join(PATIENCE)
         status = {process.pid: process.exitcode for process in self._processes}
         for process, file, words in self._notes:
             code = status.get(int(process.read() or -1))
