@@ -7,7 +7,6 @@ own, from the number of photosites.
 import json
 import math
 from dataclasses import replace
-from pathlib import Path
 
 import numpy as np
 import pytest
@@ -15,10 +14,10 @@ import pytest
 from benchmarks.fabricated_camera import FabricatedCamera, eld_cameras
 from cycleisp.utils.raw.calibration.estimate import Estimate
 from cycleisp.utils.raw.calibration.setting import calibrate_setting
+from tests.support.paths import shared
 
 LEVELS = (0.02, 0.1, 0.3, 0.6, 0.9)
 SMALL = FabricatedCamera(height=128, width=128)
-ELD = Path("/work/shared/data/noise/eld_cameras.json")
 
 CAMERAS = {
     "10 bit": FabricatedCamera(
@@ -83,10 +82,11 @@ def test_a_camera_of_known_noise_is_measured(name) -> None:
     assert told[-1] == 1.0
 
 
-@pytest.mark.skipif(not ELD.is_file(), reason="the parameters of ELD's cameras are not on this machine")
 def test_a_camera_of_eld_is_measured() -> None:
     # The file has no column noise and no fixed pattern.
-    camera = replace(eld_cameras(ELD)["SonyA7S2 high"], sigma_column=1.0, sigma_fixed=3.0)
+    camera = replace(
+        eld_cameras(shared("data/noise/eld_cameras.json"))["SonyA7S2 high"], sigma_column=1.0, sigma_fixed=3.0
+    )
     check(camera, calibrate_setting([*camera.darks(8), *camera.flats(LEVELS, 2, flicker=0.01)]))
 
 
