@@ -20,7 +20,7 @@ from cycleisp.networks.blocks import Chain, check_image, conv3x3
 from cycleisp.networks.denoiser import Denoiser, check_raw, denoise_stabilized
 
 _ROWS = 32  # of a level that are doubled at a time
-_MAPS = 4  # maps of the uppermost level that are held in memory at most
+_MAPS = 5  # maps of the uppermost level that are held in memory at most
 
 
 class ChannelNorm(nn.Module):
