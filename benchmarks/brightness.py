@@ -38,6 +38,7 @@ from cycleisp.networks.inference.tiled import TiledDenoiser
 from cycleisp.networks.pretrained import load_denoiser
 from cycleisp.networks.synthesis.simulated_cameras import SimulatedCameras
 from cycleisp.utils.cli import run_script
+from cycleisp.utils.color.brightness import keeping_brightness
 from cycleisp.utils.color.colorimetry import cam2rgb_from_xyz2cam, srgb_decode, srgb_encode
 from cycleisp.utils.color.simulated_camera import XYZ2CAM
 from cycleisp.utils.errors import UserError
@@ -233,6 +234,9 @@ def parse_args() -> argparse.Namespace:
         metavar="[LABEL=]WEIGHTS",
         help="shipped names or files (default compact_srgb)",
     )
+    parser.add_argument(
+        "--keep-brightness", action="store_true", help="run the denoisers as denoise.py --keep-brightness does"
+    )
     parser.add_argument("--size", type=int, default=256, help="side of a scene in pixels, even (default %(default)s)")
     parser.add_argument("--json", type=Path, help="also write all numbers to this file")
     return parser.parse_args()
@@ -245,7 +249,9 @@ def main() -> int:
     everything = {}
     for name, weights in map(labelled, args.denoisers):
         denoiser = TiledDenoiser(load_denoiser(weights, "srgb")[0])
-        shifts, highlights, clean = measure(denoiser, args.size)
+        shifts, highlights, clean = measure(
+            keeping_brightness(denoiser) if args.keep_brightness else denoiser, args.size
+        )
         print(f"\n{name}\n\n{table(shifts)}\n")
         print("highlights, largest change: " + ", ".join(f"{key} {value:.0f}" for key, value in highlights.items()))
         print("clean scenes, dB: " + ", ".join(f"{key} {value:.1f}" for key, value in clean.items()))

@@ -31,13 +31,15 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 from benchmarks.arguments import BEGINS_AGAIN, labelled
 from benchmarks.pareto import draw_pareto
 from benchmarks.peers import Denoise, open_peer
+from cycleisp.dataloaders.denoisers import DenoiseSrgb
 from cycleisp.dataloaders.pairs.folders import PairPaths, find_pairs, read_pair
 from cycleisp.dataloaders.photos import read_photo
 from cycleisp.networks.acceleration import to_device
 from cycleisp.networks.inference.tiled import TiledDenoiser
 from cycleisp.networks.pretrained import find_weights, load_denoiser
 from cycleisp.utils.cli import run_script
-from cycleisp.utils.devices import PRECISIONS, inference_precision, pick_device
+from cycleisp.utils.color.brightness import keeping_brightness
+from cycleisp.utils.devices import inference_precision, pick_device
 from cycleisp.utils.errors import UserError
 from cycleisp.utils.fingerprints import file_sha256
 from cycleisp.utils.images import as_float, channels_last, photo_to_tensor, to_8bit
@@ -46,6 +48,7 @@ from cycleisp.utils.output.contact_sheet import contact_sheet
 from cycleisp.utils.output.files import write_bytes
 from cycleisp.utils.output.png import encode_png
 from cycleisp.utils.output.progress import progress_bar
+from cycleisp.utils.precisions import PRECISIONS
 
 WARM_UP = 64  # pixels a side of the picture that loads the code
 
@@ -94,7 +97,7 @@ class Method:
 Scores = dict[str, dict[str, tuple[float, float]]]  # method -> pair -> PSNR and SSIM
 
 
-def by_network(denoiser: TiledDenoiser) -> Denoise:
+def by_network(denoiser: DenoiseSrgb) -> Denoise:
     """Returns a network as a method."""
     return lambda noisy: channels_last(denoiser(photo_to_tensor(noisy)[None])[0])
 
@@ -127,6 +130,9 @@ def parse_args() -> argparse.Namespace:
     parser.add_argument(
         "--peers", nargs="+", default=[], metavar="LABEL=MODULE:FUNCTION", help="denoisers of others to compare with"
     )
+    parser.add_argument(
+        "--keep-brightness", action="store_true", help="run the denoisers as denoise.py --keep-brightness does"
+    )
     parser.add_argument("--skip-nlm", action="store_true", help="leave out non-local means, which are slow")
     parser.add_argument("--bm3d", action="store_true", help="also run BM3D (pip install bm3d; slow)")
     parser.add_argument("--crop", type=int, help="compare only the middle of each picture, this many pixels a side")
@@ -153,7 +159,12 @@ def open_methods(args: argparse.Namespace) -> dict[str, Method]:
         network = to_device(load_denoiser(weights, "srgb")[0], device)
         folder = f"{name}-{file_sha256(find_weights(weights))[:8]}" + f"-{precision}" * (precision != "float32")
         count = sum(parameter.numel() for parameter in network.parameters())
-        methods.append((name, Method(by_network(TiledDenoiser(network, precision=precision)), folder, count)))
+        denoiser = TiledDenoiser(network, precision=precision)
+        if args.keep_brightness:
+            method, folder = by_network(keeping_brightness(denoiser)), f"{folder}-kept"
+        else:
+            method = by_network(denoiser)
+        methods.append((name, Method(method, folder, count)))
     for item in args.peers:
         name, function, folder = open_peer(item)
         methods.append((name, Method(function, folder, getattr(function, "parameters", None))))

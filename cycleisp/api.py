@@ -30,6 +30,7 @@ from cycleisp.networks.inference.tiled import TiledDenoiser
 from cycleisp.networks.pretrained import SHIPPED_DENOISERS, load_any, load_cycleisp, load_denoiser
 from cycleisp.networks.synthesis.learned_camera import CleanTarget, LearnedCamera
 from cycleisp.networks.synthesis.photo_pairs import PairSynthesizer
+from cycleisp.utils.color.brightness import keeping_brightness
 from cycleisp.utils.color.strength import Strength
 from cycleisp.utils.devices import inference_precision, pick_device
 from cycleisp.utils.errors import UserError
@@ -75,6 +76,7 @@ def denoise(
     luma: float | None = None,
     chroma: float | None = None,
     white_balance: Sequence[float] | None = None,
+    keep_brightness: bool = False,
     space: Space | None = None,
     tile: int | None = None,
     device: str | torch.device | None = None,
@@ -109,6 +111,8 @@ def denoise(
         luma, chroma: the same for brightness and for colour alone; None takes `strength`.
         white_balance: of RAW: the gains of R, G and B that make grey grey, by which brightness and
             colour are told apart where `luma` and `chroma` differ.
+        keep_brightness: of a photo: whether to give the result the brightness that the photo has
+            over large areas.
         space: "srgb" or "raw", for the few shapes that fit both.
         tile: the side of a tile in pixels of the network's input, to save memory; None denoises
             images whole.
@@ -134,10 +138,11 @@ def denoise(
     network = _open_denoiser(weights, images.space, _pick(device, image))
     precision = inference_precision(precision, next(network.parameters()).device)
     denoiser = TiledDenoiser(network, tile, precision)
+    by_photo = keeping_brightness(denoiser) if keep_brightness else denoiser
     denoised = []
     for one in images.batch.cpu().split(1):
         if images.space == "srgb":
-            denoised.append(share.denoise(denoiser, one))
+            denoised.append(share.denoise(by_photo, one))
         else:
             variance = noise_level_function(one, *_noise_level(noise, one[0]))
             denoised.append(share.denoise(denoiser, one, variance, white_balance=gains))

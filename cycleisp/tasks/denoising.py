@@ -8,6 +8,7 @@ Images that lie in memory are denoised by `cycleisp.denoise`.
 """
 
 from collections.abc import Sequence
+from math import lcm
 from pathlib import Path
 
 from cycleisp.dataloaders.results.denoised_files import DenoisedFiles
@@ -18,6 +19,7 @@ from cycleisp.dataloaders.sources import find_sources
 from cycleisp.networks.acceleration import to_device
 from cycleisp.networks.inference.tiled import TiledDenoiser
 from cycleisp.networks.pretrained import SHIPPED_DENOISERS, load_denoisers, weights_sha256
+from cycleisp.utils.color.brightness import BLOCK, REACH, keeping_brightness
 from cycleisp.utils.color.strength import FULL, Strength
 from cycleisp.utils.crop import Crop
 from cycleisp.utils.devices import inference_precision, pick_device
@@ -47,6 +49,7 @@ def denoise_files(
     chroma: float | None = None,
     crop: str | None = None,
     hot_pixels: str = "auto",
+    keep_brightness: bool = False,
 ) -> Summary:
     """Denoises photos and camera RAW files into a folder.
 
@@ -78,6 +81,8 @@ def denoise_files(
             file only the picture is made. None denoises whole pictures.
         hot_pixels: of RAW files: "auto" repairs hot and dead photosites that are found in each
             picture, "off" none, and a camera's file, "camera.yaml", those that it lists.
+        keep_brightness: of photos: whether to give the result the brightness that the photo has
+            over large areas (utils/color/brightness.py).
 
     Raises:
         UserError: an input or weights that do not exist, impossible options (named as those of the
@@ -103,6 +108,7 @@ def denoise_files(
         None if network is None else TiledDenoiser(to_device(network, place), tile, precision)
         for network in load_denoisers(weights, spaces)
     )
+    photo = keeping_brightness(srgb) if keep_brightness and srgb is not None else srgb
     how: dict[str, object] = {"tile": tile, "precision": precision}
     if share != FULL:  # else not named, so that records of older versions hold
         how |= {"luma": share.luma, "chroma": share.chroma}
@@ -111,19 +117,28 @@ def denoise_files(
     settings = {
         space: {"weights_sha256": weights_sha256(weights or SHIPPED_DENOISERS[space]), **how} for space in spaces
     }
+    if "srgb" in settings and keep_brightness:  # as above
+        settings["srgb"] |= {"keep_brightness": True}
     if "raw" in settings:
         settings["raw"] |= {"noise": noise, **(level.settings if isinstance(level, CameraNoise) else {})}
         if hot_pixels != AUTO:  # as above
             listed = {"hot_pixels_sha256": file_sha256(Path(hot_pixels))} if isinstance(repair, ListedPixels) else {}
             settings["raw"] |= {"hot_pixels": hot_pixels, **listed}
+    kept = keep_brightness, False
     pieces = [
-        None
-        if each is None or place_in_picture is None
-        # nothing beyond the halo counts for a network that does not pool
-        else Piece(place_in_picture, each.halo, each.network.multiple, CONTEXT if each.pools else 0)
-        for each in (srgb, raw)
+        None if each is None or place_in_picture is None else _piece(place_in_picture, each, keeps)
+        for each, keeps in zip((srgb, raw), kept, strict=True)
     ]
     camera_files = None if raw is None else RawFileDenoiser(raw, level, form, share, pieces[1], repair)
     with claimed(Path(output)):
-        files = DenoisedFiles(Path(output), srgb, camera_files, overwrite, form, settings, share, pieces[0])
+        files = DenoisedFiles(Path(output), photo, camera_files, overwrite, form, settings, share, pieces[0])
         return files.run(sources)
+
+
+def _piece(crop: Crop, denoiser: TiledDenoiser, keeps_brightness: bool) -> Piece:
+    """Returns what a denoiser must see for a piece of a picture."""
+    halo, multiple = denoiser.halo, denoiser.network.multiple
+    if keeps_brightness:
+        halo, multiple = halo + REACH, lcm(multiple, BLOCK)
+    # nothing beyond the halo counts for a network that does not pool
+    return Piece(crop, halo, multiple, CONTEXT if denoiser.pools else 0)
