@@ -13,6 +13,7 @@ from setuptools import find_packages, setup
 HERE = Path(__file__).parent
 CODE = ("networks", "dataloaders", "utils")
 DATA = ("pretrained_models", "configs")
+ONNX = ["onnx>=1.17", "onnxruntime>=1.20", "onnxscript>=0.2"]  # export_onnx.py
 TEST = ["hypothesis>=6.100", "pytest>=8", "pytest-xdist>=3.6", "pywavelets>=1.6"]
 
 
@@ -58,13 +59,13 @@ setup(
     install_requires=requirements("requirements.txt"),
     extras_require={
         "heif": ["pillow-heif>=0.18"],  # reads HEIC, as phones write it
+        "onnx": ONNX,
         "test": TEST,
         "dev": [
+            *ONNX,
             *TEST,
             "build>=1",
             "mypy>=1.11",
-            "onnx>=1.17",
-            "onnxscript>=0.2",
             "ruff>=0.6",
             "setuptools>=70.1",
             "types-PyYAML",
