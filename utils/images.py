@@ -24,9 +24,7 @@ def as_float(photo: NDArray) -> NDArray[np.float32]:
     0 becomes 0, and the largest value of the integer type becomes 1. The result is a new array with
     the axes in memory in the same order as those of `photo`.
     """
-    values = photo.astype(np.float32)
-    values /= np.float32(np.iinfo(photo.dtype).max)
-    return values
+    return np.divide(photo, np.float32(np.iinfo(photo.dtype).max), dtype=np.float32)  # one pass over the memory
 
 
 def to_integers(image: Tensor | NDArray, dtype: DTypeLike) -> NDArray:

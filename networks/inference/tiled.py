@@ -31,10 +31,9 @@ Window = tuple[slice, slice]
 MPS_TILE = 1024  # pixels
 LARGE_TILE = 2048  # pixels, of images that do not fit into memory whole
 # Bytes a pixel beside the features, of an image that passes whole, with reading and writing: copies
-# of it on its way. Measured as 27 for photos of 8 bits and 32 for 16 (docs/lab/performance.md), and
-# once as 44 for a small photo of 8 bits, with what the allocator happened to keep. A packed pixel
-# of RAW is four photosites, each with a variance.
-WHOLE_BYTES = {"srgb": 48, "raw": 170}
+# of it on its way. Measured as 27 for photos of 8 bits and 32 for 16 (docs/lab/performance.md). A
+# packed pixel of RAW is four photosites, each with a variance.
+WHOLE_BYTES = {"srgb": 40, "raw": 170}
 _ROWS = 128  # that are looked at, at a time
 log = logging.getLogger(__name__)
 
