@@ -33,6 +33,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 from benchmarks.arguments import BEGINS_AGAIN
 from benchmarks.fabricated_camera import FabricatedCamera, eld_cameras
 from cycleisp.utils.cli import run_script
+from cycleisp.utils.errors import UserError
 from cycleisp.utils.output.files import write_bytes
 from cycleisp.utils.output.progress import progress_bar
 from cycleisp.utils.raw.calibration.estimate import Estimate
@@ -99,9 +100,9 @@ class Draw:
 
 def main() -> int:
     args = _parse_args()
-    cameras = dict(CAMERAS) if not args.cameras else {name: CAMERAS[name] for name in args.cameras}
-    if args.eld is not None:
-        cameras |= eld_cameras(args.eld)
+    cameras = CAMERAS | (eld_cameras(args.eld) if args.eld else {})
+    if args.cameras:
+        cameras = _chosen(cameras, args.cameras)
     table = {}
     print(HEAD, flush=True)
     with progress_bar(total=len(cameras) * args.draws, unit="calibration") as bar:
@@ -118,6 +119,14 @@ def main() -> int:
                 content = {"size": args.size, "draws": args.draws, "seed": args.seed, "cameras": table}
                 write_bytes(args.json, json.dumps(content, indent=1).encode())
     return 0
+
+
+def _chosen(cameras: dict[str, FabricatedCamera], names: list[str]) -> dict[str, FabricatedCamera]:
+    """Returns some of the cameras by their names."""
+    unknown = [name for name in names if name not in cameras]
+    if unknown:
+        raise UserError(f"--cameras: {unknown[0]!r} is none of these: {'; '.join(cameras)}. Those of ELD need --eld")
+    return {name: cameras[name] for name in names}
 
 
 def estimates(camera: FabricatedCamera) -> Iterator[tuple[str, Draw]]:
@@ -186,7 +195,7 @@ def _parse_args() -> argparse.Namespace:
     parser.add_argument("--size", type=int, default=96, help="sides of the frames in photosites (default: 96)")
     parser.add_argument("--draws", type=int, default=10, help="draws of each camera (default: 10)")
     parser.add_argument("--seed", type=int, default=0, help="of the first draw; the others count on (default: 0)")
-    parser.add_argument("--cameras", nargs="+", choices=list(CAMERAS), help="some of the cameras (default: all)")
+    parser.add_argument("--cameras", nargs="+", metavar="NAME", help="some of the cameras (default: all)")
     parser.add_argument("--eld", type=Path, help="file of ELD's cameras, which are proved too")
     parser.add_argument("--json", type=Path, help="file for the figures")
     return parser.parse_args()

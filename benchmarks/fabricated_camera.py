@@ -28,6 +28,7 @@ class FabricatedCamera:
         black: of R, G_r, G_b and B.
         lowest: smaller numbers are raised to it.
         hot_density, hot_amplitude: share of the photosites, and the mean of their dark current.
+        dead_density: share of the photosites that see no light.
         step: distance of two levels.
     """
 
@@ -42,6 +43,7 @@ class FabricatedCamera:
     lowest: int = 0
     hot_density: float = 0.0
     hot_amplitude: float = 0.0
+    dead_density: float = 0.0
     step: int = 1
     height: int = 256
     width: int = 256
@@ -51,6 +53,7 @@ class FabricatedCamera:
     random: np.random.Generator = field(init=False, repr=False)  # of the frames
     offsets: NDArray = field(init=False, repr=False)  # black and fixed pattern of each photosite
     current: NDArray = field(init=False, repr=False)  # dark current of hot photosites, 0 at the others
+    dead: NDArray = field(init=False, repr=False)  # which photosites see no light
 
     def __post_init__(self) -> None:
         sensor = np.random.default_rng([self.seed, 1])
@@ -61,6 +64,7 @@ class FabricatedCamera:
         black = np.array([[level[name] for name in row] for row in tile_of(self.pattern)])
         self.offsets = fixed + np.tile(black, (self.height // 2, self.width // 2))
         self.current = np.where(hot, sensor.exponential(max(self.hot_amplitude, 1e-9), shape), 0.0)
+        self.dead = sensor.random(shape) < self.dead_density
         self.random = np.random.default_rng([self.seed, 2])
 
     @property
@@ -74,6 +78,7 @@ class FabricatedCamera:
             light: expected signal above black, in DN, that broadcasts to (height, width).
         """
         random, shape = self.random, (self.height, self.width)
+        light = np.where(self.dead, 0.0, light)
         electrons = random.poisson(np.broadcast_to((light + self.current) / self.gain, shape))
         values = self.offsets + self.gain * electrons + self.sigma_read * self._standard(shape)
         values += self.sigma_row * random.standard_normal((self.height, 1))

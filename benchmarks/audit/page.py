@@ -43,7 +43,7 @@ def draw_page(result: Audit, command: str, notes: Sequence[str]) -> str:
     ]
     parts += [table(heads, rows, [_mark(each.verdict) for each in result.compared])]
     for each in result.compared:
-        parts += [heading(f"{each.statistic.title}: {each.verdict}"), beside(*_charts(each))]
+        parts += [heading(f"{each.statistic.title}: {each.verdict}".capitalize()), beside(*_charts(each))]
     parts += [heading("Numbers of whole pictures"), paragraph(_ABOUT_NUMBERS)]
     heads = ["number", "verdict", "real: 5 %", "50 %", "95 %", "synthetic: 5 %", "50 %", "95 %", "below", "above"]
     rows_of_pictures = [

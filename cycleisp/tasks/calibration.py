@@ -40,7 +40,7 @@ _IN_DN = {  # what the file says in digital numbers: the estimate's field, and t
     "gain": "gain_per_electron",
     "fixed_pattern": "fixed_pattern_variance",
 }
-_MOST_HOT = 5000  # photosites listed in a camera's file, of all settings together
+_MOST_LISTED = 5000  # hot photosites in a camera's file, of all settings together, and as many dead ones
 
 
 @dataclass(frozen=True)
@@ -115,8 +115,8 @@ def calibrate_camera(
         raise NothingMeasuredError(_nothing(sorting, left_out, missing))
     camera = name if name is not None else _camera(sorting)
     found = Calibration(camera, sorting, settings, units, left_out, missing)
-    most_hot = _MOST_HOT // len(units)
-    details = {iso: _details(settings[iso], sorting, units[iso], most_hot) for iso in units}
+    most = _MOST_LISTED // len(units)
+    details = {iso: _details(settings[iso], sorting, units[iso], most) for iso in units}
     if page is not None:
         command = _command("--frames", frames, output, report, name)
         write_bytes(page, report_page(found, command, __version__).encode())
@@ -212,8 +212,13 @@ def _named(path: Path, words: str) -> str:
     return words if str(path) in words else f"{path}: {words}"
 
 
-def _details(setting: SettingEstimate, sorting: Sorting, unit: Setting, most_hot: int) -> dict[str, Any]:
-    """Returns what the camera's file says about a setting besides its noise."""
+def _details(setting: SettingEstimate, sorting: Sorting, unit: Setting, most: int) -> dict[str, Any]:
+    """Returns what the camera's file says about a setting besides its noise.
+
+    Args:
+        setting, sorting, unit: what was measured.
+        most: hot photosites to list, and dead ones.
+    """
     details: dict[str, Any] = {
         "mosaic": list(sorting.settings[setting.iso][0].header.shape),
         "frames": {kind: sorting.count(setting.iso, kind) for kind in ("flat", "dark", "burst")},  # type: ignore[arg-type]
@@ -228,7 +233,12 @@ def _details(setting: SettingEstimate, sorting: Sorting, unit: Setting, most_hot
         details["quantization_step"] = setting.quantization_step.value
     if setting.tails:
         details["read_noise_family"] = [tail.best for tail in setting.tails]
-    if setting.hot_pixels is not None:
-        places = zip(setting.hot_pixels.rows, setting.hot_pixels.columns, strict=True)
-        details["hot_pixels"] = [[int(row), int(column)] for row, column in itertools.islice(places, most_hot)]
+    if setting.dead_pixels is not None:
+        density = setting.dead_pixels.density
+        details["dead_pixel_density"] = {"value": density.value, "error": density.error}
+    for key in ("hot_pixels", "dead_pixels"):
+        pixels = getattr(setting, key)
+        if pixels is not None:
+            places = zip(pixels.rows, pixels.columns, strict=True)
+            details[key] = [[int(row), int(column)] for row, column in itertools.islice(places, most)]
     return {**details, "noise_profile": noise_profile(unit)}

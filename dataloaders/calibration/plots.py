@@ -37,7 +37,7 @@ def transfer_chart(setting: SettingEstimate) -> str:
         low, high = variance - error, variance + error
         colour = _COLOURS[site]
         series.append(Series(site, mean[used], variance[used], low[used], high[used], "points", colour))
-        ends = np.array([max(float(mean.min()), 0.0), float(mean.max())]) if len(mean) else np.zeros(0)
+        ends = np.array([0.0, float(mean.max())]) if len(mean) else np.zeros(0)
         line = transfer.offset.value + transfer.gain.value * _between(ends)
         series.append(Series("", _between(ends), line, colour=colour))
     caption = (

@@ -14,7 +14,7 @@ from cycleisp.utils.raw.calibration.frames import SITES
 from cycleisp.utils.raw.calibration.grouping import SATURATED, Sorting
 from cycleisp.utils.raw.calibration.setting import SettingEstimate
 
-_HOTTEST = 20  # hot photosites in a table
+_LISTED = 20  # hot or dead photosites in a table
 
 
 @dataclass(frozen=True)
@@ -71,12 +71,11 @@ def report_page(found: Calibration, command: str, version: str) -> str:
 
 def _overview(found: Calibration) -> str:
     heads = ["ISO", "flat / dark / burst", "gain, DN per electron", "read noise, DN", "read noise, electrons"]
-    heads += ["row noise, DN", "column noise, DN", "Tukey's lambda", "hot photosites"]
+    heads += ["row noise, DN", "column noise, DN", "Tukey's lambda", "hot, of a million", "dead, of a million"]
     rows = []
     for iso, setting in sorted(found.settings.items()):
         gain, read = _mean(setting.gain), _mean_deviation(setting.read_noise)
         electrons = _quotient(read, gain)
-        hot = setting.hot_pixels
         rows.append(
             (
                 f"{iso:g}",
@@ -87,7 +86,10 @@ def _overview(found: Calibration) -> str:
                 words_of(_mean_deviation(setting.row_noise)),
                 words_of(_mean_deviation(setting.column_noise)),
                 words_of(setting.tukey_lambda),
-                "" if hot is None else f"{1e6 * hot.density.value:.3g} of a million",
+                *(
+                    "" if pixels is None else words_of(pixels.density.times(1e6))
+                    for pixels in (setting.hot_pixels, setting.dead_pixels)
+                ),
             )
         )
     return table(heads, rows)
@@ -119,14 +121,30 @@ def _setting(setting: SettingEstimate) -> list[str]:
     parts.append(beside(*(chart for chart in charts if chart)))
     if setting.tails:
         parts.append(_families(setting))
-    hot = setting.hot_pixels
-    if hot is not None and len(hot.rows):
-        words = f"{len(hot.rows)} hot photosites were found, of {words_of(hot.amplitude)} DN in the mean. The hottest:"
-        hottest = list(zip(hot.rows, hot.columns, hot.amplitudes, strict=True))[:_HOTTEST]
-        rows = [(f"{row}", f"{column}", f"{amplitude:.0f}") for row, column, amplitude in hottest]
-        parts += [paragraph(words), table(("row", "column", "DN above black"), rows)]
+    parts += _defects(setting)
     unknown = [f"{name.replace('_', ' ')}: {why}" for name, why in sorted(setting.reasons.items())]
     return parts + [paragraph(f"Not measured. {words}.") for words in _joined(unknown)]
+
+
+def _defects(setting: SettingEstimate) -> list[str]:
+    """Returns what is known about hot and dead photosites."""
+    parts = []
+    hot, dead = setting.hot_pixels, setting.dead_pixels
+    if hot is not None and len(hot.rows):
+        words = f"{_photosites(len(hot.rows), 'hot')} found, of {words_of(hot.amplitude)} DN in the mean. The hottest:"
+        hottest = list(zip(hot.rows, hot.columns, hot.amplitudes, strict=True))[:_LISTED]
+        rows = [(f"{row}", f"{column}", f"{amplitude:.0f}") for row, column, amplitude in hottest]
+        parts += [paragraph(words), table(("row", "column", "DN above black"), rows)]
+    if dead is not None and len(dead.rows):
+        places = [f"({row}, {column})" for row, column in zip(dead.rows, dead.columns, strict=True)]
+        more = ", and others" if len(places) > _LISTED else ""
+        words = f"{_photosites(len(places), 'dead')} found, at (row, column) {', '.join(places[:_LISTED])}{more}."
+        parts.append(paragraph(words))
+    return parts
+
+
+def _photosites(number: int, kind: str) -> str:
+    return f"{number} {kind} photosite was" if number == 1 else f"{number} {kind} photosites were"
 
 
 def _joined(reasons: Sequence[str]) -> list[str]:
@@ -156,7 +174,8 @@ def _families(setting: SettingEstimate) -> str:
             )
             marks.append("good" if name == tail.best else "")
     heads = ("site", "family", "shape", "deviation, DN", "chi-square / degrees of freedom", "BIC, less is better")
-    return table(heads, rows, marks)  # type: ignore[arg-type]
+    words = paragraph("Families of distributions fitted to read noise. The green line marks the best of each colour.")
+    return words + table(heads, rows, marks)  # type: ignore[arg-type]
 
 
 def unusable_table(frames: Sequence[tuple[Path, str]]) -> str:

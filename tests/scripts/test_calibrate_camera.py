@@ -1,6 +1,7 @@
 """calibrate_camera.py as users call it: frames in, a noise file out that every script takes."""
 
 import shutil
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -12,13 +13,16 @@ import denoise
 import generate_data
 from cycleisp.dataloaders.pairs.store import read_manifest
 from cycleisp.utils.processes.apart import SWITCH
+from cycleisp.utils.raw.hot_pixels import read_listed, repair_listed
 from cycleisp.utils.raw.sensor_noise.camera_files import read_camera_file
 from tests.support.calibration_frames import CAMERA, FakeCamera, scene, vignetting, write_calibration, write_frame
 from tests.support.paths import files_of
 from tests.support.pictures import random_picture, write_png
 from tests.support.scripts import Outcome, call_script, error_line
 
-NOISIER = FakeCamera(gain=2.0, read=9.0, row=2.0)  # at ISO 3200
+DEAD = (10, 20), (77, 101)
+LIT = replace(CAMERA, dead=DEAD)
+NOISIER = FakeCamera(gain=2.0, read=9.0, row=2.0, dead=DEAD)  # at ISO 3200
 
 
 @pytest.fixture(autouse=True)
@@ -30,7 +34,7 @@ def _read_here(monkeypatch: pytest.MonkeyPatch) -> None:
 def frames(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Frames of two ISO settings in one folder, and some that cannot be used."""
     folder = tmp_path_factory.mktemp("frames")
-    write_calibration(folder, 800, CAMERA)
+    write_calibration(folder, 800, LIT)
     write_calibration(folder, 3200, NOISIER, seed=77)
     write_frame(folder / "flicker.dng", CAMERA.frame(1.15 * 9000 * vignetting(), 900), 800, 0.5)
     write_frame(folder / "clipped.dng", CAMERA.frame(1e5 * vignetting(), 901), 800, 2.0)
@@ -69,6 +73,20 @@ def test_the_noise_of_the_fabricated_camera_is_found(outcome: tuple[Outcome, Pat
             assert (np.abs(np.array(getattr(noise, key)) - expected) < 5 * error).all(), (iso, key)
             assert (error < 0.3 * expected).all()
         assert noise.quantization_bits == pytest.approx(np.log2(span), abs=0.001)
+
+
+def test_dead_photosites_are_listed_and_repaired_by_the_list(outcome: tuple[Outcome, Path]) -> None:
+    _, out = outcome
+    settings = yaml.safe_load((out / "my.yaml").read_text())["calibration"]
+    for iso in (800, 3200):
+        assert settings[iso]["dead_pixels"] == [list(place) for place in DEAD]
+        density = settings[iso]["dead_pixel_density"]
+        assert density["value"] == pytest.approx(2 / (128 * 192), rel=1e-4)
+        assert density["error"] == pytest.approx(2**0.5 / (128 * 192), rel=1e-4)
+    assert "2 dead photosites were found, at (row, column) (10, 20), (77, 101)." in (out / "report.html").read_text()
+    mosaic = LIT.frame(3000.0, 5).astype(np.float32)
+    _, mask = repair_listed(mosaic, read_listed(out / "my.yaml"), Path("a.dng"))
+    assert mask[tuple(np.transpose(DEAD))].all()
 
 
 def test_frames_that_cannot_be_used_are_named(outcome: tuple[Outcome, Path]) -> None:

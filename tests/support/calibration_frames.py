@@ -30,6 +30,7 @@ class FakeCamera:
         row: deviation of what a row shares.
         black, white: levels.
         name: maker and model.
+        dead: row and column of each photosite that sees no light.
     """
 
     gain: float = 0.5
@@ -38,12 +39,15 @@ class FakeCamera:
     black: int = 512
     white: int = 16383
     name: tuple[str, str] = ("Fabricated", "Fabricated Camera")
+    dead: tuple[tuple[int, int], ...] = ()
 
     def frame(self, light: NDArray | float, seed: int, shape: tuple[int, int] = (HEIGHT, WIDTH)) -> NDArray[np.uint16]:
         """Returns a mosaic under some light, in DN above black at the brightest site."""
         rng = np.random.default_rng(seed)
         height, width = shape
         expected = np.tile(COLOURS, (height // 2, width // 2)) * light
+        for row, column in self.dead:
+            expected[row, column] = 0
         counted = rng.poisson(np.maximum(expected, 0) / self.gain) * self.gain
         noise = self.read * rng.standard_normal(shape) + self.row * rng.standard_normal((height, 1))
         return np.clip(np.rint(self.black + counted + noise), 0, self.white).astype(np.uint16)

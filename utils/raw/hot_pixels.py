@@ -30,12 +30,13 @@ _BESIDE = 0.07  # share of the light that reaches the photosites beside; a hot o
 _SURELY = 2.0  # standard errors
 _DEAD = 0.5  # of the darkest neighbour; a dead photosite has less
 _AROUND = tuple((row, column) for row in (-2, 0, 2) for column in (-2, 0, 2) if (row, column) != (0, 0))
+_LISTS = ("hot_pixels", "dead_pixels")  # in the file of a camera
 _BORDER = 3  # photosites at the borders of a picture have too few neighbours to be judged
 
 
 @dataclass(frozen=True)
 class ListedPixels:
-    """The hot photosites of one camera.
+    """The hot and dead photosites of one camera.
 
     Attributes:
         name: the file that lists them.
@@ -49,7 +50,9 @@ class ListedPixels:
 
 
 def read_listed(path: Path) -> ListedPixels:
-    """Reads the hot photosites in the file that `calibrate_camera.py` writes, of all ISO settings.
+    """Reads the hot and dead photosites in the file that `calibrate_camera.py` writes.
+
+    Those of all ISO settings are taken together.
 
     Raises:
         UserError: the file cannot be read, or lists none.
@@ -58,12 +61,17 @@ def read_listed(path: Path) -> ListedPixels:
     settings = content.get("calibration")
     each = [one for one in settings.values() if isinstance(one, Mapping)] if isinstance(settings, Mapping) else []
     advice = f"{path}: lists no hot pixels; calibrate the camera with dark frames, or give --hot-pixels auto"
-    listed = [one for one in each if one.get("hot_pixels") is not None and one.get("mosaic") is not None]
+    listed = [
+        (one["mosaic"], one[key])
+        for one in each
+        for key in _LISTS
+        if one.get(key) is not None and one.get("mosaic") is not None
+    ]
     if not listed:
         raise UserError(advice)
     try:
-        shapes = {(int(one["mosaic"][0]), int(one["mosaic"][1])) for one in listed}
-        points = np.array(sorted({(int(row), int(column)) for one in listed for row, column in one["hot_pixels"]}))
+        shapes = {(int(mosaic[0]), int(mosaic[1])) for mosaic, _ in listed}
+        points = np.array(sorted({(int(row), int(column)) for _, places in listed for row, column in places}))
     except (TypeError, ValueError, IndexError):
         raise UserError(f"{path}: its list of hot pixels is damaged; expected [[row, column], ...]") from None
     if len(shapes) != 1:
@@ -73,7 +81,7 @@ def read_listed(path: Path) -> ListedPixels:
 
 
 def repair_listed(mosaic: Mosaic, listed: ListedPixels, path: Path) -> tuple[Mosaic, Mask]:
-    """Repairs the listed photosites that lie beyond all of their neighbours.
+    """Repairs the listed photosites that lie beyond all of their neighbours that are not listed.
 
     Args:
         mosaic: (H, W) of any Bayer pattern.
@@ -94,9 +102,13 @@ def repair_listed(mosaic: Mosaic, listed: ListedPixels, path: Path) -> tuple[Mos
     rows, columns = listed.places
     inside = (rows >= 0) & (rows < listed.shape[0]) & (columns >= 0) & (columns < listed.shape[1])
     rows, columns = rows[inside], columns[inside]
-    around = _neighbours(mosaic, (rows, columns))
+    sound = mosaic.copy()
+    sound[rows, columns] = np.nan
+    around = _neighbours(sound, (rows, columns))
+    judged = ~np.isnan(around).all(axis=0)
+    rows, columns, around = rows[judged], columns[judged], around[:, judged]
     value = mosaic[rows, columns]
-    odd = (value > around.max(axis=0)) | (value < around.min(axis=0))
+    odd = (value > np.nanmax(around, axis=0)) | (value < np.nanmin(around, axis=0))
     return _replaced(mosaic, (rows[odd], columns[odd]), around[:, odd])
 
 
@@ -203,12 +215,15 @@ def _mirrored(index: NDArray[np.intp], length: int) -> NDArray[np.intp]:
 
 
 def _replaced(mosaic: Mosaic, places: Places, around: NDArray[np.float32]) -> tuple[Mosaic, Mask]:
-    """Returns a copy with the medians of neighbours in some places, and where they are."""
+    """Returns a copy with the medians of neighbours in some places, and where they are.
+
+    Neighbours that are NaN do not count.
+    """
     mask = np.zeros(mosaic.shape, dtype=bool)
     if not len(places[0]):
         return mosaic, mask
     repaired = mosaic.copy()
-    repaired[places] = np.median(around, axis=0)
+    repaired[places] = np.nanmedian(around, axis=0)
     mask[places] = True
     return repaired, mask
 

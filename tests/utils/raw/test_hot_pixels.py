@@ -128,6 +128,28 @@ def test_listed_pixels_of_all_settings_are_repaired_where_they_stick_out(tmp_pat
     assert np.abs(repaired[mask] - 0.2).max() < 0.05
 
 
+def test_dead_pixels_of_the_list_are_repaired_also_side_by_side(tmp_path: Path) -> None:
+    text = LISTED.format("{100: {mosaic: [64, 96], dead_pixels: [[10, 12], [10, 14], [63, 95]]}}")
+    listed = read_listed(camera_file(tmp_path / "camera.yaml", text))
+    mosaic = noisy(np.full((64, 96), 0.2))
+    mosaic[10, 12], mosaic[10, 14], mosaic[63, 95] = 0.0, 0.001, 0.0
+    repaired, mask = repair_listed(mosaic, listed, Path("x.dng"))
+    assert list(zip(*np.nonzero(mask), strict=True)) == [(10, 12), (10, 14), (63, 95)]
+    assert np.abs(repaired[mask] - 0.2).max() < 0.05
+
+
+def test_a_photosite_whose_neighbours_are_all_listed_stays(tmp_path: Path) -> None:
+    block = [[row, column] for row in (8, 10, 12) for column in (8, 10, 12)]
+    text = LISTED.format(f"{{100: {{mosaic: [64, 96], hot_pixels: {block}}}}}")
+    mosaic = noisy(np.full((64, 96), 0.2))
+    for row, column in block:
+        mosaic[row, column] = 0.9
+    repaired, mask = repair_listed(mosaic, read_listed(camera_file(tmp_path / "camera.yaml", text)), Path("x.dng"))
+    assert mask.sum() == 8 and not mask[10, 10]
+    assert repaired[10, 10] == mosaic[10, 10]
+    assert np.isfinite(repaired).all()
+
+
 def test_a_list_of_another_camera_is_refused(tmp_path: Path) -> None:
     listed = read_listed(
         camera_file(tmp_path / "c.yaml", LISTED.format("{100: {mosaic: [64, 96], hot_pixels: [[1, 2]]}}"))

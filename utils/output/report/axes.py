@@ -79,7 +79,10 @@ class Scale:
         if self.log and self.high / self.low > 20:
             first, last = math.ceil(math.log10(self.low)), math.floor(math.log10(self.high))
             every = max(1, math.ceil((last - first + 1) / most))
-            return [(10.0**power, _written(10.0**power)) for power in range(first, last + 1, every)]
+            marks = [10.0**power for power in range(first, last + 1, every)]
+            if len(marks) < 3:  # too few for eyes to read what lies between them
+                marks = [factor * 10.0**power for power in range(first - 1, last + 1) for factor in (1, 2, 5)]
+            return _alike([value for value in marks if self.low <= value <= self.high])
         numbers = _round_numbers(self.low, self.high, most)
         return [(value, _written(value)) for value in numbers if value > 0 or not self.log]
 
@@ -97,4 +100,16 @@ def _written(value: float) -> str:
     """Writes a number shortly: 0.02, 3000, 2e-06."""
     if value == 0 or 1e-4 <= abs(value) < 1e5:
         return f"{value:.6g}"
-    return f"{value:.3g}".replace("e-0", "e-").replace("e+0", "e")
+    return _short(f"{value:.3g}")
+
+
+def _alike(values: list[float]) -> list[tuple[float, str]]:
+    """Writes the numbers of a logarithmic axis in one way: all with a power of ten, or none."""
+    words = [_written(value) for value in values]
+    if any("e" in each for each in words):
+        words = ["1" if value == 1 else _short(f"{value:.0e}") for value in values]
+    return list(zip(values, words, strict=True))
+
+
+def _short(text: str) -> str:
+    return text.replace("e-0", "e-").replace("e+0", "e").replace("e+", "e")

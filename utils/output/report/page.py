@@ -29,6 +29,7 @@ tr.bad td:first-child { border-left: 4px solid #d55e00; }
 figure { margin: 1rem 0; } figcaption { font-size: .9rem; max-width: 36rem; color: #444; }
 svg { max-width: 100%; height: auto; }
 .beside { display: flex; flex-wrap: wrap; gap: 1.5rem; align-items: flex-start; }
+.beside > * { flex: 1 1 28rem; max-width: 36rem; margin: 1rem 0; }
 """
 
 

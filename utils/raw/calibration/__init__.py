@@ -8,6 +8,7 @@ Frames of one ISO setting go in, all that can be said about the noise comes out:
     grouping         which frames belong together, and what is missing
     levels           which digital numbers occur: rounding step, clipped black, saturation
     dark             dark frames: parts of the noise, tails, hot photosites
+    dead             flat frames: photosites that see no light
     scene_noise      flat frames and bursts: variance and brightness of every block
     photon_transfer  the gain: the line of variance against brightness
     setting          all of it for the frames of one ISO setting

@@ -16,8 +16,7 @@ from cycleisp.utils.config.files import ConfigError, read_yaml
 from cycleisp.utils.errors import reading
 from cycleisp.utils.raw.calibration.estimate import Estimate, Sites
 from cycleisp.utils.raw.sensor_noise.camera_files import IsoNoise
-from cycleisp.utils.raw.sensor_noise.parameters import FINEST
-from cycleisp.utils.raw.sensor_noise.tukey import HEAVIEST, LIGHTEST
+from cycleisp.utils.raw.sensor_noise.ranges import FINEST, HEAVIEST, LIGHTEST
 from cycleisp.utils.words import printable
 
 _ADVICE = "expected a file that calibrate_camera.py has written, with a list of hot photosites"

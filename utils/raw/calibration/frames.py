@@ -1,5 +1,7 @@
 """One frame of a calibration: a camera's mosaic as its file holds it, and how it was taken."""
 
+from collections import defaultdict
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
@@ -73,3 +75,13 @@ def tile_of(pattern: str) -> Tile:
         return first, second  # type: ignore[return-value]
 
     return named(pattern[:2]), named(pattern[2:])
+
+
+def groups_of(frames: Sequence[Frame], kinds: Sequence[str]) -> list[list[Frame]]:
+    """Returns groups of two or more frames of some kinds, large ones and long exposures first."""
+    groups: dict[tuple[str, str], list[Frame]] = defaultdict(list)
+    for frame in frames:
+        if frame.kind in kinds:
+            groups[frame.kind, frame.group].append(frame)
+    usable = [group for group in groups.values() if len(group) > 1]
+    return sorted(usable, key=lambda group: (len(group), group[0].exposure), reverse=True)

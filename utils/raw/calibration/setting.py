@@ -1,6 +1,6 @@
 """All that the frames of one ISO setting tell about a camera's noise."""
 
-from collections import Counter, defaultdict
+from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
@@ -10,8 +10,9 @@ from cycleisp.utils.raw.calibration.dark.dark_noise import DarkNoise, measure_da
 from cycleisp.utils.raw.calibration.dark.defects import HotPixels, HotThreshold, find_hot_pixels, hot_threshold
 from cycleisp.utils.raw.calibration.dark.latent import HiddenNoiseError
 from cycleisp.utils.raw.calibration.dark.tails import TailFit
+from cycleisp.utils.raw.calibration.dead import DeadPixels, find_dead_pixels
 from cycleisp.utils.raw.calibration.estimate import Estimate, Sites, four, weighted_mean
-from cycleisp.utils.raw.calibration.frames import SITES, Frame, Site
+from cycleisp.utils.raw.calibration.frames import SITES, Frame, Site, groups_of
 from cycleisp.utils.raw.calibration.levels import (
     Black,
     Counts,
@@ -51,6 +52,7 @@ class SettingEstimate:
         tails: the fits of the shape, for charts.
         quantization_step: distance of two levels.
         hot_pixels: which photosites are hot.
+        dead_pixels: which photosites see no light.
         transfer: variance against brightness, for charts.
         reasons: why a field is None.
     """
@@ -71,6 +73,7 @@ class SettingEstimate:
     tails: tuple[TailFit, ...] | None = None
     quantization_step: Estimate | None = None
     hot_pixels: HotPixels | None = None
+    dead_pixels: DeadPixels | None = None
     transfer: tuple[PhotonTransfer, ...] | None = None
     reasons: Mapping[str, str] = field(default_factory=dict)
 
@@ -82,13 +85,14 @@ def calibrate_setting(frames: Sequence[Frame], progress: Progress = lambda share
     frames of a group do not share. Frames are read three times at most, strip by strip.
 
     Args:
-        frames: of one ISO setting and one camera; the frames of a group have one size.
+        frames: of one ISO setting and one camera, of one size.
         progress: called with the share that is done, from 0 to 1.
     """
     setting = _Setting(frames, progress)
     setting.measure_levels()
     setting.measure_dark_frames()
     setting.measure_light()
+    setting.find_dead_pixels()
     return setting.result()
 
 
@@ -99,15 +103,16 @@ class _Setting:
         if not frames:
             raise ValueError("no frames to calibrate; give two or more dark frames, and pairs of flat frames")
         self.frames = frames
-        self.darks = _groups(frames, ("dark",))
-        self.lit = _groups(frames, ("flat", "burst"))
+        self.darks = groups_of(frames, ("dark",))
+        self.lit = groups_of(frames, ("flat", "burst"))
+        self.flats = groups_of(frames, ("flat",))
         self.reasons: dict[str, str] = {}
         self.advance = _Steps(self._number_of_steps(), progress)
         self.found: dict[str, object] = {}
         self.dark: dict[Site, DarkNoise] = {}
 
     def _number_of_steps(self) -> int:
-        passes = [(group, 3) for group in self.darks] + [(group, 1) for group in self.lit]
+        passes = [(group, 3) for group in self.darks] + [(group, 1) for group in self.lit + self.flats]
         return len(self.frames) + len(SITES) * sum(count_strips(group, "R") * times for group, times in passes)
 
     # ------------------------------------------------------------ levels
@@ -234,6 +239,15 @@ class _Setting:
             return self.found["black"][SITES.index(site)].value  # type: ignore[index]
         return self.frames[0].black[SITES.index(site)]
 
+    def find_dead_pixels(self) -> None:
+        """Finds the photosites that stay dark in bright flat frames."""
+        blacks = {site: self._black(site) for site in SITES}
+        found = find_dead_pixels(self.flats, blacks, self.advance) if self.flats else None
+        if found is None:
+            self._unknown(("dead_pixels",), "no two flat frames of one exposure are bright enough")
+        else:
+            self.found["dead_pixels"] = found
+
     # ------------------------------------------------------------ result
 
     def _unknown(self, names: Sequence[str], reason: str) -> None:
@@ -262,13 +276,3 @@ class _Steps:
 
     def finish(self) -> None:
         self.progress(1.0)
-
-
-def _groups(frames: Sequence[Frame], kinds: Sequence[str]) -> list[list[Frame]]:
-    """Returns groups of two or more frames, larger ones and longer exposures first."""
-    groups: dict[tuple[str, str], list[Frame]] = defaultdict(list)
-    for frame in frames:
-        if frame.kind in kinds:
-            groups[frame.kind, frame.group].append(frame)
-    usable = [group for group in groups.values() if len(group) > 1]
-    return sorted(usable, key=lambda group: (len(group), group[0].exposure), reverse=True)

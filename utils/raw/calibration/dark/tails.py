@@ -164,9 +164,9 @@ def maximum_likelihood(
     best = np.array(start, dtype=float)
     value = log_likelihood(best)
     for _ in range(SCORINGS):
-        slopes, expected = _slopes(probabilities, best, lowest, highest, used)
+        slopes, expected = _slopes(probabilities, best, lowest, highest)
         inverse = np.linalg.pinv((slopes * expected) @ slopes.T * total.sum())
-        step = np.clip(inverse @ (slopes @ total[used]), -LARGEST_STEP, LARGEST_STEP)
+        step = np.clip(inverse @ (slopes @ total), -LARGEST_STEP, LARGEST_STEP)
         for _ in range(HALVINGS):
             tried = np.clip(best + step, lowest, highest)
             after = log_likelihood(tried)
@@ -178,9 +178,9 @@ def maximum_likelihood(
         gained, best, value = after - value, tried, after
         if gained < ENOUGH:
             break
-    slopes, expected = _slopes(probabilities, best, lowest, highest, used)
+    slopes, expected = _slopes(probabilities, best, lowest, highest)
     inverse = np.linalg.pinv((slopes * expected) @ slopes.T * total.sum())
-    return best, inverse @ _scatter(slopes, counts[:, used]) @ inverse
+    return best, inverse @ _scatter(slopes, counts) @ inverse
 
 
 def _scatter(slopes: Array, counts: NDArray[np.int64]) -> Array:
@@ -192,19 +192,21 @@ def _scatter(slopes: Array, counts: NDArray[np.int64]) -> Array:
     return each.T @ each * len(each) / (len(each) - 1)
 
 
-def _slopes(
-    probabilities: Probabilities, at: Array, lowest: Array, highest: Array, used: NDArray[np.int64]
-) -> tuple[Array, Array]:
-    """Returns derivatives of log-probabilities, (parameters, cells), and the probabilities."""
+def _slopes(probabilities: Probabilities, at: Array, lowest: Array, highest: Array) -> tuple[Array, Array]:
+    """Returns derivatives of log-probabilities, (parameters, cells), and the probabilities.
+
+    Of all cells, since the information that a model expects is that of empty cells, too: most cells
+    of the tails are empty, and the tails tell the most about their shape. Where whole numbers fall
+    on few cells of a fine grid, the mean over all cells is close to that over those few.
+    """
     result = []
     for index in range(len(at)):
         after, before = at.copy(), at.copy()
         after[index] = min(at[index] + GAP, highest[index])
         before[index] = max(at[index] - GAP, lowest[index])
-        difference = np.log(probabilities(after)[used]) - np.log(probabilities(before)[used])
+        difference = np.log(probabilities(after)) - np.log(probabilities(before))
         result.append(difference / (after[index] - before[index]))
-    expected = probabilities(at)[used]
-    return np.array(result), expected / expected.sum()  # whole numbers fall on few cells of a fine grid
+    return np.array(result), probabilities(at)
 
 
 def bic_of(counts: NDArray[np.int64], expected: Array, parameters: int) -> float:

@@ -30,7 +30,7 @@ def test_tukey_is_the_textbook_one(shape) -> None:
 
 
 def test_the_heaviest_tails_are_those_that_the_noise_model_can_draw() -> None:
-    from cycleisp.utils.raw.sensor_noise.tukey import HEAVIEST
+    from cycleisp.utils.raw.sensor_noise.ranges import HEAVIEST
 
     assert TUKEY.shapes[0] == HEAVIEST
 
