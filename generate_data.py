@@ -3,19 +3,18 @@
     python generate_data.py --input PHOTOS --output PAIRS --noise dnd --preview
 
 The same command resumes a run that was stopped at any moment. The same photo and seed always make
-the same pair. Under torchrun the processes share the photos. Exit status: 0 all pairs made, 1 some
-inputs were skipped, 2 it could not run.
+the same pair. Under torchrun the processes share the photos. With --shards the pairs go into tar
+files in WebDataset layout, which the tasks of a SLURM array share as well. Exit status: 0 all pairs
+made, 1 some inputs were skipped, 2 it could not run.
 """
 
 import argparse
 from pathlib import Path
 
 import cycleisp.utils.processes.early_stop  # noqa: F401  # first, so that Ctrl-C during the others shows no traceback
-from cycleisp.dataloaders.pairs.preview import write_preview
-from cycleisp.tasks.generation import Process, generate_pairs
 from cycleisp.utils.cli import recipe_from_arguments, run_script
 from cycleisp.utils.config import GenerationRecipe
-from cycleisp.utils.devices import PRECISIONS
+from cycleisp.utils.precisions import PRECISIONS
 from cycleisp.utils.processes.lifetimes import stop_when_orphaned
 
 SWITCH = argparse.BooleanOptionalAction
@@ -42,6 +41,15 @@ def parse_args() -> argparse.Namespace:
     add("--limit", type=int, metavar="N", help="make at most N pairs (default: no limit)")
     add("--variance", action=SWITCH, help="store the noise variance of every pixel in RAW pairs (default: no)")
     add("--preview", action=SWITCH, help="write preview.png, a contact sheet of the first pairs (default: no)")
+    add("--shards", action=SWITCH, help="write tar files of many pairs, in WebDataset layout (default: no)")
+    add("--shard-size", type=int, metavar="MB", help="size of a shard, about (default: 512)")
+    add("--shard-range", metavar="FIRST:END", help="make these shards alone, as 100:200 (default: all; see the guide)")
+    add(
+        "--engine",
+        choices=("local", "ray"),
+        help="who makes the shards: this machine, or Ray's cluster (default: local)",
+    )
+    add("--address", metavar="HOST:PORT", help="cluster for --engine ray, or auto (default: one of this machine alone)")
     add("--device", choices=("auto", "cpu", "cuda", "mps"), help="device to compute on (default: auto)")
     add("--precision", choices=PRECISIONS, help="precision of the networks (default: auto; tf32 on CUDA, else float32)")
     add("--batch-size", type=int, metavar="N", help="process N photos of equal size at once (default: 1)")
@@ -51,12 +59,14 @@ def parse_args() -> argparse.Namespace:
 
 def main() -> int:
     recipe = recipe_from_arguments(GenerationRecipe, parse_args())
+    from cycleisp.tasks.generation import Process, generate_pairs  # here, since --help needs no PyTorch
+
     process = Process.from_environment()
     stop_when_orphaned()
     made = generate_pairs(recipe, process)
     status = made.summary.report("pairs made", made.folder)
-    if recipe.preview and process.is_first and made.records:
-        print(f"contact sheet: {write_preview(made.folder, made.records)}")
+    if recipe.preview and process.is_first and (sheet := made.write_preview()) is not None:
+        print(f"contact sheet: {sheet}")
     return status
 
 

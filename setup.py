@@ -14,6 +14,8 @@ HERE = Path(__file__).parent
 CODE = ("networks", "dataloaders", "utils")
 DATA = ("pretrained_models", "configs")
 ONNX = ["onnx>=1.17", "onnxruntime>=1.20", "onnxscript>=0.2"]  # export_onnx.py
+CLUSTER = ["ray>=2.9"]  # generate_data.py --engine ray
+SHARDS = ["lmdb>=1.4"]  # to-lmdb
 TEST = ["hypothesis>=6.100", "pytest>=8", "pytest-xdist>=3.6", "pywavelets>=1.6"]
 
 
@@ -58,17 +60,23 @@ setup(
     },
     install_requires=requirements("requirements.txt"),
     extras_require={
+        "cloud": ["s3fs>=2024.6"],  # shards at s3://
+        "cluster": CLUSTER,
         "heif": ["pillow-heif>=0.18"],  # reads HEIC, as phones write it
         "onnx": ONNX,
+        "shards": SHARDS,
         "test": TEST,
         "dev": [
+            *CLUSTER,
             *ONNX,
+            *SHARDS,
             *TEST,
             "build>=1",
             "mypy>=1.11",
             "ruff>=0.6",
             "setuptools>=70.1",
             "types-PyYAML",
+            "webdataset>=0.2.86",  # reads shards in a test
         ],
     },
 )

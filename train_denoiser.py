@@ -7,7 +7,8 @@
 
 --photos makes pairs during training, with another noise level for every patch. --pairs reads them
 from folders: those that generate_data.py has filled, pictures noisy/NAME beside clean/NAME, or
-SIDD's sRGB sets. A share of the photos is held out for validation.
+SIDD's sRGB sets; or from shards, by their folder or a URL such as s3://BUCKET/SHARDS. A share of
+the photos is held out for validation.
 
 The same command resumes a run that was stopped. The exit status is 0 when the recipe is finished,
 and 3 when the run was stopped early and saved (--stop-after, Ctrl-C, SIGTERM).
@@ -18,7 +19,7 @@ import json
 from pathlib import Path
 
 import cycleisp.utils.processes.early_stop  # noqa: F401  # first, so that Ctrl-C during the others shows no traceback
-from cycleisp.utils.cli import parse_training, run_script, training_parser, training_status
+from cycleisp.utils.cli import gigabytes, parse_training, run_script, training_parser, training_status
 from cycleisp.utils.config import DenoiserRecipe, dump_recipe, load_recipe
 
 
@@ -28,8 +29,9 @@ def parse_args() -> argparse.Namespace:
     add("--space", choices=("raw", "srgb"), required=True, help="images to denoise: packed RAW or sRGB photos")
     data = parser.add_mutually_exclusive_group()
     data.add_argument("--photos", nargs="+", default=[], metavar="PATH", help="clean photos, or folders of them")
-    folders = "folders of pairs: of generate_data.py, or noisy/ and clean/, or SIDD's sRGB sets"
-    data.add_argument("--pairs", nargs="+", type=Path, default=[], metavar="DIR", help=folders)
+    folders = "folders of pairs: of generate_data.py, or noisy/ and clean/, or SIDD's sRGB sets; or folders of shards, "
+    folders += "lists of them, and URLs of either"
+    data.add_argument("--pairs", nargs="+", default=[], metavar="DIR", help=folders)
     shares = "how often each folder of --pairs is drawn, as 0.7 0.3 (default: every pair equally often)"
     add("--shares", nargs="+", type=float, metavar="SHARE", help=shares)
     add("--weights", default="compact_isp", help="CycleISP that makes the pairs of photos (default: compact_isp)")
@@ -40,6 +42,10 @@ def parse_args() -> argparse.Namespace:
         "folders of sRGB pairs, noisy/ and clean/, to validate on (default: hold out a share of the training data)"
     )
     add("--validation", nargs="+", type=Path, default=[], metavar="DIR", help=folders)
+    cache = "folder of this machine that keeps parts of remote shards (default: cycleisp/shards in the user's cache)"
+    add("--cache", type=Path, metavar="DIR", help=cache)
+    size = "how large that folder may become, in GB; 0 keeps nothing (default: 20)"
+    add("--cache-size", type=gigabytes, default=20 * 10**9, metavar="GB", help=size)
     return parse_training(parser)
 
 
@@ -51,6 +57,7 @@ def main() -> int:
     if args.dry_run:
         print(dump_recipe(recipe), end="")
         return 0
+    from cycleisp.dataloaders.pairs.shards.local_copies import LocalCopies, default_folder
     from cycleisp.tasks.training import train_denoiser  # here, since --help needs no networks
 
     finished = train_denoiser(
@@ -62,6 +69,7 @@ def main() -> int:
         weights=args.weights,
         start=args.start,
         validation=args.validation,
+        copies=LocalCopies(args.cache or default_folder(), args.cache_size),
         device=args.device,
         stop_after=args.stop_after,
     )

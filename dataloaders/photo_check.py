@@ -26,7 +26,8 @@ if TYPE_CHECKING:  # the processes that read photos import this module, and have
     from cycleisp.dataloaders.sources import Source
 
 Line = dict[str, Any]
-Check = Callable[["Source"], object]  # raises a UserError of a file that training could not use
+# Raises a UserError of a file that training could not use. What it returns, the record remembers.
+Check = Callable[["Source"], Line | None]
 CHUNK = 32  # photos for each reader between two writes of the record
 QUIET = 50  # photos that are checked without a progress bar
 log = logging.getLogger(__name__)
@@ -121,7 +122,7 @@ def choose_photos(sources: Sequence["Source"], checked: dict[str, Line], record:
         if problem is not None:
             log.warning("left out %s", problem)
             continue
-        usable.append(source)
+        usable.append(source.checked(first or checked[source.name]))
     present = {source.name for source in sources}
     gone = [name for name, line in begun.items() if line["problem"] is None and name not in present]
     if gone:
@@ -158,31 +159,19 @@ def decode(path: Path) -> None:
 
 
 def _check(check: Check, source: "Source") -> Line:
-    line: Line = {"name": source.name, **_stamp(source.path)}
+    line: Line = {"name": source.name, **source.stamp()}
     try:
-        check(source)
+        facts = check(source) or {}
     except UserError as error:
-        if not source.path.exists():
+        if not source.is_there():
             raise PhotoError(f"{source.path}: has vanished while it was checked; bring it back") from None
         return {**line, "problem": str(error)}
-    return {**line, "problem": None}
-
-
-def _stamp(path: Path) -> Line:
-    try:
-        status = path.stat()
-    except OSError:
-        return {"bytes": -1, "modified_ns": -1}  # what decodes it says why
-    return {"bytes": status.st_size, "modified_ns": status.st_mtime_ns}
+    return {**line, "problem": None, **facts}
 
 
 def _still_true(source: "Source", known: dict[str, Line]) -> Line | None:
     line = known.get(source.name)
-    if (
-        line is None
-        or line["problem"]
-        or _stamp(source.path) != {key: line.get(key) for key in ("bytes", "modified_ns")}
-    ):
+    if line is None or line["problem"] or source.stamp() != {key: line.get(key) for key in ("bytes", "modified_ns")}:
         return None
     return line
 

@@ -1,7 +1,6 @@
 """The photos of a training set."""
 
 import copy
-from collections import OrderedDict
 from collections.abc import Callable, Collection, Sequence
 from pathlib import Path
 
@@ -10,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from cycleisp.dataloaders.photos import read_photo
+from cycleisp.dataloaders.recently_used import RecentlyUsed
 from cycleisp.dataloaders.sources import Source, find_sources
 from cycleisp.utils.images import as_float
 from cycleisp.utils.processes.reading_now import now_reading
@@ -35,30 +35,26 @@ class PhotoStore:
     ) -> None:
         found = find_sources(inputs, raw=False)
         self.sources = found if usable is None else usable(found)
-        self._cache: OrderedDict[int, NDArray] = OrderedDict()
         self._cache_bytes = cache_bytes
+        self._cache = RecentlyUsed[NDArray](cache_bytes)
 
     def subset(self, names: Collection[str]) -> "PhotoStore":
         """Returns a store of those photos whose sources have these names."""
         part = copy.copy(self)
         part.sources = [source for source in self.sources if source.name in names]
-        part._cache = OrderedDict()
+        part._cache = RecentlyUsed[NDArray](self._cache_bytes)
         return part
 
     def __len__(self) -> int:
         return len(self.sources)
 
     def __getitem__(self, index: int) -> NDArray:
-        if index in self._cache:
-            self._cache.move_to_end(index)
-            return self._cache[index]
+        return self._cache.get(index, lambda: self._read(index))
+
+    def _read(self, index: int) -> NDArray:
         path = self.sources[index].path
         with now_reading(path):
-            photo = read_photo(path)
-        self._cache[index] = photo
-        while len(self._cache) > 1 and sum(kept.nbytes for kept in self._cache.values()) > self._cache_bytes:
-            self._cache.popitem(last=False)
-        return photo
+            return read_photo(path)
 
     def draw(self, rng: np.random.Generator, size: int) -> NDArray[np.float32]:
         """Returns a random square of a random photo, (size, size, 3) in [0, 1].

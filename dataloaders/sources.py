@@ -2,10 +2,11 @@
 
 import logging
 from collections import Counter
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
+from typing import Any
 
 from cycleisp.dataloaders.kinds import kind_of
 from cycleisp.utils.errors import UserError
@@ -45,6 +46,22 @@ class Source:
     def __post_init__(self) -> None:
         if not self.relative:
             object.__setattr__(self, "relative", self.path.name)
+
+    def stamp(self) -> dict[str, int]:
+        """Returns `bytes` and `modified_ns`, which tell whether the file has changed."""
+        try:
+            status = self.path.stat()
+        except OSError:
+            return {"bytes": -1, "modified_ns": -1}  # what reads it says why
+        return {"bytes": status.st_size, "modified_ns": status.st_mtime_ns}
+
+    def is_there(self) -> bool:
+        """Tells whether the file exists."""
+        return self.path.exists()
+
+    def checked(self, facts: Mapping[str, Any]) -> "Source":
+        """Returns the source with what its check has found, if it keeps such things."""
+        return self
 
     @cached_property
     def place(self) -> str:

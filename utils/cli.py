@@ -3,6 +3,7 @@
 import argparse
 import math
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from cycleisp.utils.boundary import (
     EXIT_BUG,
@@ -13,7 +14,9 @@ from cycleisp.utils.boundary import (
     EXIT_STOPPED,
     run_script,
 )
-from cycleisp.utils.config import Recipe, check_recipe, find_recipe, read_yaml
+
+if TYPE_CHECKING:
+    from cycleisp.utils.config import Recipe
 
 __all__ = [
     "EXIT_BUG",
@@ -23,6 +26,7 @@ __all__ = [
     "EXIT_SKIPPED",
     "EXIT_STOPPED",
     "add_isp_data",
+    "gigabytes",
     "isp_overrides",
     "parse_training",
     "recipe_from_arguments",
@@ -32,7 +36,7 @@ __all__ = [
 ]
 
 
-def recipe_from_arguments(kind: type[Recipe], args: argparse.Namespace) -> Recipe:
+def recipe_from_arguments(kind: "type[Recipe]", args: argparse.Namespace) -> "Recipe":
     """Builds a recipe from a script's options and the YAML file that `--config` may name.
 
     Options count before the file. The parser must leave out options that were not given
@@ -41,6 +45,8 @@ def recipe_from_arguments(kind: type[Recipe], args: argparse.Namespace) -> Recip
     Raises:
         ConfigError: as `find_recipe`, `read_yaml` and `check_recipe`.
     """
+    from cycleisp.utils.config import check_recipe, find_recipe, read_yaml  # here: not all scripts have recipes
+
     given = vars(args).copy()
     config: Path | None = given.pop("config", None)
     if config is None:
@@ -69,6 +75,14 @@ def _minutes(text: str) -> float:
     if not 0 <= minutes < math.inf:
         raise argparse.ArgumentTypeError(f"expected minutes, 0 or more, got {text}")
     return minutes
+
+
+def gigabytes(text: str) -> int:
+    """Returns a size from the command line, in bytes. Raises ValueError for text that is none."""
+    size = float(text)
+    if not 0 <= size < math.inf:
+        raise argparse.ArgumentTypeError(f"expected gigabytes, 0 or more, got {text}")
+    return int(size * 1e9)
 
 
 def parse_training(parser: argparse.ArgumentParser) -> argparse.Namespace:

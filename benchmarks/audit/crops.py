@@ -8,10 +8,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from cycleisp.dataloaders.photos import width_x_height
-from cycleisp.dataloaders.training.pair_sources import TrainingPair, find_training_pairs
+from cycleisp.dataloaders.training.pair_sources import AnyPair, find_training_pairs
 from cycleisp.utils.errors import UserError
-from cycleisp.utils.images import Space
-from cycleisp.utils.raw import bayer
+from cycleisp.utils.images import Space, as_float
 
 LEVELS = 255.0  # the largest value, in the units of all results
 MARGIN = 8  # pixels that a square keeps from the picture's edge: synthetic noise is made with as much around it
@@ -67,7 +66,8 @@ def read_crops(folder: Path, space: Space, size: int, count: int, every: int = 1
     Raises:
         UserError: there are no pairs, a pair cannot be read or is too small for one square.
     """
-    pairs = find_training_pairs(folder, space)[::every]
+    found = find_training_pairs(folder, space)
+    pairs = [found[number] for number in range(0, len(found), every)]
     parts: list[tuple[NDArray[np.float32], NDArray[np.float32]]] = []
     numbers: list[int] = []
     for number, pair in enumerate(pairs):
@@ -75,7 +75,7 @@ def read_crops(folder: Path, space: Space, size: int, count: int, every: int = 1
         places = square_places(noisy.shape[1], noisy.shape[2], size, count)
         if not places:
             raise UserError(
-                f"{pair.files()[0]}: {width_x_height(noisy.shape[1:])} values a channel, a square of {size} and its "
+                f"{pair.place}: {width_x_height(noisy.shape[1:])} values a channel, a square of {size} and its "
                 f"margin need {size + 2 * MARGIN} a side; give a smaller --size, or remove the pair"
             )
         for top, left in places:
@@ -116,10 +116,10 @@ def _starts(side: int, size: int) -> list[int]:
     return [MARGIN + int(gap / 2 + index * (size + gap)) for index in range(number)]
 
 
-def _planes(pair: TrainingPair, space: Space) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+def _planes(pair: AnyPair, space: Space) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
     """Reads noisy and clean (C, H, W) in levels."""
-    images = [bayer.pack(image[None])[0] if space == "raw" else image for image in pair.read()]
-    return images[0].numpy() * np.float32(LEVELS), images[1].numpy() * np.float32(LEVELS)
+    noisy, clean = (as_float(image) * np.float32(LEVELS) for image in pair.read())
+    return (noisy, clean) if space == "raw" else (noisy.transpose(2, 0, 1), clean.transpose(2, 0, 1))
 
 
 def same_pictures(first: Crops, second: Crops) -> bool:

@@ -29,7 +29,7 @@ from cycleisp.networks.pretrained import load_any
 from cycleisp.networks.rgb2raw import Rgb2Raw
 from cycleisp.utils.errors import UserError, reason
 from cycleisp.utils.output.files import write_bytes
-from cycleisp.utils.raw.noise import FixedNoise
+from cycleisp.utils.raw.noise import FixedNoise, PlaneFactors
 from cycleisp.utils.raw.sensor_noise.cameras import CameraNoise
 from cycleisp.utils.raw.sensor_noise.names import find_noise
 
@@ -155,7 +155,7 @@ def _level(network: nn.Module, noise: str) -> tuple[Tensor, Tensor]:
         raise UserError(f"--noise {noise}: a {type(network).__name__} takes no noise level")
     found = find_noise(noise)
     if isinstance(found, CameraNoise) and found.iso is not None:
-        pair = found.levels()
+        pair: tuple[PlaneFactors, PlaneFactors] = found.levels()
     elif isinstance(found, FixedNoise):
         pair = found.shot_noise, found.read_noise
     else:

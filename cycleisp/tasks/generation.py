@@ -8,64 +8,24 @@
 Pairs of images that lie in memory are made by `cycleisp.synthesize`.
 """
 
-import os
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
-import torch
-
-from cycleisp.dataloaders.pairs.factory import PairFactory
+from cycleisp.dataloaders.pairs.naming import repeated
+from cycleisp.dataloaders.pairs.preview import write_preview
+from cycleisp.dataloaders.pairs.shards.conversion import preview_of_shards
 from cycleisp.dataloaders.pairs.store import PairStore, Record
-from cycleisp.dataloaders.real_noise.residuals import open_noise
 from cycleisp.dataloaders.results.summary import Summary
 from cycleisp.dataloaders.sources import find_sources
-from cycleisp.networks.acceleration import to_device
-from cycleisp.networks.pretrained import load_cycleisp
-from cycleisp.networks.synthesis.learned_camera import LearnedCamera
-from cycleisp.networks.synthesis.photo_pairs import PairSynthesizer
+from cycleisp.tasks.pair_maker import PairMaker
+from cycleisp.tasks.processes import ALONE, Process
+from cycleisp.tasks.ray_engine import generate_with_ray
+from cycleisp.tasks.shards import generate_shards
 from cycleisp.utils.config import GenerationRecipe
-from cycleisp.utils.devices import inference_precision, pick_device
 from cycleisp.utils.errors import UserError
 from cycleisp.utils.processes.together import claimed_together
-from cycleisp.utils.version import code_version
 
-
-@dataclass(frozen=True)
-class Process:
-    """One of the processes that share the photos of a run.
-
-    Attributes:
-        rank: the number of this process among all, from 0.
-        world_size: the number of processes.
-        local_rank: the number of this process on its machine; process n takes GPU n.
-    """
-
-    rank: int = 0
-    world_size: int = 1
-    local_rank: int = 0
-
-    @classmethod
-    def from_environment(cls) -> "Process":
-        """Reads the environment variables of torchrun; without them there is one process.
-
-        Raises:
-            UserError: they hold no numbers.
-        """
-        names = ("RANK", "WORLD_SIZE", "LOCAL_RANK")
-        values = [os.environ.get(name, default) for name, default in zip(names, ("0", "1", "0"), strict=True)]
-        if not all(value.isdecimal() for value in values):
-            said = " ".join(f"{name}={value}" for name, value in zip(names, values, strict=True))
-            raise UserError(f"{said}: expected whole numbers in these environment variables of torchrun; unset them")
-        return cls(*map(int, values))
-
-    @property
-    def is_first(self) -> bool:
-        """Returns whether this process speaks for all: it shows progress and draws the preview."""
-        return self.rank == 0
-
-
-ALONE = Process()
+__all__ = ["ALONE", "GeneratedPairs", "Process", "generate_pairs"]
 
 
 @dataclass(frozen=True)
@@ -75,12 +35,26 @@ class GeneratedPairs:
     Attributes:
         folder: the folder of the pairs; `dataloaders/pairs/store.py` describes its files.
         summary: how many pairs this process made, kept and skipped.
-        records: the lines of the manifest, one for each pair in the folder, sorted by name.
+        records: the lines of the manifest, one for each pair in the folder, sorted by name; none of
+            a folder of shards, whose readers are in `dataloaders/pairs/shards/reading.py`.
     """
 
     folder: Path
     summary: Summary
     records: list[Record]
+
+    def write_preview(self) -> Path | None:
+        """Writes `preview.png`, a contact sheet of the first pairs, into the folder.
+
+        Returns:
+            Its path; None if the folder holds no pair.
+
+        Raises:
+            UserError: a file of a pair cannot be read.
+        """
+        if self.records:
+            return write_preview(self.folder, self.records)
+        return preview_of_shards(self.folder)
 
 
 def generate_pairs(recipe: GenerationRecipe, process: Process = ALONE) -> GeneratedPairs:
@@ -90,7 +64,7 @@ def generate_pairs(recipe: GenerationRecipe, process: Process = ALONE) -> Genera
     is left out and named in the summary. The same photo and seed always make the same pair.
 
     The contact sheet that `recipe.preview` asks for is left to the caller, who draws it by
-    `dataloaders.pairs.preview.write_preview(made.folder, made.records)`.
+    `write_preview` of the result.
 
     Args:
         recipe: the photos, the output folder and all options.
@@ -100,38 +74,32 @@ def generate_pairs(recipe: GenerationRecipe, process: Process = ALONE) -> Genera
         UserError: no photos, unknown noise or weights, an output folder that cannot be written or
             that holds pairs made with other settings. Finished pairs are kept.
     """
-    device = pick_device(recipe.device, process.local_rank)
-    isp, weights_sha256 = load_cycleisp(recipe.weights)
+    _check_options(recipe, process)
+    if recipe.engine == "ray":
+        return GeneratedPairs(Path(recipe.output), generate_with_ray(recipe), [])
+    if recipe.shards:
+        return GeneratedPairs(Path(recipe.output), generate_shards(recipe, process), [])
+    maker = PairMaker.open(recipe, process)
     sources = find_sources(recipe.input, exclude=Path(recipe.output))[: recipe.limit]
-    noise = open_noise(recipe, progress=process.is_first)
-    settings: dict[str, Any] = recipe.model_dump(include={"space", "noise", "clean_target", "blur", "seed", "variance"})
-    precision = inference_precision(recipe.precision, device)
-    settings |= {"precision": precision, "weights_sha256": weights_sha256, **noise.settings}
-    # Bytes are promised for equal settings; these two say where sums may differ in the last place.
-    machine = {"threads": torch.get_num_threads(), "cpu_capability": torch.backends.cpu.get_cpu_capability()}
-    synthesizer = PairSynthesizer(
-        LearnedCamera(to_device(isp, device), recipe.clean_target, precision),
-        noise,
-        blur_sigma=recipe.blur,
-        with_srgb=recipe.space != "raw",
-    )
     with claimed_together(Path(recipe.output), "--output", process.rank, process.world_size):
-        store = PairStore(Path(recipe.output), settings, process.rank)
-        factory = PairFactory(
-            store,
-            synthesizer,
-            {**settings, **machine, "weights": recipe.weights, "version": code_version()},
-            keep_raw=recipe.space != "srgb",
-            keep_srgb=recipe.space != "raw",
-            keep_variance=recipe.variance,
-            batch_size=recipe.batch_size,
-            workers=recipe.workers,
-            memory=synthesizer.needed_memory if device.type == "cpu" else None,
-        )
+        store = PairStore(Path(recipe.output), maker.settings, process.rank)
+        factory = maker.factory(store)
         try:
-            wanted = store.repeated(store.named(sources), recipe.repeats)[: recipe.limit]
+            wanted = repeated(store.named(sources), recipe.repeats)[: recipe.limit]
             mine = wanted[process.rank :: process.world_size]
             summary = factory.run(mine, progress=process.is_first)
         finally:
             records = store.merge()
     return GeneratedPairs(store.folder, summary, records)
+
+
+def _check_options(recipe: GenerationRecipe, process: Process) -> None:
+    """Refuses options that mean nothing together."""
+    if not recipe.shards and recipe.shard_range is not None:
+        raise UserError(f"--shard-range {recipe.shard_range} is for --shards; give both, or none")
+    if not recipe.shards and recipe.engine == "ray":
+        raise UserError("--engine ray makes shards; give --shards, too, or leave --engine out")
+    if recipe.engine != "ray" and recipe.address is not None:
+        raise UserError(f"--address {recipe.address} is for --engine ray; give both, or none")
+    if recipe.engine == "ray" and process.world_size > 1:
+        raise UserError("--engine ray starts its own processes; run it with python, not with torchrun")

@@ -18,6 +18,7 @@ from typing import Any, Literal, TypeVar, get_args
 from torch import nn
 from torch.utils.data import Dataset
 
+from cycleisp.dataloaders.pairs.shards.local_copies import LocalCopies
 from cycleisp.dataloaders.training.denoising_data import open_denoising_data
 from cycleisp.dataloaders.training.isp_patches import open_isp_data
 from cycleisp.dataloaders.training.view_patches import open_view_data
@@ -161,6 +162,7 @@ def train_denoiser(
     weights: str = "compact_isp",
     start: str | None = None,
     validation: Paths = (),
+    copies: LocalCopies | None = None,
     device: str = "auto",
     stop_after: float | None = None,
 ) -> bool:
@@ -174,11 +176,13 @@ def train_denoiser(
             another noise level for every patch.
         pairs: folders of pairs, in place of photos: those that `cycleisp.tasks.generation` has
             filled; for sRGB also pictures noisy/NAME beside clean/NAME, and SIDD's sRGB sets. The
-            recipe's `data.pair_shares` says how often each folder is drawn.
+            recipe's `data.pair_shares` says how often each folder is drawn. A folder of shards, its
+            list, and the URL of either, as of s3://, serve as well.
         weights: the CycleISP that makes pairs of photos, by shipped name or path.
         start: a denoiser to start from, of the recipe's sizes or with fewer groups or blocks.
         validation: folders of sRGB pairs, noisy/ and clean/, to measure on. Without any, the
             recipe's `data.holdout_share` of the photos or pairs is measured on, and not trained on.
+        copies: where parts of remote shards are kept on this machine; None keeps none.
         device: "auto", "cpu", "cuda" or "mps".
         stop_after: minutes after which to save and stop; None for no limit.
 
@@ -190,7 +194,7 @@ def train_denoiser(
     """
     recipe = _read(DenoiserRecipe, recipe)
     fabric = launch(recipe, device)
-    stored = [Path(folder) for folder in _list(pairs)]
+    stored = _list(pairs)
     real = [Path(folder) for folder in _list(validation)]
     kind = denoiser_for(space, recipe.network)
     sizes = sizes_for(kind, recipe.network)
@@ -203,7 +207,7 @@ def train_denoiser(
         make_batch = open_training_pairs(recipe.synthesis, space, weights, fabric.device, recipe.train.precision)
     objective = DenoiserObjective(recipe.loss.relative, recipe.loss.kind, recipe.loss.ceiling)
     with RunStart(Path(run_dir), recipe, fabric) as begun:
-        data = open_denoising_data(recipe, space, _list(photos), stored, real, begun.usable)
+        data = open_denoising_data(recipe, space, _list(photos), stored, real, begun.usable, copies)
         return _fit(
             begun, network, objective, data, recipe=recipe, sizes=sizes, stop_after=stop_after, make_batch=make_batch
         )

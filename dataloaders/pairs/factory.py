@@ -10,15 +10,18 @@ import hashlib
 from collections import deque
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import nullcontext
 from dataclasses import dataclass
-from typing import Any
+from pathlib import Path
+from typing import Any, Protocol
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor
+from tqdm import tqdm
 
-from cycleisp.dataloaders.pairs.store import PairFiles, PairStore, Record
+from cycleisp.dataloaders.pairs.store import PairFiles, Record
 from cycleisp.dataloaders.photos import PhotoError, decode_photo, read_content, width_x_height
 from cycleisp.dataloaders.results.summary import Summary
 from cycleisp.dataloaders.sources import Source
@@ -38,6 +41,24 @@ _FATAL = {errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EACCES, errno.EPERM, er
 # Photos (B, 3, H, W) in [0, 1], their seeds, and their own packed RAW (B, 4, H/2, W/2) where it is
 # known -> the pairs.
 Synthesize = Callable[[Tensor, Sequence[int], Tensor | None], Sequence[NoisyCleanPair[Tensor]]]
+
+
+class PairSink(Protocol):
+    """What takes the pairs of a factory: an unpacked folder (PairStore), or shards (making.py)."""
+
+    folder: Path
+
+    def is_finished(self, source: Source) -> bool:
+        """Tells whether the pair of a source is there, made from what the source holds now."""
+        ...
+
+    def write(self, name: str, pair: PairFiles, record: Record) -> None:
+        """Stores one pair; several threads may call this. Raises OSError on a full disk."""
+        ...
+
+    def leave_out(self, source: Source, reason: str, again: bool) -> None:
+        """Notes a source without a pair; `again` says that another run may have more success."""
+        ...
 
 
 @dataclass(frozen=True)
@@ -100,7 +121,7 @@ class PairFactory:
     """Makes the pairs of a list of sources.
 
     Args:
-        store: the folder that gets them.
+        store: what gets them.
         synthesize: makes pairs from a batch of photos.
         settings: values to write into every record; `seed` is one of them.
         keep_raw, keep_srgb, keep_variance: what to store of a pair.
@@ -112,7 +133,7 @@ class PairFactory:
 
     def __init__(
         self,
-        store: PairStore,
+        store: PairSink,
         synthesize: Synthesize,
         settings: Record,
         keep_raw: bool,
@@ -127,12 +148,13 @@ class PairFactory:
         self.batch_size, self.workers, self.memory = batch_size, workers, memory
         self.summary = Summary()
 
-    def run(self, sources: Sequence[Source], progress: bool = True) -> Summary:
+    def run(self, sources: Sequence[Source], progress: bool = True, bar: tqdm | None = None) -> Summary:
         """Makes the pairs that are missing.
 
         Args:
             sources: photos and camera files. Bad ones are left out.
             progress: whether to show a bar.
+            bar: a bar of the caller's to move on, in place of a new one.
 
         Returns:
             How many pairs were made and kept, and which sources were left out.
@@ -141,12 +163,11 @@ class PairFactory:
             UserError: the output folder cannot be written, on a full disk for example. Finished
                 pairs are kept.
         """
-        bar = progress_bar(total=len(sources), desc="pairs", unit="image", disable=not progress, smoothing=0.1)
+        own = nullcontext(bar) if bar is not None else pair_bar(len(sources), progress)
         writers = ThreadPoolExecutor(self.workers, thread_name_prefix="write")
         writes: deque[tuple[Source, Future[None]]] = deque()
-        self._bar = bar
         try:
-            with bar:
+            with own as self._bar:
                 for batch in self._batches(self._read_ahead(self._unfinished(sources))):
                     for item, pair in zip(batch, self._synthesize(batch), strict=False):
                         writes.append((item.source, writers.submit(self._write, item, pair)))
@@ -183,7 +204,7 @@ class PairFactory:
         try:
             yield job.result()
         except Exception as error:  # of whatever parser: it costs this file
-            self._skip(source, error)
+            self._skip(source, error, again=type(error) is UserError)  # the reader's process has ended, or was ended
 
     def _batches(self, inputs: Iterator[Input]) -> Iterator[list[Input]]:
         """Groups inputs of one size.
@@ -207,7 +228,7 @@ class PairFactory:
             size = width_x_height(batch[0].photo.shape)
             words = f"its pair takes about {needed / 1e9:.0f} GB of memory, {available / 1e9:.0f} GB are free"
             for item in batch:
-                self._skip(item.source, f"{item.source.path}: {size} pixels: {words}; cut it into parts")
+                self._skip(item.source, f"{item.source.path}: {size} pixels: {words}; cut it into parts", again=True)
             return []
         tensors = [photo_to_tensor(item.photo).contiguous() for item in batch]
         photos = tensors[0][None] if len(tensors) == 1 else torch.stack(tensors)
@@ -222,7 +243,8 @@ class PairFactory:
                 raise
             size = width_x_height(batch[0].photo.shape)
             for item in batch:
-                self._skip(item.source, f"{item.source.path}: {size} pixels do not fit into memory; make it smaller")
+                words = f"{item.source.path}: {size} pixels do not fit into memory; make it smaller"
+                self._skip(item.source, words, again=True)
             return []
 
     def _seed(self, item: Input) -> int:
@@ -276,10 +298,15 @@ class PairFactory:
         self.summary.made += 1
         self._bar.update()
 
-    def _skip(self, source: Source, error: Exception | str) -> None:
-        self.summary.skip(source.path, error)
+    def _skip(self, source: Source, error: Exception | str, again: bool = False) -> None:
+        self.store.leave_out(source, self.summary.skip(source.path, error), again)
         self._bar.update()
         self._bar.set_postfix(skipped=len(self.summary.skipped))
+
+
+def pair_bar(total: int, progress: bool) -> tqdm:
+    """Returns the bar of a run that makes so many pairs."""
+    return progress_bar(total=total, desc="pairs", unit="image", disable=not progress, smoothing=0.1)
 
 
 def _as_photo(image: Tensor | None, dtype: np.dtype) -> NDArray | None:

@@ -16,21 +16,18 @@ A pair belongs to its source, of which the line says path, content and path belo
 A source that changes is made again under its name; another source gets another name.
 """
 
-import io
-import zlib
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import h5py
 import numpy as np
 from filelock import FileLock
-from h5py._objects import phil  # the lock behind which h5py calls HDF5
 from numpy.typing import NDArray
 
 from cycleisp.dataloaders.pairs.manifest import PATHS, WITHDRAWN, Record, listed, newest, read_manifest, read_records
-from cycleisp.dataloaders.pairs.raw_files import read_raw_pair
+from cycleisp.dataloaders.pairs.naming import files_of, with_names
+from cycleisp.dataloaders.pairs.raw_files import encode_raw_pair, read_raw_pair
 from cycleisp.dataloaders.results.known_sources import KnownSources
 from cycleisp.dataloaders.sources import Source
 from cycleisp.utils.errors import UserError, reason
@@ -38,7 +35,7 @@ from cycleisp.utils.fingerprints import Fingerprint
 from cycleisp.utils.output.files import write_bytes
 from cycleisp.utils.output.json_lines import append_line, encode_lines
 from cycleisp.utils.output.png import encode_png
-from cycleisp.utils.output.result_names import TakenNames, candidate_names
+from cycleisp.utils.output.result_names import TakenNames
 from cycleisp.utils.output.settings import FILE_NAME, claim_folder
 
 __all__ = ["PairFiles", "PairStore", "Record", "read_manifest", "read_raw_pair"]
@@ -109,42 +106,14 @@ class PairStore:
         for record in self._records.values():
             if record.get("repeat", 1) != 1:
                 continue  # named after the first pair of its photo
-            if (fingerprint := Fingerprint.from_json(record, "source_")) is not None and "source" in record:
-                path = record.get("source_path") or str(Path(record["source"]).resolve())
-                known.add(record.get("source_relative"), path, fingerprint, record)
+            if (fingerprint := Fingerprint.from_json(record, "source_")) is not None:
+                place = str(Path(record["source"]).resolve()) if "source" in record else ""  # unknown after `unpack`
+                known.add(record.get("source_relative"), record.get("source_path") or place, fingerprint, record)
         taken = TakenNames()
         for name in self._records:
-            taken.add(_files_of(name))
-        result = []
-        for source, own in zip(sources, known.find(sources), strict=True):
-            if own is not None:
-                name = own["name"]
-            else:
-                name = next(name for name in candidate_names(source.relative) if taken.are_free(_files_of(name)))
-                taken.add(_files_of(name))
-            result.append(replace(source, name=name))
-        return result
-
-    def repeated(self, sources: Sequence[Source], repeats: int) -> list[Source]:
-        """Returns each source as often as it is to have pairs: NAME, NAME.r2, NAME.r3, ...
-
-        Args:
-            sources: as `named` has returned them.
-            repeats: the number of pairs of each.
-
-        Raises:
-            UserError: a photo has the name that another photo's repeat would get.
-        """
-        names = {source.name for source in sources}
-        result = []
-        for source in sources:
-            result.append(source)
-            for repeat in range(2, repeats + 1):
-                name = f"{source.name}.r{repeat}"
-                if name in names:
-                    raise UserError(f"{source.path}: its pair {repeat} would be {name}, as that of a photo; rename one")
-                result.append(replace(source, name=name, repeat=repeat))
-        return result
+            taken.add(files_of(name))
+        own = [None if record is None else str(record["name"]) for record in known.find(sources)]
+        return with_names(sources, own, taken)
 
     def is_finished(self, source: Source) -> bool:
         """Tells whether the pair of a source is there, made from what the source holds now."""
@@ -156,10 +125,21 @@ class PairStore:
             return False
         return all(_is_file(self.folder / file) for file in record["files"].values())
 
+    def leave_out(self, source: Source, reason: str, again: bool) -> None:
+        """Takes note of nothing: a source without a pair is tried again by the next run."""
+
     def write(self, name: str, pair: PairFiles, record: Mapping[str, Any]) -> None:
         """Writes the files of one pair, then its line.
 
         Several threads of one process may call this at the same time.
+
+        Raises:
+            OSError: the disk is full or cannot be written.
+        """
+        self.write_encoded(name, _encoded(pair, record), record)
+
+    def write_encoded(self, name: str, contents: Iterable[tuple[str, bytes]], record: Mapping[str, Any]) -> None:
+        """Writes a pair as `write` does, from the bytes of its files and their keys in the record.
 
         Raises:
             OSError: the disk is full or cannot be written.
@@ -169,32 +149,14 @@ class PairStore:
         if before is not None and WITHDRAWN not in before:  # the photo has changed, or a file was missing
             self._append({**before, **again, WITHDRAWN: True})
         files: dict[str, str] = {}
-        if pair.clean_raw is not None:
-            files["raw"] = PATHS["raw"].format(name)
-            self._write_raw(self.folder / files["raw"], pair, record)
-        for kind, image in (("clean", pair.clean_srgb), ("noisy", pair.noisy_srgb)):
-            if image is not None:
-                files[f"srgb_{kind}"] = PATHS[f"srgb_{kind}"].format(name)
-                write_bytes(self.folder / files[f"srgb_{kind}"], encode_png(image))
+        for key, content in contents:
+            files[key] = PATHS[key].format(name)
+            write_bytes(self.folder / files[key], content)
         self._append({"name": name, **record, **again, "files": files})
 
     def _append(self, record: Record) -> None:
         append_line(self._part, record)
         self._records[record["name"]] = record
-
-    @staticmethod
-    def _write_raw(path: Path, pair: PairFiles, record: Mapping[str, Any]) -> None:
-        content = io.BytesIO()  # in memory, since HDF5 crashes the process when a disk is full
-        with h5py.File(content, "w") as file:
-            planes = {"clean": pair.clean_raw, "noisy": pair.noisy_raw, "variance": pair.variance}
-            for key, plane in planes.items():
-                if plane is not None:
-                    _write_planes(file, key, plane)
-            file.attrs["pattern"] = "RGGB"
-            for key in ("shot_noise", "read_noise", "seed", "weights_sha256", "version"):
-                if record[key] is not None:
-                    file.attrs[key] = record[key]
-        write_bytes(path, content.getvalue())
 
     def merge(self) -> list[Record]:
         """Merges the lines of this process into manifest.jsonl, and returns all records by name.
@@ -214,30 +176,20 @@ class PairStore:
         return listed(merged)
 
 
+def _encoded(pair: PairFiles, record: Mapping[str, Any]) -> Iterator[tuple[str, bytes]]:
+    """Yields the bytes of a pair's files, by their keys in the record, one at a time in memory."""
+    if pair.clean_raw is not None:
+        yield (
+            "raw",
+            encode_raw_pair({"clean": pair.clean_raw, "noisy": pair.noisy_raw, "variance": pair.variance}, record),
+        )
+    for kind, image in (("clean", pair.clean_srgb), ("noisy", pair.noisy_srgb)):
+        if image is not None:
+            yield f"srgb_{kind}", encode_png(image)
+
+
 def _is_file(path: Path) -> bool:
     try:
         return path.is_file()
     except OSError:  # a name that is too long for the file system
         return False
-
-
-def _files_of(name: str) -> list[str]:
-    """Returns the names of a pair's files, without the folders that have them apart."""
-    return [f"{name}.h5", f"{name}.png"]
-
-
-def _write_planes(file: h5py.File, key: str, planes: NDArray) -> None:
-    """Writes a dataset (C, H, W), compressed plane by plane as HDF5's `shuffle` and `gzip` would.
-
-    Compressing here is faster with several threads: HDF5 lets one of them work at a time, zlib all.
-    """
-    dataset = file.create_dataset(
-        key, planes.shape, planes.dtype, chunks=(1, *planes.shape[1:]), compression="gzip", shuffle=True
-    )
-    for index, plane in enumerate(planes):
-        bytes_of_values = np.ascontiguousarray(plane).view(np.uint8).reshape(-1, plane.itemsize)
-        shuffled = np.ascontiguousarray(bytes_of_values.T)
-        compressor = zlib.compressobj(1, strategy=zlib.Z_RLE)
-        content = compressor.compress(shuffled.data) + compressor.flush()
-        with phil:  # h5py before 3.16 does not take its lock in this function, and crashes
-            dataset.id.write_direct_chunk((index, 0, 0), content)

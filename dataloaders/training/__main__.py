@@ -15,7 +15,6 @@ import argparse
 from pathlib import Path
 
 import cycleisp.utils.processes.early_stop  # noqa: F401  # first, so that Ctrl-C during the others shows no traceback
-from cycleisp.dataloaders.training.raw_pairs import prepare
 from cycleisp.utils.cli import run_script
 
 
@@ -38,6 +37,8 @@ def main() -> int:
         help="the photo of a pair: LibRaw's rendering, or the camera's own JPEG (default: libraw)",
     )
     args = parser.parse_args()
+    from cycleisp.dataloaders.training.raw_pairs import prepare  # here, since --help needs no PyTorch
+
     report = prepare(args.input, args.output, args.workers, args.render)
     for path, reason in report.skipped:
         print(f"skipped {path}: {reason}")

@@ -2,16 +2,19 @@
 
 import logging
 from collections.abc import Sequence
+from itertools import chain
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 from torch.utils.data import Dataset
 
+from cycleisp.dataloaders.pairs.shards.local_copies import LocalCopies
 from cycleisp.dataloaders.photo_store import PhotoStore, Usable
 from cycleisp.dataloaders.training.denoising_patches import SRGB_MARGIN, DenoisingPatches
 from cycleisp.dataloaders.training.holdout import count_of, hold_out, split_photos
 from cycleisp.dataloaders.training.pair_check import check_validation, usable_pairs
-from cycleisp.dataloaders.training.pair_sources import TrainingPair, find_training_pairs
+from cycleisp.dataloaders.training.pair_sources import PairGroup, chosen, find_training_pairs, scenes_of
 from cycleisp.dataloaders.training.stored_pairs import StoredPairs, ValidationPairs, large_enough, side_to_cut
 from cycleisp.utils.config import DenoiserRecipe
 from cycleisp.utils.errors import UserError
@@ -26,9 +29,10 @@ def open_denoising_data(
     recipe: DenoiserRecipe,
     space: Space,
     photos: Sequence[str],
-    pairs: Sequence[Path],
+    pairs: Sequence[Path | str],
     validation: Sequence[Path],
     usable: Usable | None = None,
+    copies: LocalCopies | None = None,
 ) -> tuple[Dataset[Any], Dataset[Any]]:
     """Returns the training stream and the validation set of a denoiser.
 
@@ -39,9 +43,10 @@ def open_denoising_data(
         recipe: the whole experiment.
         space: the space of the pairs.
         photos: clean photos, from which pairs are made during training; not used with `pairs`.
-        pairs: folders of pairs, as `find_training_pairs` takes them.
+        pairs: folders of pairs, or shards, as `find_training_pairs` takes them.
         validation: folders of sRGB pairs to validate on, in place of what would be held out.
         usable: the photos of a list that can be used, as `PhotoStore` takes it; None for all.
+        copies: where parts of remote shards are kept; None keeps none.
 
     Raises:
         UserError: there are neither photos nor pairs, there is nothing usable in a folder, or
@@ -57,7 +62,7 @@ def open_denoising_data(
     held: Dataset[Any]
     if pairs:
         side = side_to_cut(space, data.patch_size)
-        groups = [large_enough(find_training_pairs(folder, space), side) for folder in pairs]
+        groups = [large_enough(find_training_pairs(place, space, copies), side) for place in pairs]
         if usable is not None:
             groups = usable_pairs(groups, usable)
         train_groups, held_groups = split_pairs(groups, share)
@@ -74,7 +79,11 @@ def open_denoising_data(
 
 
 def _check(
-    recipe: DenoiserRecipe, space: Space, photos: Sequence[str], pairs: Sequence[Path], validation: Sequence[Path]
+    recipe: DenoiserRecipe,
+    space: Space,
+    photos: Sequence[str],
+    pairs: Sequence[Path | str],
+    validation: Sequence[Path],
 ) -> None:
     """Refuses choices that exclude each other. Raises UserError."""
     if not photos and not pairs:
@@ -93,9 +102,7 @@ def _check(
         raise UserError(f"--shares (data.pair_shares): got {len(shares)} numbers for {len(pairs)} folders of --pairs")
 
 
-def split_pairs(
-    groups: Sequence[Sequence[TrainingPair]], share: float
-) -> tuple[list[list[TrainingPair]], list[list[TrainingPair]]]:
+def split_pairs(groups: Sequence[PairGroup], share: float) -> tuple[Sequence[PairGroup], Sequence[PairGroup]]:
     """Splits pairs into those to train on and those to validate on, in whole scenes.
 
     Args:
@@ -107,18 +114,20 @@ def split_pairs(
         The groups to train on, none of which is empty; and those to validate on, without empty
         ones.
     """
-    everything = [list(group) for group in groups]
-    scenes = list(dict.fromkeys(pair.scene for group in groups for pair in group))
+    scenes_of_groups = [scenes_of(group) for group in groups]
+    scenes = list(dict.fromkeys(chain(*scenes_of_groups)))
     held = set(hold_out({scene: scene for scene in scenes}, count_of(share, len(scenes)), "pairs' photos"))
     if not held or len(scenes) == 1:
-        return everything, everything
-    train = [[pair for pair in group if pair.scene not in held] for group in groups]
-    needed = {pair.scene for group, rest in zip(groups, train, strict=True) if not rest for pair in group}
+        return groups, groups
+    needed = {scene for group in scenes_of_groups if held.issuperset(group) for scene in group}
     if needed:  # a folder of its own, of which nothing would be left to train on
         if not held - needed:
             raise UserError("nothing would be left to train on in one of --pairs; lower data.holdout_share to 0")
         held -= needed
-        train = [[pair for pair in group if pair.scene not in held] for group in groups]
-    valid = [[pair for pair in group if pair.scene in held] for group in groups]
+    parts = [
+        (group, np.array([scene in held for scene in scenes_here], np.bool_))
+        for group, scenes_here in zip(groups, scenes_of_groups, strict=True)
+    ]
+    train, valid = ([chosen(group, is_held == wanted) for group, is_held in parts] for wanted in (False, True))
     log.info("%d pairs to train on, %d held out", sum(map(len, train)), sum(map(len, valid)))
-    return train, [group for group in valid if group]
+    return train, [group for group in valid if len(group)]

@@ -1,8 +1,9 @@
-"""The check of pairs on disk before training, so that a damaged one does not end it hours later."""
+"""The check of pairs before training, so that a damaged one does not end it hours later."""
 
 import logging
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 from cycleisp.dataloaders.pairs.folders import find_pairs
 from cycleisp.dataloaders.pairs.raw_files import check_raw_pair
@@ -10,42 +11,60 @@ from cycleisp.dataloaders.photo_check import Check, decode, decode_apart
 from cycleisp.dataloaders.photo_store import Usable
 from cycleisp.dataloaders.photos import PhotoError
 from cycleisp.dataloaders.sources import Source
-from cycleisp.dataloaders.training.pair_sources import TrainingPair, shorter_side
+from cycleisp.dataloaders.training.packed_pairs import PackedPairs
+from cycleisp.dataloaders.training.pair_sources import PairGroup, TrainingPair, shorter_side
+from cycleisp.dataloaders.training.shard_check import ShardSource, shards_to_check, without_damaged
 from cycleisp.utils.errors import UserError
 from cycleisp.utils.processes.apart import apart
 
 log = logging.getLogger(__name__)
 
 
-def usable_pairs(groups: Sequence[list[TrainingPair]], usable: Usable) -> list[list[TrainingPair]]:
+def usable_pairs(groups: Sequence[PairGroup], usable: Usable) -> list[PairGroup]:
     """Leaves out the pairs that training could not read. A warning names each.
 
     Args:
-        groups: the pairs of each folder, sRGB or RAW.
+        groups: the pairs of each folder, sRGB or RAW, and of shards.
         usable: returns those files of a list that can be used, as `RunStart.usable`.
 
     Raises:
         UserError: nothing is left of a folder; or as `usable`.
     """
-    present = [[pair for pair in group if _is_there(pair)] for group in groups]
+    present: list[PairGroup] = [
+        group if isinstance(group, PackedPairs) else [pair for pair in group if _is_there(pair)] for group in groups
+    ]
     _check_some_are_left(groups, present)
-    paths = dict.fromkeys(path for group in present for pair in group for path in pair.files())
-    files = usable([Source(path, str(path)) for path in paths], _check_of(present))
-    whole = {source.path for source in files}
-    kept = [[pair for pair in group if whole.issuperset(pair.files()) and _fits(pair)] for group in present]
+    sources: dict[str, Source] = {}
+    for group in present:
+        if isinstance(group, PackedPairs):
+            sources |= {shard.name: shard for shard in shards_to_check(group)}
+        else:
+            sources |= {str(path): Source(path, str(path)) for pair in group for path in pair.files()}
+    found = usable(list(sources.values()), _check_of(present))
+    whole = {source.path for source in found}
+    kept: list[PairGroup] = [
+        without_damaged(group, found)
+        if isinstance(group, PackedPairs)
+        else [pair for pair in group if whole.issuperset(pair.files()) and _fits(pair)]
+        for group in present
+    ]
     _check_some_are_left(groups, kept)
     return kept
 
 
-def _check_of(groups: Sequence[Sequence[TrainingPair]]) -> Check:
+def _check_of(groups: Sequence[PairGroup]) -> Check:
     """Returns how to check a file of some pairs."""
-    sides = {pair.raw: pair.side for group in groups for pair in group if pair.raw is not None}
+    folders = [group for group in groups if not isinstance(group, PackedPairs)]
+    sides = {pair.raw: pair.side for group in folders for pair in group if pair.raw is not None}
 
-    def check(source: Source) -> None:
+    def check(source: Source) -> dict[str, Any] | None:
+        if isinstance(source, ShardSource):
+            return source.check()
         if source.path in sides:
             apart(check_raw_pair, source.path, sides[source.path])
         else:
             decode_apart(source)
+        return None
 
     return check
 
@@ -71,9 +90,9 @@ def _fits(pair: TrainingPair) -> bool:
     return side >= pair.side
 
 
-def _check_some_are_left(before: Sequence[list[TrainingPair]], after: Sequence[list[TrainingPair]]) -> None:
+def _check_some_are_left(before: Sequence[PairGroup], after: Sequence[PairGroup]) -> None:
     for all_pairs, left in zip(before, after, strict=True):
-        if not left:
+        if not len(left):
             raise UserError(f"{all_pairs[0].folder}: none of its {len(all_pairs)} pairs can be used")
 
 

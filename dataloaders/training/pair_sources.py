@@ -1,38 +1,37 @@
-"""Pairs to train on, from folders of three layouts.
+"""Pairs to train on: from shards, and from folders of three layouts.
 
-a folder that generate_data.py has filled     sRGB, and RAW with its noise level
+shards (packed_pairs.py)                      sRGB, and RAW with its noise level
+a folder that generate_data.py has filled     the same
 noisy/NAME beside clean/NAME                  sRGB, as one's own frames from a tripod
 <scene>/NNNN_NOISY_SRGB_010.PNG beside GT     sRGB, SIDD-Medium and SIDD-Small
 """
 
-import hashlib
 import logging
-import re
-from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import torch
+import numpy as np
+from numpy.typing import NDArray
 from PIL import Image
-from torch import Tensor
 
-from cycleisp.dataloaders.pairs.folders import PairPaths, find_pairs, is_of_sidd, read_pair
+from cycleisp.dataloaders.pairs.folders import PairPaths, find_pairs, read_pair
 from cycleisp.dataloaders.pairs.raw_files import check_shapes, read_raw_pair
+from cycleisp.dataloaders.pairs.shards.local_copies import LocalCopies
 from cycleisp.dataloaders.pairs.store import read_manifest
 from cycleisp.dataloaders.photo_files.heif import brands_of
 from cycleisp.dataloaders.photos import PhotoError, read_photo
+from cycleisp.dataloaders.training.packed_finding import are_packed, find_packed_pairs
+from cycleisp.dataloaders.training.packed_pairs import PackedPair, PackedPairs
+from cycleisp.dataloaders.training.pair_scenes import scene_of_record, scenes_of_pairs
 from cycleisp.utils.errors import UserError, reading
-from cycleisp.utils.images import Space, as_float, photo_to_tensor
-from cycleisp.utils.raw import bayer
+from cycleisp.utils.images import Space
 from cycleisp.utils.raw.noise import PlaneFactors
 
 log = logging.getLogger(__name__)
-_REPEAT = re.compile(r"\.r\d+$")  # what generate_data.py --repeats adds to the name of a photo
 _HEAD = 256  # bytes that tell HEIC and AVIF
 _FORMATS = ("JPEG", "PNG", "WEBP", "TIFF")
-_SAMPLE = 1 << 16  # bytes at the beginning, in the middle and at the end that tell pictures of one size apart
 
 
 @dataclass(frozen=True)
@@ -58,11 +57,16 @@ class TrainingPair:
     shot_noise: PlaneFactors | None = None
     read_noise: PlaneFactors | None = None
 
-    def read(self) -> tuple[Tensor, Tensor]:
-        """Reads noisy and clean.
+    @property
+    def place(self) -> str:
+        """Returns where the pair lies, as messages name it. No other pair has the same place."""
+        return str(self.files()[0])
+
+    def read(self) -> tuple[NDArray, NDArray]:
+        """Reads noisy and clean as they are stored.
 
         Returns:
-            Mosaics (1, H, W), or photos (3, H, W), in [0, 1].
+            Photos (H, W, 3) uint8 or uint16, or packed RGGB (4, H/2, W/2) uint16.
 
         Raises:
             UserError: a file cannot be read, or the two pictures do not fit together.
@@ -72,11 +76,10 @@ class TrainingPair:
             noisy, clean = read_pair(self.paths)
             if min(noisy.shape[:2]) < self.side:
                 raise PhotoError(f"{self.paths.noisy}: is smaller than the {self.side} pixels a side it once had")
-            return photo_to_tensor(noisy), photo_to_tensor(clean)
-        clean_planes, noisy_planes, _ = read_raw_pair(self.raw)
-        check_shapes(self.raw, clean_planes.shape, noisy_planes.shape, self.side)
-        mosaics = [bayer.unpack(torch.from_numpy(as_float(planes))) for planes in (noisy_planes, clean_planes)]
-        return mosaics[0], mosaics[1]
+            return noisy, clean
+        clean, noisy, _ = read_raw_pair(self.raw)
+        check_shapes(self.raw, clean.shape, noisy.shape, self.side)
+        return noisy, clean
 
     def files(self) -> list[Path]:
         """Returns the files that `read` reads."""
@@ -86,14 +89,43 @@ class TrainingPair:
         return [self.paths.noisy, self.paths.clean]
 
 
-def find_training_pairs(folder: Path, space: Space) -> list[TrainingPair]:
-    """Returns the pairs of a folder, sorted by name.
+AnyPair = TrainingPair | PackedPair
+PairGroup = Sequence[TrainingPair] | PackedPairs  # the pairs of one value of --pairs
+
+
+def sides_of(group: PairGroup) -> NDArray[np.int32]:
+    """Returns the shorter side in pixels of each pair of a group."""
+    return group.sides if isinstance(group, PackedPairs) else np.array([pair.side for pair in group], np.int32)
+
+
+def scenes_of(group: PairGroup) -> list[str]:
+    """Returns the scene of each pair of a group."""
+    return group.scenes if isinstance(group, PackedPairs) else [pair.scene for pair in group]
+
+
+def chosen(group: PairGroup, wanted: NDArray[np.bool_]) -> PairGroup:
+    """Returns the pairs of a group that are wanted, in their order."""
+    if isinstance(group, PackedPairs):
+        return group.chosen(wanted)
+    return [pair for pair, is_wanted in zip(group, wanted, strict=True) if is_wanted]
+
+
+def find_training_pairs(place: Path | str, space: Space, copies: LocalCopies | None = None) -> PairGroup:
+    """Returns the pairs of a folder or of some shards, sorted by name.
 
     Pairs with a picture whose header cannot be read, or of two sizes, are left out with a warning.
+
+    Args:
+        place: a folder of pairs; or a folder of shards, a list of them, or the URL of either.
+        space: which pairs to take.
+        copies: where parts of remote shards are kept; None keeps none.
 
     Raises:
         UserError: there is no usable pair of this space in the folder.
     """
+    if are_packed(place):
+        return find_packed_pairs(str(place), space, copies)
+    folder = Path(place)
     if any(folder.glob("manifest*.jsonl")):
         return _of_manifest(folder, space)
     if space == "raw":
@@ -103,7 +135,7 @@ def find_training_pairs(folder: Path, space: Space) -> list[TrainingPair]:
             f"{folder}: holds no manifest.jsonl; RAW pairs to train on are made with generate_data.py --space raw"
         )
     found = find_pairs(folder)
-    scenes = _scenes(found)
+    scenes = scenes_of_pairs(found)
     pairs = []
     for pair in found:
         try:
@@ -135,7 +167,7 @@ def _of_manifest(folder: Path, space: Space) -> list[TrainingPair]:
 
 def _of_record(record: dict[str, Any], folder: Path, space: Space) -> TrainingPair:
     name, files = str(record["name"]), record["files"]
-    scene = str(record.get("source_sha256") or _REPEAT.sub("", name))
+    scene = scene_of_record(record)
     side = min(int(record["height"]), int(record["width"]))
     if space == "srgb":
         paths = PairPaths(name, folder / files["srgb_noisy"], folder / files["srgb_clean"])
@@ -144,31 +176,6 @@ def _of_record(record: dict[str, Any], folder: Path, space: Space) -> TrainingPa
     return TrainingPair(
         folder, name, scene, side, raw=folder / files["raw"], shot_noise=levels[0], read_noise=levels[1]
     )
-
-
-def _scenes(pairs: Sequence[PairPaths]) -> dict[str, str]:
-    """Returns the scene of each pair: SIDD's folder, or else the content of the clean picture."""
-    sizes = {pair.name: pair.clean.stat().st_size for pair in pairs}
-    alike = Counter(sizes.values())
-    scenes = {}
-    for pair in pairs:
-        if is_of_sidd(pair):
-            scenes[pair.name] = pair.clean.parent.name
-        elif alike[sizes[pair.name]] > 1:  # equal pictures have equal sizes
-            scenes[pair.name] = _sample(pair.clean, sizes[pair.name])
-        else:
-            scenes[pair.name] = _REPEAT.sub("", pair.name)
-    return scenes
-
-
-def _sample(path: Path, size: int) -> str:
-    """Returns a hash of three parts of a file."""
-    digest = hashlib.sha256(str(size).encode())
-    with reading(path, PhotoError), path.open("rb") as file:
-        for start in (0, size // 2, max(0, size - _SAMPLE)):
-            file.seek(start)
-            digest.update(file.read(_SAMPLE))
-    return digest.hexdigest()
 
 
 def shorter_side(pair: PairPaths) -> int:

@@ -18,7 +18,8 @@ from tests.support.real_noise import SCENES, write_known_cameras, write_scene
 
 PAGES = (ROOT / "README.md", ROOT / "CONTRIBUTING.md", *sorted((ROOT / "docs").rglob("*.md")))
 SCRIPTS = (*sorted(ROOT.glob("*.py")), *sorted((ROOT / "benchmarks").glob("*.py")))
-MODULES = (ROOT / "dataloaders" / "training" / "__main__.py", ROOT / "utils" / "weights" / "__main__.py")
+ROOMS = (ROOT / "dataloaders" / "training", ROOT / "dataloaders" / "pairs", ROOT / "utils" / "weights")
+MODULES = tuple(room / "__main__.py" for room in ROOMS)
 PROGRAMS = ("python", "torchrun", "make")
 
 SIDE = 64  # of the fabricated pictures

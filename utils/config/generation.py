@@ -6,7 +6,7 @@ from typing import Annotated, Literal
 from pydantic import Field
 
 from cycleisp.utils.config.values import CleanTarget, NotNegative, PhotoBlur, Positive, Section, Text
-from cycleisp.utils.devices import Precision
+from cycleisp.utils.precisions import Precision
 
 
 class GenerationRecipe(Section):
@@ -26,6 +26,11 @@ class GenerationRecipe(Section):
     limit: Positive | None = None
     variance: bool = False
     preview: bool = False
+    shards: bool = False  # tar files in WebDataset layout, in place of a file for each picture
+    shard_size: Positive = 512  # MB, about
+    shard_range: str | None = None  # FIRST:END, the shards that this run makes
+    engine: Literal["local", "ray"] = "local"  # who makes the shards: this process and those of torchrun, or a cluster
+    address: Text | None = None  # of a cluster of Ray; none: one of this machine alone
     device: Literal["auto", "cpu", "cuda", "mps"] = "auto"
     precision: Precision = "auto"  # auto: tf32 on CUDA, else float32
     batch_size: Positive = 1

@@ -49,6 +49,7 @@ class Journal:
             total=recipe.steps, initial=step, desc=folder.path.name, unit="step", disable=silent, smoothing=0.05
         )
         self._step_began, self._data_seconds = time.monotonic(), 0.0
+        self._steps, self._seconds, self._waited = 0, 0.0, 0.0  # of this run until now
 
     def __enter__(self) -> "Journal":
         self._usual_hook, threading.excepthook = threading.excepthook, self._say_once
@@ -63,6 +64,9 @@ class Journal:
 
     def __exit__(self, *_: object) -> None:
         self._bar.close()
+        if self._steps and not self.silent:
+            share = 100 * self._waited / max(self._seconds, 1e-9)
+            log.info("%d steps in %.0f s, %.1f %% of the time waiting for data", self._steps, self._seconds, share)
         try:
             if self._board is not None:
                 self._board.close()
@@ -72,11 +76,14 @@ class Journal:
             threading.excepthook = self._usual_hook
 
     def timed(self, batches: Iterable[Batch]) -> Iterator[Batch]:
-        """Yields the batches and measures how long the loop waits for each one."""
+        """Yields the batches and measures how long the loop waits for each one, and for all."""
         self._step_began = time.monotonic()
         for batch in batches:
             self._data_seconds = time.monotonic() - self._step_began
+            self._waited += self._data_seconds
             yield batch
+            self._steps += 1
+            self._seconds += time.monotonic() - self._step_began
             self._step_began = time.monotonic()
 
     def log(self, step: int, batch: Batch, outputs: Outputs, **values: Tensor | float | None) -> None:

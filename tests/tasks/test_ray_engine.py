@@ -1,0 +1,174 @@
+"""Shards made by Ray: what the driver does, with a stand-in for Ray, and a run with Ray itself."""
+
+import pickle
+from collections.abc import Callable
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+
+import generate_data
+from cycleisp.dataloaders.pairs.shards import planning
+from cycleisp.dataloaders.pairs.shards.folder import MAKING
+from cycleisp.tasks import ray_engine
+from cycleisp.tasks.generation import Process, generate_pairs
+from cycleisp.utils.config import GenerationRecipe
+from cycleisp.utils.errors import UserError
+from cycleisp.utils.processes.apart import SWITCH
+from tests.support.scripts import call_script, error_line
+from tests.support.shards import contents, write_photos
+
+
+class RayTaskError(Exception):
+    def __init__(self, cause: Exception) -> None:
+        self.cause = cause
+
+
+class RayError(Exception):
+    pass
+
+
+class FakeRay:
+    """Runs tasks in this process, the last that was handed in first.
+
+    Attributes:
+        lost: the numbers of shards whose tasks are lost.
+        said: what was asked of it, in order.
+    """
+
+    exceptions = SimpleNamespace(RayTaskError=RayTaskError, RayError=RayError)
+
+    def __init__(self, lost: tuple[int, ...] = (), resources: dict[str, float] | None = None) -> None:
+        self.lost, self.said = lost, []  # type: tuple[int, ...], list[Any]
+        self._resources = resources or {"CPU": 2.0}
+        self.most_running = 0
+
+    def init(self, **options: Any) -> None:
+        self.said.append(("init", options["address"]))
+
+    def shutdown(self) -> None:
+        self.said.append("shutdown")
+
+    def cluster_resources(self) -> dict[str, float]:
+        return self._resources
+
+    def remote(self, **options: Any) -> Callable[[Any], Any]:
+        self.said.append(options)
+        return lambda function: SimpleNamespace(remote=lambda *args: (function, pickle.dumps(args)))
+
+    def wait(self, running: list[Any], num_returns: int) -> tuple[list[Any], list[Any]]:
+        self.most_running = max(self.most_running, len(running))
+        return running[-1:], running[:-1]
+
+    def get(self, task: Any) -> Any:
+        function, args = task[0], pickle.loads(task[1])
+        if args[1].number in self.lost:
+            raise RayError("The worker died unexpectedly")
+        try:
+            return pickle.loads(pickle.dumps(function(*args)))
+        except Exception as error:
+            raise RayTaskError(error) from None
+
+
+@pytest.fixture(autouse=True)
+def _small_shards(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setattr(planning, "MEGABYTE", 4000)
+    monkeypatch.setenv(SWITCH, "0")
+    monkeypatch.setenv("GIT_DIR", str(tmp_path / "no-repository"))
+
+
+@pytest.fixture
+def recipe(tmp_path: Path, tiny_weights: Path) -> Callable[..., GenerationRecipe]:
+    write_photos(tmp_path / "photos", 7)
+
+    def make(output: str, **more: object) -> GenerationRecipe:
+        places = {"input": [str(tmp_path / "photos")], "output": str(tmp_path / output), "weights": str(tiny_weights)}
+        return GenerationRecipe.model_validate({**places, "shards": True, "shard_size": 1, "device": "cpu", **more})
+
+    return make
+
+
+Recipe = Callable[..., GenerationRecipe]
+
+
+def use(monkeypatch: pytest.MonkeyPatch, ray: FakeRay) -> FakeRay:
+    monkeypatch.setattr(ray_engine, "import_ray", lambda: ray)
+    ray_engine._maker.cache_clear()
+    return ray
+
+
+def test_tasks_make_the_bytes_of_one_process(tmp_path: Path, recipe: Recipe, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "photos" / "3 of a.holiday.png").write_bytes(b"no picture")
+    generate_pairs(recipe("local"))
+    ray = use(monkeypatch, FakeRay())
+    made = generate_pairs(recipe("ray", engine="ray", address="head:6379"))
+    assert contents(tmp_path / "ray") == contents(tmp_path / "local")
+    assert (made.summary.made, made.summary.kept, len(made.summary.skipped)) == (6, 0, 1)
+    assert ray.said == [("init", "head:6379"), {"max_retries": 3, "num_cpus": 1}, "shutdown"]
+    assert ray.most_running <= 4
+    assert not list((tmp_path / "ray" / MAKING).rglob("*.tar"))
+    again = generate_pairs(recipe("ray", engine="ray")).summary
+    assert (again.made, again.kept, len(again.skipped)) == (0, 6, 1)
+
+
+def test_a_lost_task_costs_its_shard_and_the_next_run_makes_it(
+    tmp_path: Path, recipe: Recipe, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    generate_pairs(recipe("local"))
+    use(monkeypatch, FakeRay(lost=(1,)))
+    summary = generate_pairs(recipe("ray", engine="ray")).summary
+    ((path, words),) = summary.skipped
+    assert path == tmp_path / "ray" / "pairs-000001.tar"
+    assert "its task was lost 4 times (The worker died unexpectedly)" in words
+    assert 0 < summary.made < 7
+    use(monkeypatch, FakeRay())
+    assert generate_pairs(recipe("ray", engine="ray")).summary.made == 7 - summary.made
+    assert contents(tmp_path / "ray") == contents(tmp_path / "local")
+
+
+def test_an_error_for_the_user_ends_the_run_and_the_cluster(
+    tmp_path: Path, recipe: Recipe, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    ray = use(monkeypatch, FakeRay())
+    with pytest.raises(UserError, match=r"none\.safetensors"):
+        generate_pairs(recipe("ray", engine="ray", weights=str(tmp_path / "none.safetensors")))
+    assert ray.said[-1] == "shutdown"
+
+
+def test_tasks_take_a_gpu_each_where_the_cluster_has_some(recipe: Recipe) -> None:
+    ray = FakeRay(resources={"CPU": 16.0, "GPU": 2.0})
+    chosen, _ = ray_engine._task_for(ray, recipe("ray", device="auto", workers=6))
+    assert chosen.device == "cuda" and ray.said == [{"max_retries": 3, "num_gpus": 1, "num_cpus": 6}]
+    assert ray_engine._task_for(ray, recipe("ray"))[0].device == "cpu"
+
+
+def test_options_that_mean_nothing_together_are_refused(recipe: Recipe) -> None:
+    for more, words in [
+        ({"engine": "ray", "shards": False}, r"--engine ray makes shards"),
+        ({"address": "head:6379"}, r"--address head:6379 is for --engine ray"),
+    ]:
+        with pytest.raises(UserError, match=words):
+            generate_pairs(recipe("ray", **more))
+    with pytest.raises(UserError, match=r"not with torchrun"):
+        generate_pairs(recipe("ray", engine="ray"), Process(0, 2))
+
+
+def test_without_ray_the_message_says_how_to_install_it(
+    tmp_path: Path, recipe: Recipe, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(__import__("sys").modules, "ray", None)
+    options = ("--input", tmp_path / "photos", "--output", tmp_path / "out", "--shards", "--engine", "ray")
+    assert "pip install cycleisp[cluster]" in error_line(call_script(generate_data.main, *options))
+
+
+def test_ray_itself_makes_the_bytes_of_one_process(tmp_path: Path, recipe: Recipe) -> None:
+    pytest.importorskip("ray", reason="Ray is not installed (pip install cycleisp[cluster])")
+    generate_pairs(recipe("local"))
+    out = tmp_path / "ray"
+    out.mkdir()
+    (out / "plan.json").write_bytes((tmp_path / "local" / "plan.json").read_bytes())
+    ray_engine._maker.cache_clear()
+    made = generate_pairs(recipe("ray", engine="ray"))
+    assert made.summary.made == 7 and not made.summary.skipped
+    assert contents(out) == contents(tmp_path / "local")
