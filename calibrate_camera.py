@@ -13,7 +13,6 @@ import argparse
 from pathlib import Path
 
 import cycleisp.utils.processes.early_stop  # noqa: F401  # first, so that Ctrl-C during the others shows no traceback
-from cycleisp.tasks.calibration import calibrate_camera, calibrate_from_pictures
 from cycleisp.utils.cli import run_script
 
 
@@ -42,6 +41,8 @@ def parse_args() -> argparse.Namespace:
 def main() -> int:
     options = vars(parse_args())
     frames, pictures = options.pop("frames"), options.pop("pictures")
+    from cycleisp.tasks.calibration import calibrate_camera, calibrate_from_pictures  # here: --help needs no PyTorch
+
     if frames is None:
         return calibrate_from_pictures(pictures, **options).report()
     return calibrate_camera(frames, **options).report()

@@ -12,10 +12,9 @@ import argparse
 from pathlib import Path
 
 import cycleisp.utils.processes.early_stop  # noqa: F401  # first, so that Ctrl-C during the others shows no traceback
-from cycleisp.tasks.denoising import denoise_files
 from cycleisp.utils.cli import run_script
-from cycleisp.utils.devices import PRECISIONS
-from cycleisp.utils.output.picture_format import FORMATS, QUALITY
+from cycleisp.utils.output.formats import FORMATS, QUALITY
+from cycleisp.utils.precisions import PRECISIONS
 
 
 def parse_args() -> argparse.Namespace:
@@ -50,6 +49,12 @@ def parse_args() -> argparse.Namespace:
     parser.add_argument("--luma", type=float, metavar="S", help="the same, of brightness alone (default: --strength)")
     parser.add_argument("--chroma", type=float, metavar="S", help="the same, of colour alone (default: --strength)")
     parser.add_argument(
+        "--keep-brightness",
+        action="store_true",
+        help="give each denoised photo the brightness that the noisy one has over large areas (default: as the "
+        "network makes it)",
+    )
+    parser.add_argument(
         "--crop",
         metavar="X,Y,W,H",
         help="denoise a piece of every picture as a quick look: column and row of its top left corner, width and "
@@ -82,6 +87,8 @@ def parse_args() -> argparse.Namespace:
 
 def main() -> int:
     options = vars(parse_args())
+    from cycleisp.tasks.denoising import denoise_files  # here, since --help needs no PyTorch
+
     summary = denoise_files(options.pop("photos"), **options)
     return summary.report("denoised", options["output"])
 

@@ -12,7 +12,6 @@ import argparse
 import sys
 
 import cycleisp.utils.processes.early_stop  # noqa: F401  # first, so that Ctrl-C during the others shows no traceback
-from cycleisp.tasks import downloads
 from cycleisp.utils.cli import run_script
 
 
@@ -29,6 +28,8 @@ def parse_args() -> argparse.Namespace:
 
 def main() -> int:
     args = parse_args()
+    from cycleisp.tasks import downloads  # here, since --help needs no PyTorch
+
     if args.list:
         print(downloads.table())
         return 0

@@ -12,9 +12,8 @@ from pathlib import Path
 
 import cycleisp.utils.processes.early_stop  # noqa: F401  # first, so that Ctrl-C during the others shows no traceback
 from cycleisp.dataloaders.dnd.scenes import DND, ORIENTATIONS, Extent
-from cycleisp.tasks.benchmarks import Evaluation, check_dnd, run_dnd
 from cycleisp.utils.cli import run_script
-from cycleisp.utils.devices import PRECISIONS
+from cycleisp.utils.precisions import PRECISIONS
 
 
 def parse_args() -> argparse.Namespace:
@@ -46,6 +45,8 @@ def parse_args() -> argparse.Namespace:
 
 def main(extent: Extent = DND) -> int:
     args = parse_args()
+    from cycleisp.tasks.benchmarks import Evaluation, check_dnd, run_dnd  # here, since --help needs no PyTorch
+
     if args.validate:
         outcome = check_dnd(args.validate, args.space, extent)
     else:

@@ -12,9 +12,8 @@ import argparse
 from pathlib import Path
 
 import cycleisp.utils.processes.early_stop  # noqa: F401  # first, so that Ctrl-C during the others shows no traceback
-from cycleisp.tasks.benchmarks import Evaluation, check_sidd, run_sidd
 from cycleisp.utils.cli import run_script
-from cycleisp.utils.devices import PRECISIONS
+from cycleisp.utils.precisions import PRECISIONS
 
 
 def parse_args() -> argparse.Namespace:
@@ -45,6 +44,8 @@ def parse_args() -> argparse.Namespace:
 
 def main() -> int:
     args = parse_args()
+    from cycleisp.tasks.benchmarks import Evaluation, check_sidd, run_sidd  # here, since --help needs no PyTorch
+
     if args.validate is not None:
         outcome = check_sidd(args.validate)
     else:

@@ -49,10 +49,11 @@ from cycleisp.networks import Rgb2Raw, acceleration
 from cycleisp.networks.acceleration import record_trunks, to_device
 from cycleisp.networks.pretrained import CLASSES
 from cycleisp.utils.cli import run_script
-from cycleisp.utils.devices import PRECISIONS, computing, inference_precision, pick_device, tf32, training_precision
+from cycleisp.utils.devices import computing, inference_precision, pick_device, tf32, training_precision
 from cycleisp.utils.errors import UserError
 from cycleisp.utils.output.files import atomic_path, write_bytes
 from cycleisp.utils.output.progress import progress_bar
+from cycleisp.utils.precisions import PRECISIONS
 from cycleisp.utils.weights.kinds import KINDS
 
 ROOT = Path(__file__).resolve().parents[1]

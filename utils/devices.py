@@ -3,15 +3,13 @@
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any, Literal, get_args
+from typing import Any
 
 import torch
 from torch import Tensor
 
 from cycleisp.utils.errors import UserError
 
-Precision = Literal["auto", "float32", "tf32", "bf16", "fp16"]
-PRECISIONS = get_args(Precision)
 _HALF = {"bf16": torch.bfloat16, "fp16": torch.float16}
 
 

@@ -9,7 +9,6 @@ from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
-from skimage.metrics import peak_signal_noise_ratio, structural_similarity
 from torch import Tensor
 
 SSIM_WINDOW = 11  # pixels; smaller images have no SSIM
@@ -114,6 +113,8 @@ def mean_psnr(values: Iterable[float]) -> MeanPsnr:
 
 
 def _psnr(predicted: NDArray, target: NDArray, data_range: int) -> float:
+    from skimage.metrics import peak_signal_noise_ratio  # here, since it imports all of scipy.stats
+
     with np.errstate(divide="ignore"):  # equal images
         return float(
             peak_signal_noise_ratio(target.astype(np.float64), predicted.astype(np.float64), data_range=data_range)
@@ -121,6 +122,8 @@ def _psnr(predicted: NDArray, target: NDArray, data_range: int) -> float:
 
 
 def _ssim(predicted: NDArray, target: NDArray, data_range: int, channel_axis: int | None = None) -> float:
+    from skimage.metrics import structural_similarity  # here, as in `_psnr`
+
     return float(
         structural_similarity(
             predicted,

@@ -12,7 +12,7 @@ from collections.abc import Iterator
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal
+from typing import TYPE_CHECKING, Literal
 
 import h5py
 import numpy as np
@@ -21,8 +21,10 @@ from numpy.typing import NDArray
 from cycleisp.dataloaders.matlab.v73 import open_v73
 from cycleisp.utils.color.colorimetry import cam2rgb_from_xyz2cam
 from cycleisp.utils.errors import UserError
-from cycleisp.utils.images import Space
 from cycleisp.utils.raw import bayer
+
+if TYPE_CHECKING:
+    from cycleisp.utils.images import Space  # which imports PyTorch
 
 Orientation = Literal["corrected", "released"]
 ORIENTATIONS: tuple[Orientation, ...] = ("corrected", "released")
@@ -56,7 +58,7 @@ class Extent:
         """Returns the numbers of the images, which begin with 1."""
         return range(1, self.images + 1)
 
-    def crop_shape(self, space: Space) -> tuple[int, ...]:
+    def crop_shape(self, space: "Space") -> tuple[int, ...]:
         """Returns the shape of one crop: (512, 512) of RAW, or (512, 512, 3) of sRGB."""
         return (self.side, self.side) if space == "raw" else (self.side, self.side, 3)
 

@@ -9,7 +9,7 @@ import re
 import shutil
 import signal
 import sys
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -120,12 +120,6 @@ CASES = {
     "download_models.py": Case("download_models", _download),
     "benchmarks/real_noise.py": Case("benchmarks.real_noise", _real_noise),
 }
-
-
-@pytest.fixture(scope="module")
-def forks() -> Iterator[Forks]:
-    with Forks() as process:
-        yield process
 
 
 @pytest.mark.parametrize("name", CASES)

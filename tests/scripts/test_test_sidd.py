@@ -2,13 +2,13 @@
 resumed runs.
 """
 
+import itertools
 import json
 import math
+import multiprocessing
 import os
 import re
 import signal
-import subprocess
-import sys
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -30,7 +30,6 @@ from cycleisp.tasks import benchmarks
 from cycleisp.utils.images import Space
 from cycleisp.utils.metrics import ssim_8bit, ssim_luma_8bit, ssim_raw
 from cycleisp.utils.raw.bayer import flip_to_rggb, pack
-from tests.support.paths import ROOT
 from tests.support.scripts import Outcome, call_script, error_line
 from tests.support.sidd import (
     SIDE,
@@ -444,25 +443,21 @@ def test_an_interrupted_run_goes_on_to_the_same_bytes(
     assert results_of(tmp_path / "parts") == results_of(tmp_path / "whole") == results_of(tmp_path / "others")
 
 
-KILLED = """
-import os, signal, sys
-import test_sidd
-from cycleisp.dataloaders import protocols
-from cycleisp.tasks import benchmarks
-from cycleisp.utils.cli import run_script
-protocols.SIDD_SIDE = 16
-batches = []
-def square(noisy, variance=None):
-    batches.append(1)
-    if len(batches) == 4:
-        os.kill(os.getpid(), signal.SIGKILL)
-    return noisy * noisy
-benchmarks.BatchDenoiser = lambda *_: square
-run_script(test_sidd.main)
-"""
+def killed_at_work(folder: Path, output: Path, *options: object) -> None:
+    """Runs the script in a process that is killed before its fourth batch is squared."""
+    torch.set_num_threads(1)  # those of the process that was forked are not here
+    batches = itertools.count(1)
+
+    def square(noisy: Tensor, _variance: Tensor | None = None) -> Tensor:
+        if next(batches) == 4:
+            os.kill(os.getpid(), signal.SIGKILL)
+        return noisy * noisy
+
+    benchmarks.BatchDenoiser = lambda *_: square  # type: ignore[assignment, misc]
+    run("srgb", folder, output, *options, split="benchmark")
 
 
-@pytest.mark.skipif(not hasattr(signal, "SIGKILL"), reason="POSIX")
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="POSIX")
 def test_a_killed_run_goes_on_to_the_same_bytes(
     tmp_path: Path,
     sidd: dict[Space, FakeSidd],
@@ -471,15 +466,11 @@ def test_a_killed_run_goes_on_to_the_same_bytes(
 ) -> None:
     folder = sidd["srgb"].folder
     common = ("--weights", weights["srgb"], "--batch-size", 100)
-    options = ("--data", folder, "--output", tmp_path / "killed", "--split", "benchmark", "--device", "cpu", *common)
-    killed = subprocess.run(
-        [sys.executable, "-c", KILLED, *map(str, options)],
-        cwd=ROOT,
-        capture_output=True,
-        timeout=600,
-        env={**os.environ, "OMP_NUM_THREADS": "1"},
-    )
-    assert killed.returncode == -signal.SIGKILL, killed.stderr
+    arguments = (folder, tmp_path / "killed", *common)
+    killed = multiprocessing.get_context("fork").Process(target=killed_at_work, args=arguments)
+    killed.start()
+    killed.join()
+    assert killed.exitcode == -signal.SIGKILL
     assert np.isfinite(np.load(tmp_path / "killed" / "seconds.npy")).sum() == 300
     sizes = counted(monkeypatch)
     for name in ("killed", "whole"):

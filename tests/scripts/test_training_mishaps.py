@@ -15,6 +15,7 @@ import torch
 
 from cycleisp.dataloaders.photo_store import PhotoStore
 from cycleisp.dataloaders.photos import PhotoError
+from tests.support.claims import holder
 from tests.support.paths import ROOT
 from tests.support.pictures import random_picture, write_png
 from tests.support.scripts import call_script, error_line
@@ -33,12 +34,25 @@ def photos(tmp_path: Path) -> Path:
     return tmp_path / "photos"
 
 
-@pytest.fixture
-def stopped(tmp_path: Path, photos: Path) -> tuple[object, ...]:
-    """The options of a run that has been stopped after its first step."""
-    options = (*COMMON, "--photos", photos, "--run-dir", tmp_path / "run")
+@pytest.fixture(scope="module")
+def begun(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path]:
+    """Photos, and the folder of a run on them that has been stopped after its first step.
+
+    Never written to.
+    """
+    folder = tmp_path_factory.mktemp("begun")
+    for seed in range(3):
+        write_png(folder / "photos" / f"{seed}.png", random_picture(80, 96, seed=seed))
+    options = (*COMMON, "--photos", folder / "photos", "--run-dir", folder / "run")
     assert call_script(main, *options, "--stop-after", 0).returncode == 3
-    return options
+    return folder / "photos", folder / "run"
+
+
+@pytest.fixture
+def stopped(tmp_path: Path, begun: tuple[Path, Path]) -> tuple[object, ...]:
+    """The options of a run that has been stopped after its first step."""
+    shutil.copytree(begun[1], tmp_path / "run")
+    return (*COMMON, "--photos", begun[0], "--run-dir", tmp_path / "run")
 
 
 def start(*options: object) -> subprocess.Popen[str]:
@@ -117,20 +131,21 @@ def test_a_full_disk_is_one_line_and_the_checkpoint_before_is_kept(tmp_path: Pat
     assert not list((tmp_path / "run").glob(".cycleisp-*.part"))
 
 
-def test_a_second_run_on_the_folder_is_told_of_the_first(tmp_path: Path, photos: Path) -> None:
-    options = (*COMMON, "--photos", photos, "--run-dir", tmp_path / "run", "--set", "train.steps=30000")
-    first = start(*options)
-    wait_for(tmp_path / "run" / "checkpoint.ckpt")
-    assert f"another run writes there, process {first.pid} of" in error_line(call_script(main, *options))
+def test_a_second_run_on_the_folder_is_told_of_the_first(tmp_path: Path, stopped: tuple[object, ...]) -> None:
+    first = holder(tmp_path / "run")
+    assert f"another run writes there, process {first.pid} of" in error_line(call_script(main, *stopped))
     first.kill()
     first.communicate(timeout=60)
-    assert call_script(main, *options, "--stop-after", 0).returncode == 3
+    assert call_script(main, *stopped, "--stop-after", 0).returncode == 3
 
 
 def test_ctrl_c_to_all_processes_saves_and_none_is_left(tmp_path: Path, photos: Path) -> None:
-    options = (*COMMON, "--photos", photos, "--run-dir", tmp_path / "run")
-    run = start(*options, "--set", "train.steps=30000", "train.workers=1")
+    """Until then the folder is the run's own."""
+    changes = ("--set", "train.steps=30000", "train.workers=1")
+    options = (*COMMON, "--photos", photos, "--run-dir", tmp_path / "run", *changes)
+    run = start(*options)
     wait_for(tmp_path / "run" / "checkpoint.ckpt")
+    assert f"another run writes there, process {run.pid} of" in error_line(call_script(main, *options))
     os.killpg(run.pid, signal.SIGINT)
     _, said = run.communicate(timeout=60)
     assert run.returncode == 3 and "saved; run the same command again" in said and "Traceback" not in said
@@ -178,17 +193,6 @@ def test_a_run_folder_that_is_none(tmp_path: Path, photos: Path) -> None:
     for folder in (tmp_path / "file", tmp_path / "file" / "below", Path("/proc/run")):
         line = error_line(call_script(main, *COMMON, "--photos", photos, "--run-dir", folder))
         assert line.startswith(f"error: {folder}: cannot be written")
-
-
-def test_help_comes_without_the_networks() -> None:
-    code = (
-        "import contextlib, runpy, sys; sys.argv = ['x', '--help']\n"
-        "for name in ('train_rgb2raw.py', 'train_raw2rgb.py', 'train_denoiser.py'):\n"
-        "    with contextlib.suppress(SystemExit): runpy.run_path(name, run_name='__main__')\n"
-        "print('lightning' in sys.modules)"
-    )
-    said = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, cwd=ROOT).stdout
-    assert said.count("--run-dir DIR ") == 3 and said.endswith("False\n")
 
 
 def wait_for(path: Path) -> None:

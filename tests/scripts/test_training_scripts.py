@@ -36,10 +36,11 @@ def test_a_dry_run_prints_the_resolved_recipe() -> None:
     result = call_script(train_rgb2raw, "--config", SMOKE, "--set", "train.steps=7", "--dry-run")
     assert result.returncode == 0, result.stderr
     assert "steps: 7" in result.stdout and "learning_rate: 0.0001" in result.stdout
+    started = start_script("train_raw2rgb.py", "--config", SMOKE, "--set", "train.steps=7", "--dry-run")
+    assert started.returncode == 0 and started.stdout == result.stdout, started.stderr
 
 
 def test_both_branches_from_photos_then_jointly_and_again(photos: Path, tmp_path: Path) -> None:
-    """The joint stage runs from the shell."""
     short = ("--set", "train.steps=4", "data.validation_patches=1")
     common = ("--config", SMOKE, "--photos", photos, "--device", "cpu", *short)
     rgb2raw, raw2rgb, joint = (tmp_path / name for name in ("rgb2raw", "raw2rgb", "joint"))
@@ -49,7 +50,7 @@ def test_both_branches_from_photos_then_jointly_and_again(photos: Path, tmp_path
     assert second.returncode == 0, second.stderr
     starts = ("--rgb2raw", rgb2raw / "weights.safetensors", "--raw2rgb", raw2rgb / "weights.safetensors")
     options = (*common, "--stage", "joint", *starts, "--run-dir", joint)
-    third = start_script("train_raw2rgb.py", *options)
+    third = call_script(train_raw2rgb, *options)
     assert third.returncode == 0, third.stderr
     assert isinstance(load_network(joint / "weights.safetensors", CycleISP), CycleISP)
     again = call_script(train_raw2rgb, *options)  # finished: nothing left to do

@@ -1,9 +1,11 @@
 """Runs of the scripts that can be killed or stopped at any moment.
 
 To wait for PyTorch only once, a process of its own imports the scripts and is forked for every
-run. As a module, this file is that process; as `Forks` it is the test's side of it.
+run. What a run imports besides, it imports for the runs that follow. As a module, this file is that
+process; as `Forks` it is the test's side of it.
 """
 
+import contextlib
 import importlib
 import json
 import os
@@ -103,6 +105,7 @@ class Forks:
 
 def _main() -> None:
     import cv2
+    import numpy as np
     import torch
 
     torch.set_num_threads(1)
@@ -114,8 +117,10 @@ def _main() -> None:
     import match_colors  # noqa: F401
     import test_sidd  # noqa: F401
     import train_denoiser  # noqa: F401
-    from cycleisp.tasks import benchmarks, denoising, downloads, generation, matching, training  # noqa: F401
+    from cycleisp.tasks import benchmarks, calibration, denoising, downloads, generation, matching, training  # noqa: F401
+    from cycleisp.utils.raw.dng.lossless_jpeg import encode_lossless_jpeg
 
+    encode_lossless_jpeg(np.zeros((2, 2), np.uint16))  # loads what Numba has compiled, once for all runs
     answers = os.fdopen(os.dup(1), "w")
     os.dup2(2, 1)
     for line in sys.stdin:
@@ -126,11 +131,15 @@ def _run(request: dict[str, Any]) -> dict[str, Any]:
     mark = os.urandom(8).hex()
     folder = Path(request["folder"])
     folder.parent.mkdir(parents=True, exist_ok=True)
-    with (folder.parent / "stderr").open("w+b") as err, (folder.parent / "writes").open("w+b") as writes:
+    with (
+        (folder.parent / "stderr").open("w+b") as err,
+        (folder.parent / "writes").open("w+b") as writes,
+        (folder.parent / "modules").open("w+b") as modules,
+    ):
         begun = time.monotonic()
         child = os.fork()
         if child == 0:
-            _become(request, mark, err, writes)
+            _become(request, mark, err, writes, modules)
         group, status, sent = child, None, False
         while status is None:
             ended, code = os.waitpid(child, os.WNOHANG)
@@ -147,13 +156,18 @@ def _run(request: dict[str, Any]) -> dict[str, Any]:
         err.seek(0)
         words = err.read().decode(errors="replace")
         counted = os.fstat(writes.fileno()).st_size
+        modules.seek(0)
+        imported = modules.read().decode().split()
     left = _left(group, mark)
+    for module in imported:
+        with contextlib.suppress(Exception):  # some are no files but made by others: not this way
+            importlib.import_module(module)
     return {"status": status, "seconds": seconds, "writes": counted, "err": words, "left": left}
 
 
-def _become(request: dict[str, Any], mark: str, err: IO[bytes], writes: IO[bytes]) -> None:
+def _become(request: dict[str, Any], mark: str, err: IO[bytes], writes: IO[bytes], modules: IO[bytes]) -> None:
     """Becomes the script. It does not return."""
-    status = 70
+    status, known = 70, set(sys.modules)
     try:
         os.setsid()
         os.dup2(os.open(os.devnull, os.O_RDONLY), 0)
@@ -179,6 +193,8 @@ def _become(request: dict[str, Any], mark: str, err: IO[bytes], writes: IO[bytes
             run_script(main)
         except SystemExit as left:
             status = int(left.code or 0)
+        modules.write("\n".join(name for name in list(sys.modules) if name not in known).encode())
+        modules.flush()
         import threading
 
         threading._shutdown()  # type: ignore[attr-defined]  # joins threads, as the end of Python does

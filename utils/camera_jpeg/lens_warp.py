@@ -15,7 +15,6 @@ from dataclasses import dataclass, field, replace
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.optimize import least_squares
 
 Points = NDArray[np.float64]  # (..., 2), x before y
 
@@ -137,6 +136,8 @@ class LensWarp:
         return np.stack([np.stack(term, axis=-1) for term in terms[:count]], axis=-1)
 
     def _fit(self, points: Points, wanted: Points, count: int) -> NDArray[np.float64]:
+        from scipy.optimize import least_squares  # here, since SciPy takes a while
+
         basis = self._basis(points, count).reshape(-1, count)
         start = np.zeros(count)
         start[:2] = np.median(wanted, axis=0)

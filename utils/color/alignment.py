@@ -3,7 +3,6 @@
 import cv2
 import numpy as np
 from numpy.typing import NDArray
-from skimage.exposure import match_histograms
 
 from cycleisp.utils.images import to_8bit
 
@@ -39,6 +38,8 @@ def align_view(view: NDArray, reference: NDArray) -> tuple[NDArray[np.float32], 
     if min(*view.shape[:2], height, width) < _SMALLEST:
         return unaligned
     gray_reference = _gray(reference)
+    from skimage.exposure import match_histograms  # here, since SciPy takes a while
+
     gray_view = np.rint(match_histograms(_gray(view), gray_reference)).astype(np.uint8)
     rough = _similarity(gray_reference, gray_view)
     if rough is None:

@@ -1,6 +1,6 @@
 """Recipes of the denoisers: train_denoiser.py."""
 
-from typing import Annotated, Literal, Self
+from typing import Annotated, Literal
 
 from pydantic import AfterValidator, Field, model_validator
 
@@ -19,8 +19,7 @@ from cycleisp.utils.config.values import (
     Share,
     Span,
 )
-from cycleisp.utils.raw.sensor_noise.parameters import FINEST
-from cycleisp.utils.raw.sensor_noise.tukey import HEAVIEST, LIGHTEST
+from cycleisp.utils.raw.sensor_noise.ranges import FINEST, HEAVIEST, LIGHTEST
 
 
 def _shapes(span: tuple[float, float]) -> tuple[float, float]:
@@ -106,7 +105,7 @@ class DenoiserLoss(Section):
     relative: bool = False  # RAW, l1: in units of the deviation of each image's noise
 
     @model_validator(mode="after")
-    def _fit(self) -> Self:
+    def _fit(self) -> "DenoiserLoss":
         if self.relative and self.kind == "psnr":
             raise ValueError("relative is for l1: with psnr each image counts alike already")
         return self

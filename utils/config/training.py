@@ -5,7 +5,7 @@ from typing import Annotated, Literal
 from pydantic import Field
 
 from cycleisp.utils.config.values import BatchSize, NotNegative, Positive, Section, Workers
-from cycleisp.utils.devices import Precision
+from cycleisp.utils.precisions import Precision
 
 Decay = Annotated[float, Field(ge=0, lt=1)]
 

@@ -11,6 +11,7 @@ from PIL import Image
 
 from cycleisp.utils.color.icc import ProfileError, profile_of_space
 from cycleisp.utils.color.png_colors import space_of_cicp, space_of_gamma
+from cycleisp.utils.output.formats import QUALITY
 from cycleisp.utils.output.metadata import PhotoMetadata
 from cycleisp.utils.output.png import encode_png
 from cycleisp.utils.output.tiff import encode_tiff
@@ -18,7 +19,6 @@ from cycleisp.utils.words import printable
 
 log = logging.getLogger(__name__)
 
-QUALITY = 95  # of a JPEG
 _ROUNDED = ((np.arange(65536) * 255 + 32767) // 65535).astype(np.uint8)  # 16 bits to the nearest of 8
 _LONGEST_SIDE = 65500  # pixels of a JPEG, as libjpeg limits it
 _LONGEST_EXIF = 65533 - 6  # bytes of a JPEG's segment, without its prefix

@@ -6,13 +6,10 @@ from pathlib import Path
 from numpy.typing import NDArray
 
 from cycleisp.utils.errors import UserError
-from cycleisp.utils.output.encoders import QUALITY, encode_photo
+from cycleisp.utils.output.encoders import encode_photo
 from cycleisp.utils.output.exif_size import with_size
+from cycleisp.utils.output.formats import FORMATS, QUALITY, SUFFIXES
 from cycleisp.utils.output.metadata import PhotoMetadata
-
-# The names of the formats, and the suffixes of their files; results get the first.
-SUFFIXES = {"png": (".png",), "tiff": (".tif", ".tiff"), "jpeg": (".jpg", ".jpeg")}
-FORMATS = tuple(SUFFIXES)
 
 
 @dataclass(frozen=True)

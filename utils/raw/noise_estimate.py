@@ -1,9 +1,13 @@
 """Estimation of a RAW image's noise level from the image itself, for files that do not state it."""
 
+from typing import TYPE_CHECKING
+
 from torch import Tensor
 
 from cycleisp.utils.raw.noise import FixedNoise
-from cycleisp.utils.raw.picture_noise.estimate import PictureNoise, measure_picture, noise_of
+
+if TYPE_CHECKING:
+    from cycleisp.utils.raw.picture_noise.estimate import PictureNoise
 
 LARGEST = 1.0  # variance
 
@@ -29,10 +33,12 @@ def estimate_noise(packed_raw: Tensor) -> FixedNoise:
     return FixedNoise(min(noise.shot_noise.value, LARGEST), min(noise.read_noise.value, LARGEST))
 
 
-def estimate_with_errors(packed_raw: Tensor) -> PictureNoise:
+def estimate_with_errors(packed_raw: Tensor) -> "PictureNoise":
     """Estimates the noise as `estimate_noise`, with the standard errors of the estimate.
 
     Raises:
         ValueError: as `estimate_noise`.
     """
+    from cycleisp.utils.raw.picture_noise.estimate import measure_picture, noise_of  # here, since SciPy takes a while
+
     return noise_of([measure_picture(packed_raw.detach().cpu().numpy())])

@@ -39,7 +39,7 @@ def make_fabric(device: str, precision: str) -> Fabric:
 
     Args:
         device: "auto", "cpu", "cuda" or "mps".
-        precision: one of `utils.devices.PRECISIONS`.
+        precision: one of `utils.precisions.PRECISIONS`.
 
     Raises:
         UserError: the device does not exist here, or cannot compute in this precision.

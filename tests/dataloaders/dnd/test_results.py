@@ -3,10 +3,10 @@
 The denoiser must see the true Bayer order, and every pixel must return to its place.
 """
 
+import itertools
+import multiprocessing
 import os
 import signal
-import subprocess
-import sys
 from collections.abc import Callable
 from pathlib import Path
 
@@ -25,7 +25,6 @@ from cycleisp.dataloaders.results.summary import Summary
 from cycleisp.utils.errors import UserError
 from cycleisp.utils.images import Space
 from tests.support.dnd import READ_NOISE, SHOT_NOISE, SMALL, TILES, fake_images, write_dnd
-from tests.support.paths import ROOT
 
 PATTERNS = list(TILES)
 SETTINGS = {"weights": "identity"}
@@ -241,32 +240,26 @@ def test_a_damaged_image_leaves_those_before_it(tmp_path: Path) -> None:
     assert sorted(path.name for path in (tmp_path / "out" / "bundle").iterdir()) == ["0001.mat", "0002.mat"]
 
 
-KILLED_AT_WORK = """
-import os, signal, sys
-from pathlib import Path
-from cycleisp.dataloaders.dnd.files import DndData
-from cycleisp.dataloaders.dnd.results import DndResults
-from tests.support.dnd import SMALL
+def killed_at_work(data: Path, folder: Path) -> None:
+    """Denoises in a process that is killed in the middle of the third image."""
+    torch.set_num_threads(1)  # those of the process that was forked are not here
+    calls = itertools.count(1)
 
-calls = 0
-def denoise(noisy, variance):
-    global calls
-    calls += 1
-    if calls == 2 * SMALL.boxes + 2:  # in the middle of the third image
-        os.kill(os.getpid(), signal.SIGKILL)
-    return noisy
+    def denoise(noisy: Tensor, variance: Tensor) -> Tensor:
+        if next(calls) == 2 * SMALL.boxes + 2:
+            os.kill(os.getpid(), signal.SIGKILL)
+        return noisy
 
-data = DndData(Path(sys.argv[1]), "raw", extent=SMALL)
-DndResults(Path(sys.argv[2]), data, {"weights": "identity"}).denoise(denoise, batch_size=1)
-"""
+    DndResults(folder, DndData(data, "raw", extent=SMALL), {"weights": "identity"}).denoise(denoise, batch_size=1)
 
 
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="POSIX")
 def test_a_killed_run_goes_on_and_ends_as_one_that_was_not(tmp_path: Path, data: Path) -> None:
     killed, whole = tmp_path / "killed", tmp_path / "whole"
-    command = [sys.executable, "-c", KILLED_AT_WORK, str(data), str(killed)]
-    environment = {**os.environ, "OMP_NUM_THREADS": "1", "PYTHONPATH": str(ROOT)}
-    process = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=600, env=environment)
-    assert process.returncode == -signal.SIGKILL, process.stderr
+    process = multiprocessing.get_context("fork").Process(target=killed_at_work, args=(data, killed))
+    process.start()
+    process.join()
+    assert process.exitcode == -signal.SIGKILL
     assert sorted(path.name for path in (killed / "bundle").iterdir()) == ["0001.mat", "0002.mat"]
     summary = run(data, killed, Identity())
     assert (summary.made, summary.kept) == (2, 2)

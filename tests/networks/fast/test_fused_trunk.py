@@ -49,7 +49,10 @@ def features(batch: int, width: int, height: int, columns: int) -> Tensor:
 @pytest.mark.parametrize("shape", [(2, 9, 15), (1, 1, 1), (1, 1, 40), (1, 30, 5)])
 @pytest.mark.parametrize("width", [20, 32, 48, 64, 96])
 def test_kernels_compute_what_the_modules_compute(width: int, shape: tuple[int, int, int]) -> None:
-    deep, given = deep_features(width), features(shape[0], width, *shape[1:])
+    """Images of few rows or columns show what happens at borders, for which one block is enough."""
+    count = 2 if shape == (2, 9, 15) else 1
+    deep = deep_features(width, groups=count, blocks=count)
+    given = features(shape[0], width, *shape[1:])
     expected = deep(given)
     found = FusedTrunk(deep, torch.float32, "ieee").compute(given)
     assert (found - expected).abs().max() < 2e-5 * max(1, float(expected.std()))

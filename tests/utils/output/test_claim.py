@@ -3,8 +3,6 @@
 import os
 import re
 import signal
-import subprocess
-import sys
 import time
 from pathlib import Path
 
@@ -13,26 +11,7 @@ import pytest
 from cycleisp.utils.errors import UserError
 from cycleisp.utils.output.claim import claimed
 from cycleisp.utils.output.files import STALE
-from tests.support.paths import ROOT
-
-HOLDS = """
-import sys, time
-from pathlib import Path
-from cycleisp.utils.output.claim import claimed
-with claimed(Path(sys.argv[1])):
-    print("held", flush=True)
-    time.sleep(60)
-"""
-
-
-def holder(folder: Path) -> "subprocess.Popen[str]":
-    """A process that holds the folder."""
-    environment = {**os.environ, "PYTHONPATH": str(ROOT)}
-    process = subprocess.Popen(
-        [sys.executable, "-c", HOLDS, str(folder)], stdout=subprocess.PIPE, text=True, env=environment
-    )
-    assert process.stdout is not None and process.stdout.readline() == "held\n"
-    return process
+from tests.support.claims import holder
 
 
 def stale(folder: Path, age: float) -> Path:

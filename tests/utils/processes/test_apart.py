@@ -67,7 +67,7 @@ def test_threads_do_not_wait_for_each_other() -> None:
     [
         (readers.crash, None, "SIGSEGV"),
         (readers.leave, None, "SIGABRT"),
-        (readers.hang, 3, "no answer of its reader in 3 s"),
+        (readers.hang, 1, "no answer of its reader in 1 s"),
     ],
 )
 def test_a_reader_that_crashes_or_hangs_costs_its_file_alone(reader, seconds, words) -> None:

@@ -45,7 +45,7 @@ def test_stopping_and_resuming_ends_bit_equal_to_no_stop(tmp_path: Path, kind: s
     assert_bit_equal(tmp_path / "whole", tmp_path / "parts")
 
 
-def test_a_stop_request_to_the_whole_process_group_loses_nothing(tmp_path: Path) -> None:
+def test_a_stop_request_to_the_whole_process_group_loses_nothing(tmp_path: Path, whole_run: Path) -> None:
     """Schedulers and `kill -- -GROUP` send it to the run and to the processes that load data."""
 
     class ToAll(Patches):
@@ -55,12 +55,11 @@ def test_a_stop_request_to_the_whole_process_group_loses_nothing(tmp_path: Path)
                     os.kill(process, signal.SIGTERM)
             return super().__getitem__(number)
 
-    trainer(tmp_path / "whole", recipe()).fit(Patches(24), Patches(2))
     stopped = trainer(tmp_path / "parts", recipe(workers=2))
     assert not stopped.fit(ToAll(24), Patches(2))
     assert checkpoint(tmp_path / "parts")["step"] == stopped.step < 12
     assert trainer(tmp_path / "parts", recipe(workers=2)).fit(Patches(24), Patches(2))
-    assert_bit_equal(tmp_path / "whole", tmp_path / "parts")
+    assert_bit_equal(whole_run, tmp_path / "parts")
 
 
 def test_networks_are_trained_with_channels_innermost(tmp_path: Path) -> None:
@@ -73,9 +72,7 @@ def test_networks_are_trained_with_channels_innermost(tmp_path: Path) -> None:
         assert all(weight.is_contiguous(memory_format=torch.channels_last) for weight in weights)
 
 
-def test_a_kill_without_warning_goes_on_from_the_last_checkpoint(tmp_path: Path) -> None:
-    trainer(tmp_path / "whole", recipe()).fit(Patches(24), Patches(2))
-
+def test_a_kill_without_warning_goes_on_from_the_last_checkpoint(tmp_path: Path, whole_run: Path) -> None:
     class Killed(Patches):
         def __getitem__(self, number: int) -> dict[str, Tensor]:
             if number == 13:
@@ -88,7 +85,7 @@ def test_a_kill_without_warning_goes_on_from_the_last_checkpoint(tmp_path: Path)
     again.resume()
     assert again.step == 4
     assert trainer(tmp_path / "killed", recipe()).fit(Patches(24), Patches(2))
-    assert_bit_equal(tmp_path / "whole", tmp_path / "killed")
+    assert_bit_equal(whole_run, tmp_path / "killed")
 
 
 def test_every_batch_of_training_and_validation_is_made_first(tmp_path: Path) -> None:
@@ -161,10 +158,9 @@ def test_denoisers_resume_bit_equal_with_pairs_made_on_the_fly(tmp_path: Path, t
     assert all(np.isfinite(record["psnr_clean"]) for record in records)
 
 
-def test_loader_processes_change_nothing(tmp_path: Path) -> None:
-    trainer(tmp_path / "none", recipe()).fit(Patches(24), Patches(2))
+def test_loader_processes_change_nothing(tmp_path: Path, whole_run: Path) -> None:
     trainer(tmp_path / "two", recipe(workers=2)).fit(Patches(24), Patches(2))
-    assert_bit_equal(tmp_path / "none", tmp_path / "two")
+    assert_bit_equal(whole_run, tmp_path / "two")
 
 
 def test_stop_after_saves_and_says_so(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:

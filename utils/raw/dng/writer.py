@@ -9,7 +9,6 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from cycleisp.utils.raw.camera_metadata import DNG_NOISE_PROFILE
-from cycleisp.utils.raw.dng.lossless_jpeg import encode_lossless_jpeg
 from cycleisp.utils.raw.dng.opcodes import OPCODE_LIST_1, bad_pixel_values, needs_same_units
 from cycleisp.utils.raw.dng.source import BLACK_DELTAS, BLACK_LEVEL, WHITE_LEVEL, DngSource
 from cycleisp.utils.raw.dng.tags import Tag
@@ -145,6 +144,8 @@ def _preview(source: DngSource) -> tuple[list[Tag], bytes] | None:
 def _strip(sensor: NDArray[np.uint16], byteorder: str) -> tuple[int, bytes]:
     """Returns TIFF's number of a compression, and the values in it."""
     if sensor.shape[1] % 2 == 0:
+        from cycleisp.utils.raw.dng.lossless_jpeg import encode_lossless_jpeg  # here, since Numba takes a while
+
         strip = encode_lossless_jpeg(sensor)
         if len(strip) >= _SMALLEST_COMPRESSED:
             return _LOSSLESS_JPEG, strip

@@ -31,8 +31,7 @@ from pydantic import BeforeValidator, ConfigDict, Field, model_validator
 
 from cycleisp.utils.config.files import ConfigError, check_recipe, read_yaml
 from cycleisp.utils.config.values import Section, Share
-from cycleisp.utils.raw.sensor_noise.parameters import FINEST
-from cycleisp.utils.raw.sensor_noise.tukey import HEAVIEST, LIGHTEST
+from cycleisp.utils.raw.sensor_noise.ranges import FINEST, HEAVIEST, LIGHTEST
 
 LARGEST_SCATTER = 3.0  # natural logarithms: a factor of 20
 Sites = tuple[float, float, float, float]  # of R, G_r, G_b, B

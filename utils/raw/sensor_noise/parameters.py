@@ -7,8 +7,6 @@ from torch import Tensor
 
 from cycleisp.utils.raw.noise import NoiseLevels
 
-FINEST = 24  # bits of quantisation, which float32 has
-
 
 @dataclass(frozen=True)
 class SensorNoise:

@@ -10,7 +10,6 @@ samples from Tukey's symmetric lambda distributions", JASA 66 (1971).
 import torch
 from torch import Tensor
 
-HEAVIEST, LIGHTEST = -0.3, 1.0  # shapes; 1 is uniform, and below -0.5 there is no variance
 _NEAR_LOGISTIC = 1e-5  # |lambda| below which float32 has no digits of Q's difference left
 _HALF_STEP = 2.0**-25  # of the numbers that torch.rand draws, multiples of 2^-24
 
@@ -49,7 +48,7 @@ def tukey_from_uniform(uniform: Tensor, shape: Tensor) -> Tensor:
         uniform: float32 in [0, 1), as `torch.rand` draws them; half a step is added, so that 0 and
             1 never occur. This cuts the tails at 3e-8 of the probability, which takes 0.4 % of the
             variance at lambda -0.3, and less at larger ones.
-        shape: lambda, of a shape that broadcasts, from HEAVIEST to LIGHTEST.
+        shape: lambda, of a shape that broadcasts, from `ranges.HEAVIEST` to LIGHTEST.
 
     Returns:
         In the shape of `uniform`, symmetrical about 0.

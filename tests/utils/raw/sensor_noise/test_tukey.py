@@ -6,7 +6,8 @@ import pytest
 import torch
 from scipy.stats import tukeylambda
 
-from cycleisp.utils.raw.sensor_noise.tukey import HEAVIEST, LIGHTEST, tukey_from_uniform, tukey_variance
+from cycleisp.utils.raw.sensor_noise.ranges import HEAVIEST, LIGHTEST
+from cycleisp.utils.raw.sensor_noise.tukey import tukey_from_uniform, tukey_variance
 
 SIGMAS, COUNT = 5.0, 400_000
 SHAPES = [HEAVIEST, -0.243, -0.1, -1e-4, 0.0, 1e-7, 3e-4, 0.14, 0.5, LIGHTEST]
