@@ -159,12 +159,10 @@ def open_methods(args: argparse.Namespace) -> dict[str, Method]:
         network = to_device(load_denoiser(weights, "srgb")[0], device)
         folder = f"{name}-{file_sha256(find_weights(weights))[:8]}" + f"-{precision}" * (precision != "float32")
         count = sum(parameter.numel() for parameter in network.parameters())
-        denoiser = TiledDenoiser(network, precision=precision)
+        denoiser: DenoiseSrgb = TiledDenoiser(network, precision=precision)
         if args.keep_brightness:
-            method, folder = by_network(keeping_brightness(denoiser)), f"{folder}-kept"
-        else:
-            method = by_network(denoiser)
-        methods.append((name, Method(method, folder, count)))
+            denoiser, folder = keeping_brightness(denoiser), f"{folder}-kept"
+        methods.append((name, Method(by_network(denoiser), folder, count)))
     for item in args.peers:
         name, function, folder = open_peer(item)
         methods.append((name, Method(function, folder, getattr(function, "parameters", None))))
