@@ -1,6 +1,6 @@
 """Compare denoisers on real pairs, in float32 and on CUDA in bf16 too, by benchmarks/real_noise.py.
 
-python -m benchmarks.gpu.evaluation --pairs FOLDER... --weights NEW.safetensors --output DIR
+python -m benchmarks.gpu.evaluation --pairs FOLDER... --weights FILE... --work DIR --table FILE
 """
 
 import argparse
@@ -19,13 +19,14 @@ ROOT = Path(__file__).resolve().parents[2]
 def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--pairs", nargs="+", type=Path, required=True, metavar="FOLDER")
-    parser.add_argument("--weights", type=Path, required=True, help="left out if the file is not there")
+    there = "sRGB denoisers, RUN/weights.safetensors; files that are not there are left out"
+    parser.add_argument("--weights", nargs="*", type=Path, default=[], help=there)
     parser.add_argument("--work", type=Path, required=True, metavar="DIR", help="folder for pictures")
     parser.add_argument("--table", type=Path, required=True, metavar="FILE", help="Markdown file to write")
     parser.add_argument("--crop", type=int, help="only the middle of each picture")
     parser.add_argument("--device", choices=("auto", "cpu", "cuda"), default="auto")
     args = parser.parse_args()
-    denoisers = ["compact_srgb", *([f"new={args.weights}"] if args.weights.is_file() else [])]
+    denoisers = ["compact_srgb", *(f"{path.parent.name}={path}" for path in args.weights if path.is_file())]
     tables, failed = [], 0
     for precision in ["float32", "bf16"] if pick_device(args.device).type == "cuda" else ["float32"]:
         output = args.work / f"evaluation_{precision}"

@@ -24,6 +24,7 @@ from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 
+from benchmarks.gpu.side_by_side import Training
 from cycleisp.utils.cli import run_script
 from cycleisp.utils.errors import UserError
 from cycleisp.utils.output.files import write_bytes
@@ -34,6 +35,15 @@ ROOT = Path(__file__).resolve().parents[2]
 LARGEST = 15 << 20  # bytes of a weight file that is kept in float32; larger ones are halved
 COPY_SECONDS = 5.0  # between looks at what a step has written
 GRACE = 12.0  # seconds in which a step may end by itself, once it is told to
+TRAININGS = [
+    f"{space}:{ROOT / 'configs' / 'gpu' / recipe}.yaml:{start}"
+    for space, recipe, start in (
+        ("srgb", "base_srgb", "base_srgb"),
+        ("srgb", "fast_srgb", "fast_srgb"),
+        ("raw", "base_raw", "base_raw"),
+        ("raw", "fast_raw", ""),
+    )
+]
 LEAST = 20.0  # seconds for which no step is begun
 
 
@@ -44,7 +54,6 @@ class Step:
     Attributes:
         name: of the step.
         seconds: its time limit; 0 for a step that takes what the others leave.
-        share: of what is left, for such a step.
         command: the words of its command line after Python, given its time in seconds.
         kept: files that it writes, and the names under which they are kept.
     """
@@ -52,7 +61,6 @@ class Step:
     name: str
     command: Callable[[float], list[str]]
     seconds: float = 0.0
-    share: float = 0.0
     kept: tuple[tuple[Path, str], ...] = ()
 
 
@@ -70,22 +78,24 @@ def steps(args: argparse.Namespace) -> list[Step]:
     tests = ["-m", "pytest", "-q", "--tb=no", "-p", "no:cacheprovider", "-p", "benchmarks.gpu.first_failure"]
     tests += ["-n", "4"] if args.device != "cpu" else ["-k", "gradients and float32"]
     speed = ["-m", "benchmarks.gpu.speed_rows", "--json", str(args.output / "speed.json"), *device]
+    trainings = [Training.from_word(word) for word in args.train]
+    training = ["-m", "benchmarks.gpu.side_by_side", "--photos", str(data / "photos"), "--work", str(work), *device]
+    words = [f"{each.space}:{each.recipe}:{each.start}" for each in trainings]
+    training += ["--train", *([word.rpartition(":")[0] for word in words] if args.tiny else words)]
+    training += ["--set", *TINY] if args.tiny else []
+    srgb = [work / each.name / "weights.safetensors" for each in trainings if each.space == "srgb"]
     pairs = sorted(str(folder) for folder in (data / "pairs").glob("*"))
     evaluation = ["-m", "benchmarks.gpu.evaluation", "--pairs", *pairs, "--work", str(work), *device]
-    evaluation += ["--weights", str(work / "srgb" / "weights.safetensors")]
+    evaluation += ["--weights", *map(str, srgb)]
     evaluation += ["--table", str(args.output / "evaluation.md"), *(["--crop", "32"] if args.tiny else [])]
-
-    def training(space: str, share: float) -> Step:
-        recipe = str(getattr(args, space) or ROOT / "configs" / "gpu" / f"gated_{space}.yaml")
-        words = ["-m", "benchmarks.gpu.training", "--space", space, "--recipe", recipe]
-        words += ["--photos", str(data / "photos"), "--work", str(work), *device]
-        words += ["--set", *TINY[space]] if args.tiny else []
-        kept = (
-            (work / space / "weights.safetensors", f"{space}.safetensors"),
-            (work / f"{space}.json", f"{space}.json"),
+    kept = [
+        pair
+        for each in trainings
+        for pair in (
+            (work / each.name / "weights.safetensors", f"{each.name}.safetensors"),
+            (work / f"{each.name}.json", f"{each.name}.json"),
         )
-        return Step(space, lambda seconds: [*words, "--until", _end(seconds)], share=share, kept=kept)
-
+    ]
     return [
         Step("tests", lambda _: [*tests, "tests/networks/fast/test_cuda.py"], seconds=90),
         Step(
@@ -93,13 +103,12 @@ def steps(args: argparse.Namespace) -> list[Step]:
             lambda seconds: [*speed, "--until", _end(seconds), *["--tiny"] * args.tiny],
             seconds=75,
         ),
-        training("srgb", share=0.7),
-        training("raw", share=1.0),
+        Step("training", lambda seconds: [*training, "--until", _end(seconds)], kept=tuple(kept)),
         Step("evaluation", lambda _: evaluation, seconds=45),
     ]
 
 
-_TINY = [
+TINY = [
     "network.gated.width=8",
     "network.gated.encoder=[1,1]",
     "network.gated.decoder=[1]",
@@ -108,8 +117,8 @@ _TINY = [
     "data.validation_patches=1",
     "train.batch_size=2",
     "train.workers=0",
+    "train.precision=auto",
 ]
-TINY = {"srgb": _TINY, "raw": _TINY}
 
 
 def limit(step: Step, later: Sequence[Step], left: float) -> float:
@@ -122,9 +131,7 @@ def limit(step: Step, later: Sequence[Step], left: float) -> float:
     """
     if step.seconds:
         return min(step.seconds, left)
-    return max(0.0, step.share if any(not other.seconds for other in later) else 1.0) * max(
-        0.0, left - sum(other.seconds for other in later)
-    )
+    return max(0.0, left - sum(other.seconds for other in later))
 
 
 class Session:
@@ -181,7 +188,7 @@ class Session:
         if self.mirror is not None:
             self.mirror.mkdir(parents=True, exist_ok=True)
             for path in self.output.iterdir():
-                if path.is_file() and path.suffix != ".tar":
+                if path.is_file() and path.suffix in (".json", ".md", ".safetensors", ".txt"):
                     with contextlib.suppress(OSError):
                         _copy(path, self.mirror / path.name)
 
@@ -252,11 +259,16 @@ def unpack(output: Path) -> None:
 def parse_args() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     add = parser.add_argument
-    names = ("tests", "speed", "srgb", "raw", "evaluation")
+    names = ("tests", "speed", "training", "evaluation")
     add("--minutes", type=float, default=9.0, help="time for all steps (default: 9)")
     add("--steps", nargs="+", choices=names, default=list(names), help="only these steps (default: all)")
-    add("--srgb", metavar="RECIPE", help="recipe of the sRGB denoiser (default: configs/gpu/gated_srgb.yaml)")
-    add("--raw", metavar="RECIPE", help="recipe of the RAW denoiser (default: configs/gpu/gated_raw.yaml)")
+    add(
+        "--train",
+        nargs="+",
+        default=TRAININGS,
+        metavar="SPACE:RECIPE[:START]",
+        help="what to train, all at the same time (default: the four recipes of configs/gpu)",
+    )
     add("--output", type=Path, default=Path("results/gpu"), metavar="DIR", help="default: results/gpu")
     mirror = os.environ.get("OUT")
     add(

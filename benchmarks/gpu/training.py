@@ -1,6 +1,6 @@
 """Train a denoiser in the time at hand, so that its learning rate has fallen when the time is over.
 
-    python -m benchmarks.gpu.training --space srgb --recipe configs/gpu/gated_srgb.yaml \\
+    python -m benchmarks.gpu.training --space srgb --recipe configs/gpu/base_srgb.yaml \\
         --photos PHOTOS --work results/gpu/work --until $(($(date +%s) + 300))
 
 A short pilot run measures the time of a step, how long the start takes, and which share of the time
@@ -60,11 +60,11 @@ def pilot(recipe: DenoiserRecipe, args: argparse.Namespace) -> dict[str, float |
     train = recipe.train.model_copy(update={"steps": steps, "validate_every": steps, "checkpoint_every": steps})
     data = recipe.data.model_copy(update={"validation_patches": 1})
     short = recipe.model_copy(update={"train": train, "data": data})
-    folder = args.work / f"pilot_{args.space}"
+    folder = args.work / f"pilot_{args.name}"
     shutil.rmtree(folder, ignore_errors=True)  # of a call that was cut off: its steps say nothing of the start
     began = time.perf_counter()
     with StepClock(first, last, device) as clock:
-        finished = train_denoiser(short, folder, args.space, photos=args.photos, device=args.device)
+        finished = train_denoiser(short, folder, args.space, photos=args.photos, start=args.start, device=args.device)
     if not finished:
         raise PilotStoppedError
     measured = {"start_seconds": clock.ends[0] - began, "step_seconds": clock.step_seconds}
@@ -83,30 +83,41 @@ def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--space", choices=("srgb", "raw"), required=True)
     parser.add_argument("--recipe", type=Path, required=True, metavar="FILE")
+    parser.add_argument("--name", help="of the run and of its files (default: that of the recipe's file)")
+    parser.add_argument("--start", metavar="WEIGHTS", help="a denoiser to start from, of these sizes or fewer blocks")
     parser.add_argument("--set", nargs="*", default=[], metavar="KEY=VALUE", help="values that replace the recipe's")
     parser.add_argument("--photos", nargs="+", required=True, metavar="PATH")
     parser.add_argument("--work", type=Path, required=True, metavar="DIR", help="folder for the runs")
     parser.add_argument("--until", type=float, required=True, help="when to end, in seconds since 1970")
     parser.add_argument("--device", choices=("auto", "cpu", "cuda"), default="auto")
     args = parser.parse_args()
-    folder = args.work / args.space
+    args.name = args.name or args.recipe.stem
+    folder = args.work / args.name
     if (folder / CHECKPOINT).is_file():
         recipe = load_recipe(DenoiserRecipe, folder / RECIPE)
         print(f"goes on, as planned before: {recipe.train.steps} steps")
     else:
         recipe = load_recipe(DenoiserRecipe, args.recipe, args.set)
-        plan = args.work / f"{args.space}.json"
+        plan = args.work / f"{args.name}.json"
         try:
             measured = json.loads(plan.read_bytes()) if plan.is_file() else pilot(recipe, args)
         except PilotStoppedError:
-            print(f"{args.space}: stopped in the pilot run, which the next call begins again")
+            print(f"{args.name}: stopped in the pilot run, which the next call begins again")
             return training_status(finished=False)
         recipe = planned(recipe, args.until - time.time(), measured["start_seconds"], measured["step_seconds"])
         (folder / RECIPE).unlink(missing_ok=True)  # of a run that was cut off before its first checkpoint
         write_bytes(plan, json.dumps({**measured, "steps": recipe.train.steps}, indent=1).encode())
-        print(f"{args.space}: {report(measured, recipe.train.steps)}")
+        print(f"{args.name}: {report(measured, recipe.train.steps)}")
     left = max(1.0, args.until - time.time())
-    finished = train_denoiser(recipe, folder, args.space, photos=args.photos, device=args.device, stop_after=left / 60)
+    finished = train_denoiser(
+        recipe,
+        folder,
+        args.space,
+        photos=args.photos,
+        start=args.start,
+        device=args.device,
+        stop_after=left / 60,
+    )
     return training_status(finished)
 
 

@@ -11,10 +11,12 @@ from pathlib import Path
 import pytest
 import torch
 
-from benchmarks.gpu import first_failure, prepare, session, speed_rows, training
+from benchmarks.gpu import first_failure, prepare, session, side_by_side, speed_rows, training
 from benchmarks.gpu.session import Session, Step, limit
+from benchmarks.gpu.side_by_side import Training
 from benchmarks.gpu.step_clock import StepClock, covered
 from cycleisp.utils.config import DenoiserRecipe, load_recipe
+from cycleisp.utils.errors import UserError
 from tests.support.pairs import write_pair
 from tests.support.paths import ROOT
 from tests.support.pictures import random_picture, write_png
@@ -60,40 +62,68 @@ def test_without_input_one_line_says_how_to_make_it(tmp_path: Path) -> None:
 
 
 def test_steps_come_by_worth_and_share_the_time(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    """Of 9 minutes, the fixed steps leave 330 s to the trainings, of which sRGB has 70 %."""
+    """Of 9 minutes, the fixed steps leave 330 s to the trainings, which run at the same time."""
     steps = session.steps(arguments(monkeypatch, "--output", tmp_path))
-    assert [each.name for each in steps] == ["tests", "speed", "srgb", "raw", "evaluation"]
-    tests, speed, srgb, raw, evaluation = steps
+    assert [each.name for each in steps] == ["tests", "speed", "training", "evaluation"]
+    tests, speed, trainings, evaluation = steps
     assert limit(tests, steps[1:], 540) == 90
     assert limit(speed, steps[2:], 50) == 50  # less is left than it may have
-    left = 540 - tests.seconds - speed.seconds
-    assert limit(srgb, [raw, evaluation], left) == pytest.approx(0.7 * (left - 45))
-    assert limit(raw, [evaluation], left) == left - 45  # alone it has all
-    assert limit(srgb, [evaluation], left) == left - 45
-    assert limit(raw, [evaluation], 30) == 0
+    assert limit(trainings, [evaluation], 540 - 90 - 75) == 330
+    assert limit(trainings, [], 330) == 330
+    assert limit(trainings, [evaluation], 30) == 0
 
 
 def test_the_commands_are_those_of_files_that_are_there(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     for options in ((), ("--tiny", "--device", "cpu")):
-        steps = session.steps(arguments(monkeypatch, "--output", tmp_path, *options))
-        for each in steps:
+        for each in session.steps(arguments(monkeypatch, "--output", tmp_path, *options)):
             words = each.command(100.0)
             assert words[0] == "-m"
             if words[1].startswith("benchmarks"):
                 assert (ROOT / (words[1].replace(".", "/") + ".py")).is_file()
-        recipes = [each.command(100.0)[each.command(100.0).index("--recipe") + 1] for each in steps[2:4]]
-        changed = session.TINY["srgb"] if options else []
-        for recipe in recipes:
-            assert load_recipe(DenoiserRecipe, recipe, changed).network.gated is not None
+            if each.name == "training":
+                changed = session.TINY if options else []
+                given = words[words.index("--train") + 1 :][: len(session.TRAININGS)]
+                for training in map(Training.from_word, given):
+                    assert load_recipe(DenoiserRecipe, training.recipe, changed).network.gated is not None
+                    assert not (options and training.start)  # weights of other sizes
+
+
+def test_words_that_are_no_training_are_refused(tmp_path: Path) -> None:
+    (tmp_path / "mine.yaml").touch()
+    training = Training.from_word(f"raw:{tmp_path / 'mine.yaml'}:base_raw")
+    assert (training.space, training.name, training.start) == ("raw", "mine", "base_raw")
+    for word, message in (("rgb:x.yaml", "expected SPACE:RECIPE"), ("raw:none.yaml", "none.yaml is not there")):
+        with pytest.raises(UserError, match=message):
+            Training.from_word(word)
+    options = ["--train", *[f"raw:{tmp_path / 'mine.yaml'}"] * 2, "--photos", "p", "--work", tmp_path, "--until", 0]
+    assert "two recipes have the same name" in error_line(call_script(side_by_side.main, *options))
+
+
+def test_trainings_run_side_by_side_and_all_statuses_count(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+) -> None:
+    """Each waits for the file of the other one, so one after the other they would never end."""
+    waits = "import pathlib, sys, time; pathlib.Path({mine!r}).touch(); print('begun')\n"
+    waits += "while not pathlib.Path({other!r}).exists(): time.sleep(0.01)\nsys.exit({status})"
+    files = [str(tmp_path / name) for name in "ab"]
+
+    def command(self: Training, _args: object) -> list[str]:
+        mine, other = files if self.space == "srgb" else files[::-1]
+        return ["-c", waits.format(mine=mine, other=other, status=3 if self.space == "srgb" else 0)]
+
+    monkeypatch.setattr(Training, "command", command)
+    trainings = [Training(space, Path(f"{space}.yaml"), "") for space in ("srgb", "raw")]
+    assert side_by_side.run_all(trainings, argparse.Namespace()) == [3, 0]
+    assert sorted(capfd.readouterr().out.split("\n")) == ["", "raw: begun", "srgb: begun"]
 
 
 def test_done_steps_are_skipped_and_the_others_go_on(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     count = tmp_path / "count"
     code = f"open({str(count)!r}, 'a').write('x')"
-    listed = [step("tests", code), step("speed", f"{code}; raise SystemExit(5)"), step("srgb", code)]
+    listed = [step("tests", code), step("speed", f"{code}; raise SystemExit(5)"), step("training", code)]
     monkeypatch.setattr(session, "steps", lambda _args: listed)
     (tmp_path / "out" / "input").mkdir(parents=True)
-    options = ["--output", tmp_path / "out", "--steps", "tests", "speed", "srgb", "--mirror", tmp_path / "mirror"]
+    options = ["--output", tmp_path / "out", "--steps", "tests", "speed", "training", "--mirror", tmp_path / "mirror"]
     first = call_script(session.main, *options)
     assert first.returncode == 1 and count.read_text() == "xxx"
     states = json.loads((tmp_path / "mirror" / "steps.json").read_text())
@@ -150,7 +180,7 @@ def test_large_weights_are_kept_in_float16(
 
 def test_the_schedule_fits_the_time(monkeypatch: pytest.MonkeyPatch) -> None:
     """Of 300 s, 30 pass before the first step: 93 % of 270 s are 2511 steps of 0.1 s."""
-    recipe = load_recipe(DenoiserRecipe, ROOT / "configs" / "gpu" / "gated_srgb.yaml")
+    recipe = load_recipe(DenoiserRecipe, ROOT / "configs" / "gpu" / "base_srgb.yaml")
     train = training.planned(recipe, 300.0, start=30.0, step=0.1).train
     assert (train.steps, train.validate_every, train.checkpoint_every) == (2511, 2511, 600)
     assert train.warmup == 125 and train.schedule == "cosine"  # a twentieth of the steps at most
@@ -208,7 +238,7 @@ def test_the_shell_script_passes_its_words_on() -> None:
 
 
 def test_a_pilot_that_was_stopped_is_begun_again(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    old = tmp_path / "pilot_srgb" / "checkpoint.ckpt"
+    old = tmp_path / "pilot_base_srgb" / "checkpoint.ckpt"
     old.parent.mkdir()
     old.write_bytes(b"of a call that was cut off")
     runs: list[Path] = []
@@ -219,7 +249,7 @@ def test_a_pilot_that_was_stopped_is_begun_again(monkeypatch: pytest.MonkeyPatch
         return False
 
     monkeypatch.setattr(training, "train_denoiser", stopped)
-    options = ("--space", "srgb", "--recipe", "gpu/gated_srgb.yaml", "--photos", tmp_path, "--work", tmp_path)
+    options = ("--space", "srgb", "--recipe", "gpu/base_srgb.yaml", "--photos", tmp_path, "--work", tmp_path)
     result = call_script(training.main, *options, "--until", 0, "--device", "cpu")
     assert result.returncode == 3 and "which the next call begins again" in result.stdout
-    assert runs == [old.parent] and not (tmp_path / "srgb.json").exists()
+    assert runs == [old.parent] and not (tmp_path / "base_srgb.json").exists()
