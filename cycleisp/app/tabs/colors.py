@@ -1,0 +1,39 @@
+"""The tab that gives a photo the colours of another view."""
+
+from pathlib import Path
+from typing import Any
+
+import gradio as gr
+
+from cycleisp.app.tabs.events import event, working
+from cycleisp.app.work.views import match_view
+from cycleisp.app.work.workspace import Workspace
+
+
+def colors_tab(workspace: Workspace) -> None:
+    """Lays out the tab, inside of a page."""
+    with gr.Row():
+        with gr.Column(scale=1, min_width=300):
+            source = gr.File(label="Photo to change", type="filepath", height=140, elem_id="match-source")
+            target = gr.File(label="View with the wanted colours", type="filepath", height=140, elem_id="match-target")
+            make = gr.Button("Match the colours", variant="primary", elem_id="match-make")
+            result = gr.File(label="Result", interactive=False, visible=False, elem_id="match-result")
+        with gr.Column(scale=3, min_width=480):
+            slider = gr.ImageSlider(
+                label="Before and after", interactive=False, format="png", max_height=640, elem_id="match-slider"
+            )
+            notes = gr.Markdown(elem_id="match-notes")
+
+    def match(
+        changed: str | None,
+        wanted: str | None,
+        progress: gr.Progress = gr.Progress(),  # noqa: B008  # as Gradio wants it
+    ) -> list[Any]:
+        if changed is None or wanted is None:
+            raise gr.Error("Drop two photos first.", print_exception=False)
+        with working(workspace, progress, "matching"):
+            made = match_view(workspace, Path(changed), Path(wanted))
+        words = "\n\n".join(made.warnings)
+        return [(made.before, made.after), words, gr.update(value=str(made.result), visible=True)]
+
+    make.click(event(workspace, match), [source, target], [slider, notes, result])

@@ -1,0 +1,167 @@
+"""The tab that denoises: a file in, a slider between before and after, a result to take away."""
+
+from pathlib import Path
+from typing import Any
+
+import gradio as gr
+
+from cycleisp.app.tabs.events import event, working
+from cycleisp.app.work import denoising
+from cycleisp.app.work.denoising import FORMATS, Wanted, noise_text, piece_of, weights_for
+from cycleisp.app.work.opening import Opened, open_file
+from cycleisp.app.work.workspace import Workspace
+from cycleisp.utils.errors import UserError
+
+NO_FILE = "Drop a photo or a camera file first."
+MIDDLE = (0.5, 0.5)
+
+
+def denoise_tab(workspace: Workspace) -> None:
+    """Lays out the tab, inside of a page."""
+    opened, middle = gr.State(None), gr.State(MIDDLE)
+    with gr.Row():
+        with gr.Column(scale=1, min_width=300):
+            file = gr.File(label="Photo or camera file", type="filepath", height=140, elem_id="denoise-file")
+            about = gr.Markdown(NO_FILE, elem_id="denoise-about")
+            overview = gr.Image(
+                label="Click where to look",
+                interactive=False,
+                buttons=[],
+                height=220,
+                visible=False,
+                elem_id="denoise-overview",
+            )
+            zoom = gr.Radio(
+                [(f"{each}:1", each) for each in denoising.ZOOMS], value=1, label="Zoom", elem_id="denoise-zoom"
+            )
+            weights = gr.Dropdown(weights_for("srgb"), label="Weights", elem_id="denoise-weights")
+            strength = gr.Slider(0, 1, 1, step=0.05, label="Strength: sets both", elem_id="denoise-strength")
+            luma = gr.Slider(0, 1, 1, step=0.05, label="Luma: brightness", elem_id="denoise-luma")
+            chroma = gr.Slider(0, 1, 1, step=0.05, label="Chroma: colour", elem_id="denoise-chroma")
+            keep = gr.Checkbox(label="Keep brightness of large areas", elem_id="denoise-keep")
+            with gr.Group(visible=False) as level:
+                shot = gr.Number(label="Shot noise, variance for each unit of signal", minimum=0, maximum=1)
+                read = gr.Number(label="Read noise, variance", minimum=0, maximum=1)
+        with gr.Column(scale=3, min_width=480):
+            slider = gr.ImageSlider(
+                label="Before and after",
+                type="filepath",
+                interactive=False,
+                max_height=denoising.VIEW[1],
+                elem_id="denoise-slider",
+                elem_classes="pixels",
+            )
+            with gr.Row():
+                form = gr.Radio(FORMATS["srgb"], value=FORMATS["srgb"][0], label="Format", elem_id="denoise-format")
+                whole = gr.Button("Denoise the whole picture", variant="primary", elem_id="denoise-whole")
+            made = gr.File(label="Result", interactive=False, visible=False, elem_id="denoise-result")
+
+    def closed(words: str) -> list[Any]:
+        same, hidden = gr.update(), gr.update(visible=False)
+        return [None, MIDDLE, words, hidden, same, same, hidden, None, None, same, hidden]
+
+    def open_upload(path: str | None) -> list[Any]:
+        if path is None:
+            return closed(NO_FILE)
+        try:
+            found, small = open_file(Path(path))
+        except UserError as error:
+            return closed(f"**This file cannot be used.** {workspace.sentence(error)}.")
+        names, forms = weights_for(found.space), FORMATS[found.space]
+        return [
+            found,
+            MIDDLE,
+            found.about,
+            gr.update(value=small, visible=True),
+            gr.update(choices=names, value=names[0]),
+            gr.update(choices=forms, value=forms[0]),
+            gr.update(visible=found.space == "raw"),
+            found.shot_noise,
+            found.read_noise,
+            gr.update(visible=found.space == "srgb"),
+            gr.update(visible=False),
+        ]
+
+    settings = [opened, weights, luma, chroma, keep, shot, read]
+
+    def show_piece(
+        found: Opened | None,
+        weights: str,
+        luma: float,
+        chroma: float,
+        keep: bool,
+        shot_noise: float | None,
+        read_noise: float | None,
+        times: int,
+        at: tuple[float, float],
+        progress: gr.Progress = gr.Progress(),  # noqa: B008  # as Gradio wants it
+    ) -> Any:
+        if found is None:
+            return None
+        wanted = _wanted(found, weights, luma, chroma, keep, shot_noise, read_noise)
+        with working(workspace, progress, "denoising a piece"):
+            return denoising.preview(workspace, found, wanted, piece_of(found, times, *at))
+
+    def make_whole(
+        found: Opened | None,
+        weights: str,
+        luma: float,
+        chroma: float,
+        keep: bool,
+        shot_noise: float | None,
+        read_noise: float | None,
+        format: str,
+        progress: gr.Progress = gr.Progress(),  # noqa: B008  # as above
+    ) -> Any:
+        if found is None:
+            raise gr.Error(NO_FILE, print_exception=False)
+        wanted = _wanted(found, weights, luma, chroma, keep, shot_noise, read_noise)
+        with working(workspace, progress, "denoising"):
+            path = denoising.result(workspace, found, wanted, format)
+        return gr.update(value=str(path), visible=True)
+
+    view: dict[str, Any] = {
+        "fn": event(workspace, show_piece),
+        "inputs": [*settings, zoom, middle],
+        "outputs": slider,
+        "trigger_mode": "always_last",
+    }
+    opening = file.change(
+        event(workspace, open_upload),
+        file,
+        [opened, middle, about, overview, weights, form, level, shot, read, keep, made],
+        show_progress_on=about,
+    )
+    opening.success(**view)
+    overview.select(event(workspace, _clicked_in), [opened, overview], middle).success(**view)
+    strength.release(lambda share: (share, share), strength, [luma, chroma]).success(**view)
+    for each in (luma, chroma):
+        each.release(**view)
+    for other in (zoom, weights, keep):
+        other.input(**view)
+    for number in (shot, read):
+        number.submit(**view)
+        number.blur(**view)
+    whole.click(event(workspace, make_whole), [*settings, form], made)
+
+
+def _clicked_in(found: Opened | None, shown: Any, place: gr.SelectData) -> tuple[float, float]:
+    """Returns where a picture was clicked, as shares of its width and height."""
+    if found is None or shown is None:
+        return MIDDLE
+    height, width = shown.shape[:2]
+    return place.index[0] / width, place.index[1] / height
+
+
+def _wanted(
+    found: Opened,
+    weights: str,
+    luma: float,
+    chroma: float,
+    keep: bool,
+    shot_noise: float | None,
+    read_noise: float | None,
+) -> Wanted:
+    """Returns what the controls say."""
+    noise = noise_text(found, shot_noise, read_noise)
+    return Wanted(weights, luma, chroma, keep and found.space == "srgb", noise)

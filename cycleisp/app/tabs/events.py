@@ -1,0 +1,54 @@
+"""What all events of the page have in common: errors become sentences, and progress is shown."""
+
+import functools
+import logging
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import Any
+
+import gradio as gr
+
+from cycleisp.app.work.running import within
+from cycleisp.app.work.workspace import Workspace
+from cycleisp.utils.devices import is_out_of_memory
+from cycleisp.utils.errors import UserError
+
+log = logging.getLogger(__name__)
+
+
+def event(workspace: Workspace, show: Callable[..., Any]) -> Callable[..., Any]:
+    """Returns an event of the page whose errors are sentences on it, without a traceback.
+
+    What nobody has foreseen is a bug. The page says so, and the traceback goes to the log, on
+    standard error.
+    """
+
+    @functools.wraps(show)  # by the signature Gradio knows what else an event wants
+    def guarded(*values: Any, **others: Any) -> Any:
+        try:
+            return show(*values, **others)
+        except gr.Error:
+            raise
+        except (UserError, ValueError, MemoryError) as error:
+            raise _error(workspace.sentence(error)) from None
+        except Exception as error:
+            if isinstance(error, RuntimeError) and is_out_of_memory(error):
+                raise _error(workspace.sentence(MemoryError())) from None
+            log.exception("an event of the page fails")
+            words = f"this is a bug ({type(error).__name__}); its traceback is in the terminal in which the page runs"
+            raise _error(words) from None
+
+    return guarded
+
+
+@contextmanager
+def working(workspace: Workspace, progress: gr.Progress, words: str) -> Iterator[None]:
+    """Shows how far the work of the block has come, and ends it when its time is over."""
+    progress(0, desc=words)
+    with within(workspace.seconds, lambda _, share: progress(share, desc=words)):
+        yield
+
+
+def _error(words: str) -> gr.Error:
+    sentence = f"{words[:1].upper()}{words[1:]}." if words[:1].isalpha() and ": " not in words[:80] else f"{words}."
+    return gr.Error(sentence, duration=None, print_exception=False)

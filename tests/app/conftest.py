@@ -1,0 +1,14 @@
+"""Fixtures of the page's tests."""
+
+from collections.abc import Iterator
+
+import pytest
+
+from cycleisp.app.work.workspace import Workspace, workspace
+
+
+@pytest.fixture
+def place() -> Iterator[Workspace]:
+    """A folder in which a page works, on the CPU."""
+    with workspace("cpu") as folder:
+        yield folder
