@@ -1,5 +1,6 @@
 # make demo         makes pairs of sample photos
 # make test         runs the linters and the tests, as CI does
+# make docs         writes the documentation as a site to site/; a broken link is an error
 # make wheel-test   builds the package, installs it into an empty environment and uses it there
 # make test-oldest  runs the tests with the oldest supported versions
 # make test-newest  runs the tests with the newest versions that there are today
@@ -18,7 +19,7 @@ NEWEST_BIN := .venv-newest/bin
 PYTEST := -m pytest --numprocesses auto --maxprocesses 4
 SAMPLES := astronaut.png chelsea.png coffee.png motorcycle_left.png rocket.jpg
 
-.PHONY: demo test wheel-test test-oldest test-newest clean
+.PHONY: demo test docs wheel-test test-oldest test-newest clean
 .DEFAULT_GOAL := demo
 
 $(READY): setup.py requirements.txt constraints.txt
@@ -42,6 +43,9 @@ test: $(READY)
 	$(BIN)/mypy
 	OMP_NUM_THREADS=1 $(BIN)/python $(PYTEST)
 
+docs: $(READY)
+	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build
+
 wheel-test: $(READY)
 	.ci/wheel
 
@@ -55,4 +59,4 @@ test-newest: # installs each time, since the newest versions of yesterday are no
 	OMP_NUM_THREADS=1 $(NEWEST_BIN)/python $(PYTEST)
 
 clean:
-	rm -rf .venv .venv-oldest .venv-newest build dist *.egg-info demo
+	rm -rf .venv .venv-oldest .venv-newest build dist site *.egg-info demo

@@ -13,10 +13,9 @@ import argparse
 from pathlib import Path
 
 import cycleisp.utils.processes.early_stop  # noqa: F401  # first, so that Ctrl-C during the others shows no traceback
-from cycleisp.networks.inference.color_matching import WORKING_SIZE
-from cycleisp.tasks.matching import match_files
 from cycleisp.utils.cli import run_script
-from cycleisp.utils.output.picture_format import FORMATS, QUALITY
+from cycleisp.utils.color.working_size import WORKING_SIZE
+from cycleisp.utils.output.formats import FORMATS, QUALITY
 
 
 def parse_args() -> argparse.Namespace:
@@ -60,6 +59,8 @@ def parse_args() -> argparse.Namespace:
 
 def main() -> int:
     options = vars(parse_args())
+    from cycleisp.tasks.matching import match_files  # here, since --help needs no PyTorch
+
     return match_files(**options).report("matched", options["output"])
 
 

@@ -3,19 +3,28 @@
 The folders networks, dataloaders and utils lie at the top of the repository and are installed
 inside the package, beside the shipped weights and recipes. The settings of the tools are in
 pyproject.toml, the tested versions in constraints.txt.
+
+With CYCLEISP_DISTRIBUTION=onnx the same code is installed as the small distribution cycleisp-onnx:
+it needs no PyTorch, has no weights, and runs `denoise.py` with ONNX files (docs/guides/onnx.md).
 """
 
 import ast
+import os
 from pathlib import Path
 
 from setuptools import find_packages, setup
 
 HERE = Path(__file__).parent
 CODE = ("networks", "dataloaders", "utils")
-DATA = ("pretrained_models", "configs")
+SMALL = os.environ.get("CYCLEISP_DISTRIBUTION") == "onnx"
+DATA = ("configs",) if SMALL else ("pretrained_models", "configs")
 ONNX = ["onnx>=1.17", "onnxruntime>=1.20", "onnxscript>=0.2"]  # export_onnx.py
 CLUSTER = ["ray>=2.9"]  # generate_data.py --engine ray
 SHARDS = ["lmdb>=1.4"]  # to-lmdb
+HUB = ["huggingface-hub>=1"]  # cycleisp.hub
+SPANDREL = ["spandrel>=0.4"]  # cycleisp.spandrel
+DOCS = ["mkdocs-material>=9.6", "mkdocstrings[python]>=0.29"]  # make docs
+APP = ["gradio>=6.31,<7"]  # python -m cycleisp.app
 TEST = ["hypothesis>=6.100", "pytest>=8", "pytest-xdist>=3.6", "pywavelets>=1.6"]
 
 
@@ -33,6 +42,11 @@ def version() -> str:
     raise ValueError("cycleisp/__init__.py: expected a line __version__ = '...'")
 
 
+def scripts() -> list[str]:
+    """Lists the scripts at the top, which the command `cycleisp` runs from inside the package."""
+    return [f"cycleisp.scripts.{path.stem}" for path in sorted(HERE.glob("*.py")) if path.name != "setup.py"]
+
+
 def packages() -> list[str]:
     """Lists the package, the rooms inside it, and the folders of data."""
     rooms = [f"{top}.{room}" for top in CODE for room in find_packages(str(HERE / top))]
@@ -41,7 +55,7 @@ def packages() -> list[str]:
 
 
 setup(
-    name="cycleisp",
+    name="cycleisp-onnx" if SMALL else "cycleisp",
     version=version(),
     description="CycleISP, trainable: realistic noisy/clean pairs of ordinary photos, and denoisers trained on them",
     long_description=(HERE / "README.md").read_text(encoding="utf-8"),
@@ -50,29 +64,42 @@ setup(
     license_files=["LICENSE"],
     python_requires=">=3.10",
     packages=packages(),
-    package_dir={f"cycleisp.{name}": name for name in (*CODE, *DATA)},
+    py_modules=scripts(),
+    package_dir={"cycleisp.scripts": ".", **{f"cycleisp.{name}": name for name in (*CODE, *DATA)}},
+    entry_points={"console_scripts": ["cycleisp = cycleisp.console:main"]},
     package_data={
         "cycleisp": ["py.typed"],
         "cycleisp.dataloaders": ["*.md"],
         "cycleisp.networks.fast": ["*.md"],
-        "cycleisp.pretrained_models": ["*.safetensors", "*.md", "registry.yaml"],
+        **({} if SMALL else {"cycleisp.pretrained_models": ["*.safetensors", "*.md", "registry.yaml"]}),
         "cycleisp.configs": ["*.yaml", "*/*.yaml"],
     },
-    install_requires=requirements("requirements.txt"),
+    install_requires=requirements("requirements-onnx.txt" if SMALL else "requirements.txt"),
     extras_require={
+        "app": APP,
         "cloud": ["s3fs>=2024.6"],  # shards at s3://
         "cluster": CLUSTER,
+        "docs": DOCS,
         "heif": ["pillow-heif>=0.18"],  # reads HEIC, as phones write it
+        "hub": HUB,
         "onnx": ONNX,
         "shards": SHARDS,
+        "spandrel": SPANDREL,
         "test": TEST,
         "dev": [
+            *APP,
             *CLUSTER,
+            *DOCS,
+            *HUB,
             *ONNX,
             *SHARDS,
+            *SPANDREL,
             *TEST,
             "build>=1",
+            "ipykernel>=6.29",  # with nbclient runs the notebook in a test
             "mypy>=1.11",
+            "nbclient>=0.10",
+            "playwright>=1.49",  # drives Chromium in the test of the page
             "ruff>=0.6",
             "setuptools>=70.1",
             "types-PyYAML",

@@ -10,6 +10,7 @@ from importlib.metadata import version
 from pathlib import Path
 
 import numpy as np
+from PIL import Image
 
 import cycleisp
 from cycleisp.utils.weights import registry
@@ -46,6 +47,19 @@ errors = [float(np.square(image.astype(float) - clean).mean()) for image in (noi
 check(f"denoising reduces the squared error from {errors[0]:.0f} to {errors[1]:.0f}", 3 * errors[1] < errors[0])
 pair = cycleisp.synthesize(clean, noise="sidd", seed=1)
 check("a pair is made", not isinstance(pair, list) and pair.noisy_raw.shape == (4, 24, 32))
+
+command = Path(sys.executable).with_name("cycleisp")  # which stands beside Python in an environment
+listed = subprocess.run([command, "--help"], capture_output=True, text=True, check=True).stdout
+check(
+    "cycleisp --help lists the scripts",
+    all(name in listed for name in ("denoise ", "generate-data ", "train-denoiser ")),
+)
+Image.fromarray(noisy).save("noisy.png")
+subprocess.run([command, "denoise", "noisy.png", "--output", "denoised"], check=True)
+written = np.asarray(Image.open("denoised/noisy.png"))
+check("cycleisp denoise writes what the function returns", np.abs(written.astype(int) - denoised).max() <= 1)
+subprocess.run([command, "generate_data", "--input", "noisy.png", "--output", "pairs"], check=True)
+check("cycleisp generate_data makes a pair", Path("pairs/manifest.jsonl").is_file())
 
 page = subprocess.run(
     [sys.executable, "-m", "pydoc", "cycleisp.networks.fast"], capture_output=True, text=True, check=True

@@ -16,8 +16,9 @@ from cycleisp.dataloaders.results.summary import Summary
 from cycleisp.dataloaders.results.view_pairs import find_view_pairs
 from cycleisp.networks.acceleration import to_device
 from cycleisp.networks.cycleisp import CycleISP
-from cycleisp.networks.inference.color_matching import WORKING_SIZE, ColorMatcher
+from cycleisp.networks.inference.color_matching import ColorMatcher
 from cycleisp.networks.pretrained import load_network, weights_sha256
+from cycleisp.utils.color.working_size import WORKING_SIZE
 from cycleisp.utils.devices import pick_device
 from cycleisp.utils.errors import UserError
 from cycleisp.utils.output.claim import claimed

@@ -22,9 +22,9 @@ from torch import Tensor
 from cycleisp.networks.cycleisp import CycleISP
 from cycleisp.utils.color.alignment import align_view
 from cycleisp.utils.color.color_lut import ColorLut, fit_color_lut
+from cycleisp.utils.color.working_size import WORKING_SIZE
 from cycleisp.utils.images import channels_last, photo_to_tensor
 
-WORKING_SIZE = 512  # pixels of the longer side that the networks see
 RENDERED_SHARE = 0.02  # weight of a rendered colour beside one that the target view shows
 LEAST_SEEN = 0.05  # share of the source that the target must show, too, to count as a view of the same scene
 log = logging.getLogger(__name__)

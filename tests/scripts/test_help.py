@@ -5,8 +5,8 @@ import sys
 
 from tests.support.paths import ROOT
 
-SCRIPTS = ["calibrate_camera", "denoise", "download_models", "generate_data", "test_dnd", "test_sidd"]
-SCRIPTS += ["train_denoiser", "train_raw2rgb", "train_rgb2raw"]
+SCRIPTS = ["calibrate_camera", "denoise", "download_models", "export_onnx", "generate_data", "match_colors"]
+SCRIPTS += ["test_dnd", "test_sidd", "train_denoiser", "train_raw2rgb", "train_rgb2raw"]
 
 
 def test_help_comes_without_pytorch() -> None:

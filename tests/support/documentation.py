@@ -9,6 +9,7 @@ from pathlib import Path
 
 import numpy as np
 
+from cycleisp import console
 from tests.support.calibration_frames import CAMERA, write_calibration, write_frame
 from tests.support.calibration_frames import scene as still_scene
 from tests.support.camera_jpegs import write_shot
@@ -20,7 +21,7 @@ PAGES = (ROOT / "README.md", ROOT / "CONTRIBUTING.md", *sorted((ROOT / "docs").r
 SCRIPTS = (*sorted(ROOT.glob("*.py")), *sorted((ROOT / "benchmarks").glob("*.py")))
 ROOMS = (ROOT / "dataloaders" / "training", ROOT / "dataloaders" / "pairs", ROOT / "utils" / "weights")
 MODULES = tuple(room / "__main__.py" for room in ROOMS)
-PROGRAMS = ("python", "torchrun", "make")
+PROGRAMS = ("python", "torchrun", "make", "cycleisp")
 
 SIDE = 64  # of the fabricated pictures
 
@@ -42,6 +43,9 @@ class Command:
         """Returns the script's path in the repository, or `-m MODULE`; "" without either."""
         if self.words[0] == "make":
             return ""
+        if self.words[0] == "cycleisp":
+            path = console.commands()[self.words[1]]
+            return path.name if path.parent == ROOT else f"-m {console.MODULES[self.words[1]]}"
         for first, second in zip(self.words, (*self.words[1:], ""), strict=True):
             if first == "-m":
                 return f"-m {second}"
@@ -52,7 +56,7 @@ class Command:
     @property
     def options(self) -> list[str]:
         """Returns what stands after the script."""
-        place = self.words.index(self.script.removeprefix("-m "))
+        place = 1 if self.words[0] == "cycleisp" else self.words.index(self.script.removeprefix("-m "))
         return list(self.words[place + 1 :])
 
 
@@ -78,7 +82,7 @@ def commands_of(path: Path) -> list[Command]:
 
 def _command(code: str) -> Command | None:
     code = re.split(r"\s{3,}", code)[0]  # what it does may stand behind it
-    if code.split(" ")[0] not in PROGRAMS or "..." in code:
+    if code.split(" ")[0] not in PROGRAMS or "..." in code or code == "cycleisp --help":
         return None
     return Command(code, tuple(shlex.split(code, comments=True)))
 

@@ -11,6 +11,7 @@ from cycleisp.utils.config.values import Positive, Section
 from cycleisp.utils.fingerprints import Stamp, stamp_of
 from cycleisp.utils.output.json_lines import is_name_inside
 from cycleisp.utils.weights import folders, kinds
+from cycleisp.utils.weights.downloads.hub_addresses import FORM, is_address
 
 FILE_NAME = "registry.yaml"
 
@@ -22,8 +23,11 @@ def _below_the_folder(file: str) -> str:
 
 
 def _fetchable(source: str) -> str:
-    if source.partition(":")[0] not in ("http", "https", "file", "gdrive") or source.endswith(":"):
-        raise ValueError(f"expected https://..., http://..., file:///... or gdrive:ID, got {source!r}")
+    scheme = source.partition(":")[0]
+    if scheme not in ("http", "https", "file", "gdrive", "hf") or source.endswith(":"):
+        raise ValueError(f"expected https://..., http://..., file:///..., gdrive:ID or {FORM}, got {source!r}")
+    if scheme == "hf" and not is_address(source):
+        raise ValueError(f"expected {FORM} or hf://OWNER/NAME@REVISION/FILE, got {source!r}")
     return source
 
 

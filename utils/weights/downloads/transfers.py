@@ -1,4 +1,4 @@
-"""How the bytes of a file come from a source: from the web, from Google Drive, from a folder."""
+"""How the bytes of a file come from a source: from the web and its hubs, or from a folder."""
 
 from collections.abc import Callable
 from pathlib import Path
@@ -7,6 +7,7 @@ from urllib.parse import urlsplit
 from urllib.request import url2pathname
 
 from cycleisp.utils.errors import UserError
+from cycleisp.utils.weights.downloads.hub_addresses import url_of
 from cycleisp.utils.weights.downloads.pace import Pace, TooSlowError
 from cycleisp.utils.weights.downloads.parts import Part, SourceFailedError
 from cycleisp.utils.weights.downloads.web import BLOCK, from_http, what_failed
@@ -54,6 +55,10 @@ def _from_drive(source: str, part: Part, patience: float) -> None:
     )
 
 
+def _from_hub(source: str, part: Part, patience: float) -> None:
+    from_http(url_of(source), part, patience)
+
+
 def _from_file(source: str, part: Part, _patience: float) -> None:
     path = Path(url2pathname(urlsplit(source).path))
     part.restart()
@@ -72,5 +77,6 @@ _TRANSFERS: dict[str, Callable[[str, Part, float], None]] = {  # how to fill a p
     "http": from_http,
     "https": from_http,
     "gdrive": _from_drive,
+    "hf": _from_hub,
     "file": _from_file,
 }
