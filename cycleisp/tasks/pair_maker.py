@@ -6,7 +6,8 @@ from typing import Any
 
 import torch
 
-from cycleisp.dataloaders.pairs.factory import PairFactory, PairSink, Synthesize
+from cycleisp.dataloaders.pairs.computing import Compute, Computing
+from cycleisp.dataloaders.pairs.factory import PairFactory, PairSink
 from cycleisp.dataloaders.real_noise.residuals import open_noise
 from cycleisp.networks.acceleration import to_device
 from cycleisp.networks.pretrained import load_cycleisp
@@ -25,19 +26,15 @@ class PairMaker:
     Attributes:
         settings: everything that the bytes of a pair depend on besides its photo.
         made_by: what else may explain a difference between two machines; it goes into the records.
-        synthesize: makes pairs from a batch of photos.
+        compute: makes pairs from a batch of photos.
         memory: how many bytes of memory that takes for a photo of so many pixels; None on a GPU.
-        keep_raw, keep_srgb, keep_variance: what to store of a pair.
         batch_size, workers: as the recipe has them.
     """
 
     settings: dict[str, Any]
     made_by: dict[str, Any]
-    synthesize: Synthesize
+    compute: Compute
     memory: Callable[[int], int] | None
-    keep_raw: bool
-    keep_srgb: bool
-    keep_variance: bool
     batch_size: int
     workers: int
 
@@ -67,11 +64,13 @@ class PairMaker:
         return cls(
             settings=settings,
             made_by={**machine, "weights": recipe.weights, "version": code_version()},
-            synthesize=synthesizer,
+            compute=Computing(
+                synthesizer,
+                keep_raw=recipe.space != "srgb",
+                keep_srgb=recipe.space != "raw",
+                keep_variance=recipe.variance,
+            ),
             memory=synthesizer.needed_memory if device.type == "cpu" else None,
-            keep_raw=recipe.space != "srgb",
-            keep_srgb=recipe.space != "raw",
-            keep_variance=recipe.variance,
             batch_size=recipe.batch_size,
             workers=recipe.workers,
         )
@@ -80,11 +79,8 @@ class PairMaker:
         """Returns what fills a folder or a shard with pairs."""
         return PairFactory(
             sink,
-            self.synthesize,
+            self.compute,
             {**self.settings, **self.made_by},
-            keep_raw=self.keep_raw,
-            keep_srgb=self.keep_srgb,
-            keep_variance=self.keep_variance,
             batch_size=self.batch_size,
             workers=self.workers,
             memory=self.memory,

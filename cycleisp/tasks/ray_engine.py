@@ -2,8 +2,10 @@
 
 Ray does what a scheduler does: it hands out tasks, starts the task of a lost machine on another
 one, and ends all tasks when the driver ends. A task makes one shard by the function that every
-engine calls, and puts it into the folder itself, so that little goes over the network. The
-machines of the cluster must see the photos and the folder under the same paths.
+engine calls, and puts it into the folder itself, so that little goes over the network. Where the
+cluster has GPUs, the networks are in actors, which the tasks of all machines feed
+(ray_networks.py).
+The machines of the cluster must see the photos and the folder under the same paths.
 """
 
 import logging
@@ -27,6 +29,7 @@ from cycleisp.dataloaders.pairs.shards.selection import Part
 from cycleisp.dataloaders.results.summary import Summary
 from cycleisp.tasks.pair_maker import PairMaker
 from cycleisp.tasks.processes import ALONE
+from cycleisp.tasks.ray_networks import ACTORS_PER_GPU, FarNetworks
 from cycleisp.tasks.shards import claimed_part, count, open_folder, plan_of, wanted_pairs
 from cycleisp.utils.config import GenerationRecipe
 from cycleisp.utils.errors import UserError, reason
@@ -34,7 +37,7 @@ from cycleisp.utils.errors import UserError, reason
 log = logging.getLogger(__name__)
 
 RETRIES = 3  # of a task whose process or machine was lost; an error of the task itself is none of these
-_THREADS_OF_CPU_TASK = 2  # that read, and that write, where the recipe says nothing: a task has one core
+_THREADS_OF_TASK = 2  # that read, and that write, where the recipe says nothing: a task has one core
 _AHEAD = 2  # tasks for each core that wait for one, so that no core waits for the driver
 
 
@@ -55,11 +58,12 @@ def generate_with_ray(recipe: GenerationRecipe) -> Summary:
     with claimed_part(output, part, ALONE), own_folder(output, f"{part.name}.ray") as work, _cluster(ray, recipe):
         plan = plan_of(recipe, wanted, progress=True)
         shards = [plan.shard(number, wanted) for number in part.shards(plan.shards)]
-        recipe, task = _task_for(ray, recipe)
+        recipe, networks = _networks_for(ray, recipe)
+        task = ray.remote(max_retries=RETRIES, num_cpus=1)(make_in_task)
         log.info("%d shards in all, this run makes %d of them (%s)", plan.shards, len(shards), part.name)
         try:
             with pair_bar(sum(len(shard.sources) for shard in shards), progress=True) as bar:
-                for planned, result in _results(ray, task, recipe, shards, work):
+                for planned, result in _results(ray, task, recipe, shards, work, networks):
                     if isinstance(result, str):
                         summary.skip(output / shard_name(planned.number), result)
                     else:
@@ -91,7 +95,7 @@ def _cluster(ray: Any, recipe: GenerationRecipe) -> Iterator[None]:
     try:
         options = {} if recipe.address else {"include_dashboard": False}
         ray.init(address=recipe.address or "local", logging_level=logging.WARNING, **options)
-    except (ConnectionError, ValueError, RuntimeError, OSError) as error:
+    except Exception as error:  # Ray raises plain ones, too, as where a machine is too busy to start it
         raise UserError(
             f"--address {recipe.address or '(this machine)'}: no cluster of Ray answers ({reason(error)}); start one "
             "with `ray start --head`, or leave --address out"
@@ -104,27 +108,40 @@ def _cluster(ray: Any, recipe: GenerationRecipe) -> Iterator[None]:
         ray.shutdown()  # its tasks end with the driver
 
 
-def _task_for(ray: Any, recipe: GenerationRecipe) -> tuple[GenerationRecipe, Any]:
-    """Returns the recipe with the device of all tasks, and the task with the cores that it takes.
+def _networks_for(ray: Any, recipe: GenerationRecipe) -> tuple[GenerationRecipe, FarNetworks | None]:
+    """Returns the recipe with the device of all tasks, and the networks on GPUs, if these compute.
 
-    Results of CPUs and of GPUs differ in the last place, so that a folder never mixes them.
+    Results of CPUs and of GPUs differ in the last place, so that a folder never mixes them. On CPUs
+    each task has networks of its own, on its core: to send photos elsewhere would gain nothing.
+
+    Raises:
+        UserError: the cluster has no GPU, and the recipe asks for one; or as `PairMaker.open`.
     """
+    resources = ray.cluster_resources()
+    gpus = int(resources.get("GPU", 0))
     device = recipe.device
     if device == "auto":
-        device = "cuda" if ray.cluster_resources().get("GPU", 0) > 0 else "cpu"
-    workers = recipe.workers
-    if device == "cuda":
-        taken: dict[str, Any] = {"num_gpus": 1, "num_cpus": workers}
-    else:
-        taken = {"num_cpus": 1}
-        if "workers" not in recipe.model_fields_set:
-            workers = _THREADS_OF_CPU_TASK
-    task = ray.remote(max_retries=RETRIES, **taken)(make_in_task)
-    return recipe.model_copy(update={"device": device, "workers": workers}), task
+        device = "cuda" if gpus else "cpu"
+    workers = recipe.workers if "workers" in recipe.model_fields_set else _THREADS_OF_TASK
+    recipe = recipe.model_copy(update={"device": device, "workers": workers})
+    if device == "cpu":
+        return recipe, None
+    if not gpus:
+        raise UserError(
+            f"--device {device}: the cluster has no GPU; leave --device out, or join a machine that has one"
+        )
+    # Actors ask for no core: the tasks that wait for a lost one hold all cores, and it could not come back.
+    share = {"num_gpus": 1 / ACTORS_PER_GPU, "num_cpus": 0}
+    return recipe, FarNetworks.start(ray, recipe, str(Path.cwd()), ACTORS_PER_GPU * gpus, **share)
 
 
 def _results(
-    ray: Any, task: Any, recipe: GenerationRecipe, shards: list[PlannedShard], work: Path
+    ray: Any,
+    task: Any,
+    recipe: GenerationRecipe,
+    shards: list[PlannedShard],
+    work: Path,
+    networks: FarNetworks | None = None,
 ) -> Iterator[tuple[PlannedShard, MadeShard | str]]:
     """Yields each shard with what its task returned, or in words why it was lost.
 
@@ -137,18 +154,23 @@ def _results(
     while waiting or running:
         while waiting and len(running) < most:
             shard = waiting.popleft()
-            running[task.remote(recipe.model_dump_json(), shard, str(work.absolute()), str(Path.cwd()))] = shard
+            places = str(work.absolute()), str(Path.cwd())
+            running[task.remote(recipe.model_dump_json(), shard, *places, networks)] = shard
         (ready, *_), _ = ray.wait(list(running), num_returns=1)
         shard = running.pop(ready)
         try:
             yield shard, ray.get(ready)
-        except ray.exceptions.RayTaskError as error:
-            raise error.cause from None
         except ray.exceptions.RayError as error:
-            yield shard, f"its task was lost {RETRIES + 1} times ({reason(error)}); the same command tries it again"
+            cause = getattr(error, "cause", None)
+            if isinstance(cause, Exception) and not isinstance(cause, ray.exceptions.RayError):
+                raise cause from None
+            lost = "its networks were lost" if cause else f"its task was lost {RETRIES + 1} times"
+            yield shard, f"{lost} ({reason(error)}); the same command tries it again"
 
 
-def make_in_task(recipe: str, shard: PlannedShard, work: str, present: str) -> MadeShard:
+def make_in_task(
+    recipe: str, shard: PlannedShard, work: str, present: str, networks: FarNetworks | None = None
+) -> MadeShard:
     """Makes one shard in a process of the cluster.
 
     Args:
@@ -156,13 +178,15 @@ def make_in_task(recipe: str, shard: PlannedShard, work: str, present: str) -> M
         shard: what to make.
         work: a folder of the run, in which the task makes one of its own.
         present: the present folder of the driver, from which the paths of a recipe begin.
+        networks: those that compute; None computes here.
 
     Raises:
         UserError, OSError: as `make_shards`; or this machine has no such folder.
     """
     os.chdir(present)
-    maker = _maker(recipe)
-    folder = open_folder(GenerationRecipe.model_validate_json(recipe), maker)
+    whole = GenerationRecipe.model_validate_json(recipe)
+    maker = _maker(recipe) if networks is None else networks.maker(import_ray(), whole, shard.number)
+    folder = open_folder(whole, maker)
     with tempfile.TemporaryDirectory(prefix=f"{shard.number:06d}-", dir=work) as place:
         (made,) = make_shards(folder, [shard], maker.factory, Path(place), maker.made_by)
     return made

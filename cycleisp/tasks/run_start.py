@@ -13,6 +13,7 @@ from cycleisp.dataloaders.sources import Source
 from cycleisp.utils.config import TrainingRecipe
 from cycleisp.utils.output.claim import claimed
 from cycleisp.utils.processes.together import first_alone
+from cycleisp.utils.training.mishaps import in_words
 from cycleisp.utils.training.run_folder import CHECKPOINT, check_run_folder
 
 
@@ -72,11 +73,13 @@ class RunStart:
         checked = check_photos(sources, record, goes_on, (rank, processes), check)
         if processes > 1:
             parts: list[Any] = [None] * processes
-            torch.distributed.all_gather_object(parts, checked)
+            with in_words(processes):
+                torch.distributed.all_gather_object(parts, checked)
             checked = {name: line for part in parts for name, line in part.items()}
         chosen = choose_photos(sources, checked, record, goes_on)
         if processes > 1:
-            self.fabric.barrier()  # until all have read the record
+            with in_words(processes):
+                self.fabric.barrier()  # until all have read the record
         if self.fabric.is_global_zero:
             write_record(record, sources, checked, goes_on)
         return chosen

@@ -18,9 +18,9 @@ from typing import Any, Protocol
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from torch import Tensor
 from tqdm import tqdm
 
+from cycleisp.dataloaders.pairs.computing import Compute, ComputedPair
 from cycleisp.dataloaders.pairs.store import PairFiles, Record
 from cycleisp.dataloaders.photos import PhotoError, decode_photo, read_content, width_x_height
 from cycleisp.dataloaders.results.summary import Summary
@@ -28,19 +28,13 @@ from cycleisp.dataloaders.sources import Source
 from cycleisp.utils.devices import available_memory, is_out_of_memory
 from cycleisp.utils.errors import UserError, reading
 from cycleisp.utils.fingerprints import Fingerprint, stamp_of
-from cycleisp.utils.images import photo_to_tensor, tensor_to_photo, to_integers
 from cycleisp.utils.output.progress import progress_bar
-from cycleisp.utils.pairs import NoisyCleanPair
 from cycleisp.utils.processes.apart import apart
 from cycleisp.utils.raw import bayer
 from cycleisp.utils.raw.camera_files import read_raw, render_with_libraw
 
 # Errors of the output folder, not of the photo: all further pairs would fail, too.
 _FATAL = {errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EACCES, errno.EPERM, errno.EFBIG}
-
-# Photos (B, 3, H, W) in [0, 1], their seeds, and their own packed RAW (B, 4, H/2, W/2) where it is
-# known -> the pairs.
-Synthesize = Callable[[Tensor, Sequence[int], Tensor | None], Sequence[NoisyCleanPair[Tensor]]]
 
 
 class PairSink(Protocol):
@@ -122,29 +116,24 @@ class PairFactory:
 
     Args:
         store: what gets them.
-        synthesize: makes pairs from a batch of photos.
+        compute: makes pairs from a batch of photos, in this process or elsewhere.
         settings: values to write into every record; `seed` is one of them.
-        keep_raw, keep_srgb, keep_variance: what to store of a pair.
-        batch_size: how many photos of one size share a call of `synthesize`.
+        batch_size: how many photos of one size share a call of `compute`.
         workers: the number of threads that read, and of those that write.
-        memory: how many bytes of this machine's memory `synthesize` takes for a photo of so many
+        memory: how many bytes of this machine's memory `compute` takes for a photo of so many
             pixels; photos for which too little is free are left out. None asks for nothing.
     """
 
     def __init__(
         self,
         store: PairSink,
-        synthesize: Synthesize,
+        compute: Compute,
         settings: Record,
-        keep_raw: bool,
-        keep_srgb: bool,
-        keep_variance: bool,
         batch_size: int,
         workers: int,
         memory: Callable[[int], int] | None = None,
     ) -> None:
-        self.store, self.synthesize, self.settings = store, synthesize, settings
-        self.keep_raw, self.keep_srgb, self.keep_variance = keep_raw, keep_srgb, keep_variance
+        self.store, self.compute, self.settings = store, compute, settings
         self.batch_size, self.workers, self.memory = batch_size, workers, memory
         self.summary = Summary()
 
@@ -165,13 +154,13 @@ class PairFactory:
         """
         own = nullcontext(bar) if bar is not None else pair_bar(len(sources), progress)
         writers = ThreadPoolExecutor(self.workers, thread_name_prefix="write")
-        writes: deque[tuple[Source, Future[None]]] = deque()
+        writes: deque[tuple[Source, tuple[int, ...], Future[None]]] = deque()
         try:
             with own as self._bar:
                 for batch in self._batches(self._read_ahead(self._unfinished(sources))):
-                    for item, pair in zip(batch, self._synthesize(batch), strict=False):
-                        writes.append((item.source, writers.submit(self._write, item, pair)))
-                    while len(writes) > self.workers or (writes and writes[0][1].done()):
+                    for item, pair in zip(batch, self._compute(batch), strict=False):
+                        writes.append((item.source, item.photo.shape, writers.submit(self._write, item, pair)))
+                    while len(writes) > self.workers or (writes and writes[0][-1].done()):
                         self._settle(*writes.popleft())
                 while writes:
                     self._settle(*writes.popleft())
@@ -221,7 +210,7 @@ class PairFactory:
                 yield waiting.pop(next(iter(waiting)))
         yield from waiting.values()
 
-    def _synthesize(self, batch: list[Input]) -> Sequence[NoisyCleanPair[Tensor]]:
+    def _compute(self, batch: list[Input]) -> Sequence[Callable[[], ComputedPair]]:
         needed = 0 if self.memory is None else self.memory(batch[0].photo.shape[0] * batch[0].photo.shape[1])
         available = available_memory()
         if available is not None and needed > available:  # the system would end this process
@@ -230,39 +219,19 @@ class PairFactory:
             for item in batch:
                 self._skip(item.source, f"{item.source.path}: {size} pixels: {words}; cut it into parts", again=True)
             return []
-        tensors = [photo_to_tensor(item.photo).contiguous() for item in batch]
-        photos = tensors[0][None] if len(tensors) == 1 else torch.stack(tensors)
-        del tensors
         known = [item.packed_raw for item in batch if item.packed_raw is not None]
-        clean_raw = torch.stack([torch.from_numpy(raw) for raw in known]) if known else None
-        seeds = [self._seed(item) for item in batch]
         try:
-            return self.synthesize(photos, seeds, clean_raw)
+            return self.compute([item.photo for item in batch], [self._seed(item) for item in batch], known)
         except (MemoryError, RuntimeError) as error:
-            if not is_out_of_memory(error):
-                raise
-            size = width_x_height(batch[0].photo.shape)
             for item in batch:
-                words = f"{item.source.path}: {size} pixels do not fit into memory; make it smaller"
-                self._skip(item.source, words, again=True)
+                self._skip_large(item.source, item.photo.shape, error)
             return []
 
     def _seed(self, item: Input) -> int:
         return pair_seed(self.settings["seed"], item.fingerprint.sha256, item.source.repeat)
 
-    def _write(self, item: Input, pair: NoisyCleanPair[Tensor]) -> None:
-        depth = item.photo.dtype
-        variance = None
-        if self.keep_variance:
-            shot_noise, read_noise = (torch.tensor(x).view(-1, 1, 1) for x in (pair.shot_noise, pair.read_noise))
-            variance = (shot_noise * pair.noisy_raw + read_noise).numpy()  # from the noisy image
-        files = PairFiles(
-            clean_raw=to_integers(pair.clean_raw, np.uint16) if self.keep_raw else None,
-            noisy_raw=to_integers(pair.noisy_raw, np.uint16) if self.keep_raw else None,
-            variance=variance if self.keep_raw else None,
-            clean_srgb=_as_photo(pair.clean_srgb, depth) if self.keep_srgb else None,
-            noisy_srgb=_as_photo(pair.noisy_srgb, depth) if self.keep_srgb else None,
-        )
+    def _write(self, item: Input, computed: Callable[[], ComputedPair]) -> None:
+        pair = computed()
         record: dict[str, Any] = {
             **self.settings,
             "source": str(item.source.path),
@@ -273,18 +242,21 @@ class PairFactory:
             "from_camera_raw": item.packed_raw is not None,
             "height": item.photo.shape[0],
             "width": item.photo.shape[1],
-            "bits": depth.itemsize * 8,
+            "bits": item.photo.dtype.itemsize * 8,
             "pair_seed": self._seed(item),
             **({"repeat": item.source.repeat} if item.source.repeat > 1 else {}),
             "shot_noise": pair.shot_noise,
             "read_noise": pair.read_noise,
             **pair.noise_origin,
         }
-        self.store.write(item.source.name, files, record)
+        self.store.write(item.source.name, pair.files, record)
 
-    def _settle(self, source: Source, write: "Future[None]") -> None:
+    def _settle(self, source: Source, shape: tuple[int, ...], write: "Future[None]") -> None:
         try:
             write.result()
+        except (MemoryError, RuntimeError) as error:
+            self._skip_large(source, shape, error)
+            return
         except OSError as error:
             if error.errno == errno.ENAMETOOLONG:
                 self._skip(source, "its pair's name is too long for this folder; rename the file")
@@ -298,6 +270,13 @@ class PairFactory:
         self.summary.made += 1
         self._bar.update()
 
+    def _skip_large(self, source: Source, shape: tuple[int, ...], error: Exception) -> None:
+        """Leaves out a photo for which memory was short. Raises any other error."""
+        if not is_out_of_memory(error):
+            raise error
+        words = f"{source.path}: {width_x_height(shape)} pixels do not fit into memory; make it smaller"
+        self._skip(source, words, again=True)
+
     def _skip(self, source: Source, error: Exception | str, again: bool = False) -> None:
         self.store.leave_out(source, self.summary.skip(source.path, error), again)
         self._bar.update()
@@ -307,7 +286,3 @@ class PairFactory:
 def pair_bar(total: int, progress: bool) -> tqdm:
     """Returns the bar of a run that makes so many pairs."""
     return progress_bar(total=total, desc="pairs", unit="image", disable=not progress, smoothing=0.1)
-
-
-def _as_photo(image: Tensor | None, dtype: np.dtype) -> NDArray | None:
-    return None if image is None else tensor_to_photo(image, dtype)

@@ -9,6 +9,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from cycleisp.dataloaders.pairs.computing import Computing
 from cycleisp.dataloaders.pairs.factory import PairFactory
 from cycleisp.dataloaders.pairs.shards.folder import DoneShard, ShardFolder, merge, own_folder
 from cycleisp.dataloaders.pairs.shards.making import make_shards
@@ -36,8 +37,8 @@ def synthesize(photos: Tensor, seeds: Sequence[int], clean_raw: Tensor | None) -
 
 def factory_for(sink: Any, synthesize: Any = synthesize, **options: Any) -> PairFactory:
     """Returns a factory with the networks above."""
-    chosen = {"keep_raw": True, "keep_srgb": True, "keep_variance": True, "batch_size": 1, "workers": 2, **options}
-    return PairFactory(sink, synthesize, {**SETTINGS, **OF_MACHINE}, **chosen)
+    compute, chosen = Computing(synthesize, keep_variance=True), {"batch_size": 1, "workers": 2, **options}
+    return PairFactory(sink, compute, {**SETTINGS, **OF_MACHINE}, **chosen)
 
 
 def write_photos(folder: Path, count: int = 5) -> list[Source]:

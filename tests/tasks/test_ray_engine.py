@@ -1,18 +1,24 @@
 """Shards made by Ray: what the driver does, with a stand-in for Ray, and a run with Ray itself."""
 
+import os
 import pickle
+import signal
+import threading
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from types import SimpleNamespace
-from typing import Any
+from typing import Any, ClassVar
 
 import pytest
 
 import generate_data
+from benchmarks import cluster_faults
 from cycleisp.dataloaders.pairs.shards import planning
 from cycleisp.dataloaders.pairs.shards.folder import MAKING
-from cycleisp.tasks import ray_engine
+from cycleisp.tasks import ray_engine, ray_networks
 from cycleisp.tasks.generation import Process, generate_pairs
+from cycleisp.tasks.ray_networks import FarNetworks
 from cycleisp.utils.config import GenerationRecipe
 from cycleisp.utils.errors import UserError
 from cycleisp.utils.processes.apart import SWITCH
@@ -20,13 +26,47 @@ from tests.support.scripts import call_script, error_line
 from tests.support.shards import contents, write_photos
 
 
-class RayTaskError(Exception):
+class RayError(Exception):
+    pass
+
+
+class RayActorError(RayError):
+    pass
+
+
+class RayTaskError(RayError):
     def __init__(self, cause: Exception) -> None:
         self.cause = cause
 
 
-class RayError(Exception):
-    pass
+class FakeActor:
+    """An actor in this process, with a handle that can be sent to tasks.
+
+    Attributes:
+        calls: how often `compute` was called, of each actor.
+        lost: the numbers of the actors whose next call is lost.
+    """
+
+    calls: ClassVar[list[int]] = []
+    lost: ClassVar[set[int]] = set()
+    _all: ClassVar[list[Any]] = []
+
+    def __init__(self, inner: Any) -> None:
+        self.number = len(FakeActor.calls)
+        FakeActor.calls.append(0)
+        FakeActor._all.append(inner)
+
+    def __getattr__(self, name: str) -> Any:
+        if name.startswith("_"):
+            raise AttributeError(name)
+        return SimpleNamespace(remote=lambda *args: (partial(self._call, name), pickle.dumps(args)))
+
+    def _call(self, name: str, *args: Any) -> Any:
+        FakeActor.calls[self.number] += name == "compute"
+        if self.number in FakeActor.lost:
+            FakeActor.lost.remove(self.number)
+            raise RayActorError("the actor died")
+        return getattr(FakeActor._all[self.number], name)(*args)
 
 
 class FakeRay:
@@ -37,7 +77,9 @@ class FakeRay:
         said: what was asked of it, in order.
     """
 
-    exceptions = SimpleNamespace(RayTaskError=RayTaskError, RayError=RayError)
+    exceptions = SimpleNamespace(
+        RayTaskError=RayTaskError, RayError=RayError, RayActorError=RayActorError, ObjectLostError=RayActorError
+    )
 
     def __init__(self, lost: tuple[int, ...] = (), resources: dict[str, float] | None = None) -> None:
         self.lost, self.said = lost, []  # type: tuple[int, ...], list[Any]
@@ -55,7 +97,13 @@ class FakeRay:
 
     def remote(self, **options: Any) -> Callable[[Any], Any]:
         self.said.append(options)
-        return lambda function: SimpleNamespace(remote=lambda *args: (function, pickle.dumps(args)))
+
+        def remote(target: Any) -> Any:
+            if isinstance(target, type):
+                return SimpleNamespace(remote=lambda *args: FakeActor(target(*args)))
+            return SimpleNamespace(remote=lambda *args: (target, pickle.dumps(args)))
+
+        return remote
 
     def wait(self, running: list[Any], num_returns: int) -> tuple[list[Any], list[Any]]:
         self.most_running = max(self.most_running, len(running))
@@ -63,10 +111,12 @@ class FakeRay:
 
     def get(self, task: Any) -> Any:
         function, args = task[0], pickle.loads(task[1])
-        if args[1].number in self.lost:
+        if function is ray_engine.make_in_task and args[1].number in self.lost:
             raise RayError("The worker died unexpectedly")
         try:
             return pickle.loads(pickle.dumps(function(*args)))
+        except RayActorError:
+            raise
         except Exception as error:
             raise RayTaskError(error) from None
 
@@ -136,11 +186,53 @@ def test_an_error_for_the_user_ends_the_run_and_the_cluster(
     assert ray.said[-1] == "shutdown"
 
 
-def test_tasks_take_a_gpu_each_where_the_cluster_has_some(recipe: Recipe) -> None:
-    ray = FakeRay(resources={"CPU": 16.0, "GPU": 2.0})
-    chosen, _ = ray_engine._task_for(ray, recipe("ray", device="auto", workers=6))
-    assert chosen.device == "cuda" and ray.said == [{"max_retries": 3, "num_gpus": 1, "num_cpus": 6}]
-    assert ray_engine._task_for(ray, recipe("ray"))[0].device == "cpu"
+@pytest.fixture
+def on_cpus(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Lets networks of GPUs compute on the CPU of this machine."""
+    start = FarNetworks.start
+
+    def started(ray: Any, recipe: GenerationRecipe, *args: Any, **resources: float) -> FarNetworks:
+        return start(ray, recipe.model_copy(update={"device": "cpu"}), *args, **resources)
+
+    monkeypatch.setattr(FarNetworks, "start", started)
+    monkeypatch.setattr(ray_networks, "_PAUSE", 0.0)
+    for kept in (FakeActor.calls, FakeActor.lost, FakeActor._all):
+        kept.clear()
+
+
+def test_tasks_send_photos_to_networks_on_gpus_where_the_cluster_has_some(
+    tmp_path: Path, recipe: Recipe, monkeypatch: pytest.MonkeyPatch, on_cpus: None
+) -> None:
+    """Every batch is computed by the next actor, and a lost one by the actor after it."""
+    options = {"variance": True, "batch_size": 2}
+    generate_pairs(recipe("local", **options))
+    ray = use(monkeypatch, FakeRay(resources={"CPU": 16.0, "GPU": 1.0}))
+    FakeActor.lost.add(1)
+    assert generate_pairs(recipe("ray", engine="ray", device="auto", **options)).summary.made == 7
+    assert contents(tmp_path / "ray") == contents(tmp_path / "local")
+    resources = {"max_restarts": -1, "max_task_retries": 0, "num_gpus": 0.5, "num_cpus": 0}
+    assert ray.said[1:3] == [resources, {"max_retries": 3, "num_cpus": 1}]
+    assert len(FakeActor.calls) == 2 and min(FakeActor.calls) >= 2 and not FakeActor.lost
+
+
+def test_networks_that_stay_lost_cost_the_shards_that_need_them(
+    tmp_path: Path, recipe: Recipe, monkeypatch: pytest.MonkeyPatch, on_cpus: None
+) -> None:
+    def lost(*_: object) -> None:
+        raise RayActorError("the node died")
+
+    use(monkeypatch, FakeRay(resources={"CPU": 2.0, "GPU": 1.0}))
+    monkeypatch.setattr(ray_networks, "_PATIENCE", 0.0)
+    monkeypatch.setattr(ray_networks.Networks, "compute", lost)
+    summary = generate_pairs(recipe("ray", engine="ray", device="cuda")).summary
+    assert summary.made == 0 and len(summary.skipped) == 3
+    assert all("lost" in words and "the node died" in words for _, words in summary.skipped)
+
+
+def test_a_gpu_that_the_cluster_lacks_is_an_error(recipe: Recipe) -> None:
+    with pytest.raises(UserError, match=r"--device cuda: the cluster has no GPU"):
+        ray_engine._networks_for(FakeRay(), recipe("ray", device="cuda"))
+    assert ray_engine._networks_for(FakeRay(), recipe("ray", device="auto"))[0].device == "cpu"
 
 
 def test_options_that_mean_nothing_together_are_refused(recipe: Recipe) -> None:
@@ -162,13 +254,39 @@ def test_without_ray_the_message_says_how_to_install_it(
     assert "pip install cycleisp[cluster]" in error_line(call_script(generate_data.main, *options))
 
 
-def test_ray_itself_makes_the_bytes_of_one_process(tmp_path: Path, recipe: Recipe) -> None:
-    pytest.importorskip("ray", reason="Ray is not installed (pip install cycleisp[cluster])")
+def test_ray_itself_makes_the_bytes_of_one_process_whatever_is_killed(
+    tmp_path: Path, recipe: Recipe, monkeypatch: pytest.MonkeyPatch, on_cpus: None
+) -> None:
+    """A machine with a fabricated GPU, of which a task and networks are killed at their work."""
+    ray = pytest.importorskip("ray", reason="Ray is not installed (pip install cycleisp[cluster])")
     generate_pairs(recipe("local"))
     out = tmp_path / "ray"
     out.mkdir()
     (out / "plan.json").write_bytes((tmp_path / "local" / "plan.json").read_bytes())
-    ray_engine._maker.cache_clear()
-    made = generate_pairs(recipe("ray", engine="ray"))
+    monkeypatch.setenv(cluster_faults.MARK, str(tmp_path))
+    monkeypatch.setattr(ray, "init", partial(ray.init, num_cpus=2, num_gpus=1))
+    monkeypatch.setattr(ray_engine, "ACTORS_PER_GPU", 1)
+    monkeypatch.setattr(ray_networks, "_PAUSE", 0.2)
+    monkeypatch.setattr(ray_networks, "_PATIENCE", 60)
+    killed: list[str] = []
+    over = threading.Event()
+
+    def kill() -> None:
+        for kind, title in cluster_faults.KINDS.items():
+            while not (found := cluster_faults.processes(title)):
+                if over.wait(0.01):
+                    return
+            os.kill(found[0], signal.SIGKILL)
+            killed.append(kind)
+
+    killer = threading.Thread(target=kill)
+    killer.start()
+    try:
+        made = generate_pairs(recipe("ray", engine="ray", device="auto"))
+    finally:
+        over.set()
+        killer.join()
+    assert killed == ["task", "networks"]
     assert made.summary.made == 7 and not made.summary.skipped
     assert contents(out) == contents(tmp_path / "local")
+    assert not cluster_faults.stayed((b"ray::",))

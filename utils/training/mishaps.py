@@ -4,6 +4,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 import torch
+import torch.distributed
 
 from cycleisp.utils.errors import reason
 from cycleisp.utils.training.errors import TrainingError
@@ -35,7 +36,8 @@ def in_words(world_size: int) -> Iterator[None]:
             raise TrainingError(
                 "the memory of this machine does not suffice; lower train.batch_size, data.patch_size or train.workers"
             ) from None
-        if world_size > 1 and any(sign in words for sign in LOST):
+        is_lost = isinstance(error, torch.distributed.DistError) or any(sign in words for sign in LOST)
+        if world_size > 1 and is_lost:
             raise TrainingError(
                 f"another process of this run has ended, and says why ({reason(error)}); the same command goes on"
             ) from None

@@ -11,6 +11,7 @@ from typing import Any
 from cycleisp.dataloaders.pairs.manifest import Record, newest, read_manifest, read_records
 from cycleisp.dataloaders.pairs.preview import write_preview
 from cycleisp.dataloaders.pairs.raw_files import encode_raw_pair, read_raw_planes
+from cycleisp.dataloaders.pairs.shards.decoding import decode_planes
 from cycleisp.dataloaders.pairs.shards.folder import DoneShard, ShardFolder, merge, own_folder
 from cycleisp.dataloaders.pairs.shards.layout import (
     CLEAN,
@@ -22,7 +23,7 @@ from cycleisp.dataloaders.pairs.shards.layout import (
     key_of,
     shard_name,
 )
-from cycleisp.dataloaders.pairs.shards.members import about, decode_planes, encode_parameters, encode_planes
+from cycleisp.dataloaders.pairs.shards.members import about, encode_parameters, encode_planes
 from cycleisp.dataloaders.pairs.shards.planning import MEGABYTE
 from cycleisp.dataloaders.pairs.shards.reading import AGAIN, ShardReader, hash_of, read_bytes, read_shard_list
 from cycleisp.dataloaders.pairs.shards.writing import ShardWriter

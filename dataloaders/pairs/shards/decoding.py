@@ -6,6 +6,7 @@ so does everything that this module imports.
 
 import io
 import zipfile
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import cast
@@ -18,6 +19,7 @@ from cycleisp.utils.errors import UserError, reading
 from cycleisp.utils.limits import check_bytes, check_pixels, check_stored
 
 ADVICE = "get the shard again, or make it again"
+_PLANES = {"clean": np.uint16, "noisy": np.uint16, "variance": np.float32}  # of a RAW pair
 
 
 @dataclass(frozen=True)
@@ -56,7 +58,7 @@ def decode_members(piece: bytes, members: Members) -> tuple[NDArray, NDArray]:
     noisy: NDArray
     clean: NDArray
     if len(parts) == 1:
-        noisy, clean = _planes(parts[0], name)
+        noisy, clean = decode_planes(parts[0], name, ("noisy", "clean")).values()
         side, shorter = members.side // 2, min(noisy.shape[1:])
     else:
         place = cast(Path, name)  # for messages alone; a Path would not keep the // of a URL
@@ -79,21 +81,39 @@ def check_members(path: Path, members: Members) -> None:
     decode_members(piece, members)
 
 
-def _planes(content: bytes, name: str) -> list[NDArray[np.uint16]]:
-    """Reads the arrays `noisy` and `clean` of a .npz file."""
+def decode_planes(content: bytes, name: str, keys: Sequence[str] | None = None) -> dict[str, NDArray]:
+    """Reads the planes of a RAW pair from the .npz of a shard.
+
+    Args:
+        content: the bytes of the .npz.
+        name: of the shard and the pair, for messages.
+        keys: which planes; None reads `clean`, `noisy`, and `variance` if it is there.
+
+    Returns:
+        The planes by their keys, each (4, H/2, W/2), uint16 or, of the variance, float32.
+
+    Raises:
+        UserError: the file is damaged, lacks a plane, holds other arrays, or claims more than a
+            file may.
+    """
     with reading(name, advice=ADVICE), zipfile.ZipFile(io.BytesIO(content)) as archive:
-        found = []
-        for key in ("noisy", "clean"):
-            info = archive.getinfo(f"{key}.npy")
-            check_bytes(name, info.file_size)
-            check_stored(name, info.file_size, info.compress_size)
-            with archive.open(info) as file:
-                np.lib.format.read_magic(file)
-                shape, _, dtype = np.lib.format.read_array_header_1_0(file)
-                if dtype != np.uint16 or len(shape) != 3 or shape[0] != 4:
-                    raise UserError(f"{name}: {key} is {dtype} {shape}, expected uint16 (4, H/2, W/2); {ADVICE}")
-                check_pixels(name, 2 * shape[1], 2 * shape[2])
-                check_stored(name, 2 * shape[0] * shape[1] * shape[2], info.file_size, ratio=1)
-            with archive.open(info) as file:
-                found.append(np.lib.format.read_array(file, allow_pickle=False))
-    return found
+        if keys is None:
+            keys = [key for key in _PLANES if key != "variance" or f"{key}.npy" in archive.namelist()]
+        return {key: _read_plane(archive, key, name) for key in keys}
+
+
+def _read_plane(archive: zipfile.ZipFile, key: str, name: str) -> NDArray:
+    """Reads one array, whose claims are compared with what is stored first."""
+    info = archive.getinfo(f"{key}.npy")
+    check_bytes(name, info.file_size)
+    check_stored(name, info.file_size, info.compress_size)
+    with archive.open(info) as file:
+        np.lib.format.read_magic(file)
+        shape, _, dtype = np.lib.format.read_array_header_1_0(file)
+    expected = np.dtype(_PLANES[key])
+    if dtype != expected or len(shape) != 3 or shape[0] != 4:
+        raise UserError(f"{name}: {key} is {dtype} {shape}, expected {expected} (4, H/2, W/2); {ADVICE}")
+    check_pixels(name, 2 * shape[1], 2 * shape[2])
+    check_stored(name, expected.itemsize * shape[0] * shape[1] * shape[2], info.file_size, ratio=1)
+    with archive.open(info) as file:
+        return np.lib.format.read_array(file, allow_pickle=False)

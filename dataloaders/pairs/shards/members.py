@@ -11,8 +11,6 @@ from numpy.typing import NDArray
 
 from cycleisp.dataloaders.pairs.shards.layout import ABOUT, CLEAN, NOISY, PARAMETERS, RAW
 from cycleisp.dataloaders.pairs.store import PairFiles
-from cycleisp.utils.errors import reading
-from cycleisp.utils.limits import check_bytes, check_stored
 from cycleisp.utils.output.png import encode_png
 
 # What depends on the machine that makes a pair, or on how its photo was named; it is no part of a
@@ -63,21 +61,6 @@ def encode_planes(planes: Mapping[str, NDArray | None]) -> bytes:
                 info.create_system = 3  # Unix; it would be the system of the machine
                 archive.writestr(info, array.getbuffer(), zipfile.ZIP_DEFLATED, _LEVEL)
     return content.getvalue()
-
-
-def decode_planes(content: bytes, name: str) -> dict[str, NDArray]:
-    """Returns the arrays of a .npz that `encode_planes` has made; messages name `name`.
-
-    Raises:
-        UserError: it is damaged, or claims more than a file may.
-    """
-    with reading(name, advice="get the shard again, or make it again"):
-        with zipfile.ZipFile(io.BytesIO(content)) as archive:
-            for info in archive.infolist():
-                check_bytes(name, info.file_size)
-                check_stored(name, info.file_size, info.compress_size)
-        with np.load(io.BytesIO(content), allow_pickle=False) as arrays:
-            return {key: arrays[key] for key in arrays}
 
 
 def about(record: Mapping[str, Any], name: str) -> dict[str, Any]:

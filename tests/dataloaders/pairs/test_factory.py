@@ -18,6 +18,7 @@ import torch
 from torch import Tensor
 
 from cycleisp.dataloaders.pairs import factory as factory_module
+from cycleisp.dataloaders.pairs.computing import Computing
 from cycleisp.dataloaders.pairs.factory import Input, PairFactory, Summary, pair_seed, read_input
 from cycleisp.dataloaders.pairs.store import PairFiles, PairStore, read_manifest, read_raw_pair
 from cycleisp.dataloaders.photos import PhotoError, read_photo
@@ -69,8 +70,9 @@ Synthesize = Callable[[Tensor, Sequence[int], Tensor | None], Sequence[Any]]
 
 
 def factory(folder: Path, synthesize: Synthesize, **options: Any) -> PairFactory:
-    chosen = {"keep_raw": True, "keep_srgb": True, "keep_variance": False, "batch_size": 1, "workers": 2, **options}
-    return PairFactory(PairStore(folder, SETTINGS), synthesize, dict(SETTINGS), **chosen)
+    kept = {name: options.pop(name) for name in ("keep_raw", "keep_srgb", "keep_variance") if name in options}
+    compute, chosen = Computing(synthesize, **kept), {"batch_size": 1, "workers": 2, **options}
+    return PairFactory(PairStore(folder, SETTINGS), compute, dict(SETTINGS), **chosen)
 
 
 def run(

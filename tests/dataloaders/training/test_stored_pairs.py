@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 from torch.utils.data import DataLoader, default_collate
 
+from cycleisp.dataloaders.pairs.computing import Computing
 from cycleisp.dataloaders.pairs.factory import PairFactory
 from cycleisp.dataloaders.pairs.folders import find_pairs, read_pair
 from cycleisp.dataloaders.pairs.store import PairFiles, PairStore, read_manifest
@@ -227,7 +228,7 @@ def test_the_folder_of_generate_data_is_understood(tmp_path: Path, tiny_isp: Cyc
     pair_store = PairStore(out, SETTINGS)
     settings = {**SETTINGS, "version": "1"}
     synthesize = PairSynthesizer(LearnedCamera(tiny_isp), PROFILES["dnd"])
-    factory = PairFactory(pair_store, synthesize, settings, True, True, False, batch_size=1, workers=1)
+    factory = PairFactory(pair_store, Computing(synthesize), settings, batch_size=1, workers=1)
     assert factory.run(find_sources([tmp_path / "photos"]), progress=False).made == 2
     pair_store.merge()
     assert [pair.name for pair in find_pairs(out)] == ["a", "deep/b"]

@@ -1,0 +1,313 @@
+"""Disturb shards that Ray makes, and compare them with those of an undisturbed run.
+
+    python benchmarks/cluster_faults.py kills --kills 100
+    python benchmarks/cluster_faults.py disks --count 20
+    python benchmarks/cluster_faults.py damage --photos 3000 --damaged 1000
+
+kills   kills (-9) tasks, networks in actors, raylets and drivers at random moments. Machines are
+        played by raylets on this one, with fabricated GPUs whose networks compute on the CPU. A
+        raylet that was killed is followed by a new one, and a driver by the same command.
+disks   makes shards on a file system that is too small (a tmpfs, which only root may mount), gives
+        it room, and gives the same command again; by Ray and by one process in turns.
+damage  makes shards of photos of which many are damaged, by Ray and by one process.
+
+Tars, indices and the list of shards must be those of one process that nothing disturbs, and no
+process may be left. Exit status 1 if not.
+"""
+
+import argparse
+import contextlib
+import json
+import multiprocessing
+import os
+import random
+import signal
+import subprocess
+import sys
+import tempfile
+import time
+from collections import Counter
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
+
+from benchmarks.arguments import BEGINS_AGAIN
+from benchmarks.cluster import recipe_for, same_shards, write_photos
+from cycleisp.dataloaders.pairs.shards import planning
+from cycleisp.tasks import ray_engine
+from cycleisp.tasks.generation import generate_pairs
+from cycleisp.tasks.ray_networks import FarNetworks
+from cycleisp.utils.boundary import run_script
+from cycleisp.utils.config import GenerationRecipe
+from cycleisp.utils.errors import UserError
+
+MARK = "CYCLEISP_CLUSTER_FAULTS"  # an environment variable, by which all processes are known
+SHARD = 200_000  # bytes that stand for a megabyte here
+PATIENCE = 60  # seconds for processes to end
+KINDS = {"task": b"ray::make_in_task", "networks": b"ray::Networks"}  # what Ray calls its processes
+FORKS = multiprocessing.get_context("forkserver")  # a driver begins at once, since PyTorch is imported there
+
+
+@dataclass
+class Found:
+    """What came of the rounds.
+
+    Attributes:
+        rounds: how many there were.
+        bad: how many ended with other shards, or left a process.
+        events: how often what was done or said.
+    """
+
+    rounds: int = 0
+    bad: int = 0
+    events: Counter[str] = field(default_factory=Counter)
+
+    def add(self, is_good: bool) -> None:
+        """Counts a round, and prints it."""
+        self.rounds, self.bad = self.rounds + 1, self.bad + (not is_good)
+        print(f"round {self.rounds}: {'same shards' if is_good else 'DIFFERENT'}; {dict(self.events)}", flush=True)
+
+
+# ------------------------------------------------------------ drivers
+
+
+def drive(recipe: str, log: str) -> None:
+    """Makes shards as generate_data.py does. Networks of GPUs compute on the CPU."""
+    start = FarNetworks.start
+
+    def on_cpu(ray: Any, chosen: GenerationRecipe, *args: Any, **resources: float) -> FarNetworks:
+        return start(ray, chosen.model_copy(update={"device": "cpu"}), *args, **resources)
+
+    FarNetworks.start = on_cpu  # type: ignore[method-assign, assignment]
+    planning.MEGABYTE = SHARD
+    os.setsid()
+    output = os.open(log, os.O_WRONLY | os.O_CREAT | os.O_APPEND)
+    os.dup2(output, 1)
+    os.dup2(output, 2)
+
+    def main() -> int:
+        summary = generate_pairs(GenerationRecipe.model_validate_json(recipe)).summary
+        return summary.report("pairs made", Path(log))
+
+    sys.argv = sys.argv[:1]
+    run_script(main)
+
+
+def begin(recipe: GenerationRecipe, log: Path) -> Any:
+    """Starts a driver, and returns its process."""
+    process = FORKS.Process(target=drive, args=(recipe.model_dump_json(exclude_unset=True), str(log)))
+    process.start()
+    return process
+
+
+def finish(recipe: GenerationRecipe, log: Path, usual: tuple[int, ...] = (0,)) -> int:
+    """Runs a driver to its end and returns its exit status. Raises UserError for an unusual one."""
+    process = begin(recipe, log)
+    process.join()
+    if process.exitcode not in usual:
+        raise UserError(f"the driver ended with status {process.exitcode}; {log} tells why")
+    return int(process.exitcode)
+
+
+def processes(title: bytes) -> list[int]:
+    """Returns the processes of this benchmark whose command line begins with a title."""
+    found = []
+    for path in Path("/proc").glob("[0-9]*"):
+        with contextlib.suppress(OSError):
+            if (path / "cmdline").read_bytes().startswith(title) and _is_ours(path):
+                found.append(int(path.name))
+    return sorted(found)
+
+
+def _is_ours(process: Path) -> bool:
+    return f"{MARK}={os.environ[MARK]}".encode() in (process / "environ").read_bytes().split(b"\0")
+
+
+def stayed(titles: tuple[bytes, ...]) -> list[int]:
+    """Returns the processes with these titles that have not ended in time."""
+    end = time.monotonic() + PATIENCE
+    while (left := [number for title in titles for number in processes(title)]) and time.monotonic() < end:
+        time.sleep(0.2)
+    return left
+
+
+# ------------------------------------------------------------ kills
+
+
+class Raylets:
+    """A cluster on this machine: a head without cores, and raylets with a core and a GPU each."""
+
+    def __init__(self, machines: int) -> None:
+        ray_engine.import_ray()
+        from ray.cluster_utils import Cluster
+
+        self._cluster = Cluster(initialize_head=True, head_node_args={"num_cpus": 0, "include_dashboard": False})
+        self._machines = [self._add() for _ in range(machines)]
+        self.address = self._cluster.address
+
+    def _add(self) -> Any:
+        return self._cluster.add_node(num_cpus=1, num_gpus=1)
+
+    def kill_one(self, choice: random.Random) -> None:
+        """Kills a raylet, and lets a new machine join."""
+        machine = self._machines.pop(choice.randrange(len(self._machines)))
+        machine.kill_raylet(check_alive=False)
+        self._cluster.remove_node(machine, allow_graceful=False)
+        self._machines.append(self._add())
+
+    def end(self) -> None:
+        """Ends all of them."""
+        self._cluster.shutdown()
+
+
+def kills(count: int, a_round: int, pause: float, seed: int) -> Found:
+    """Kills so many processes in each round, after random pauses of so many seconds on average."""
+    choice, found = random.Random(seed), Found()
+    with tempfile.TemporaryDirectory(prefix="kills-") as name:
+        place = Path(name)
+        photos = write_photos(place / "photos", 60)
+        finish(recipe_for(photos, place / "whole"), place / "whole.log")
+        raylets = Raylets(2)
+        try:
+            while found.events["kills"] < count:
+                output, log = place / f"round{found.rounds}", place / f"round{found.rounds}.log"
+                recipe = recipe_for(photos, output, engine="ray", address=raylets.address, device="cuda", workers=2)
+                _one_round(recipe, log, raylets, min(a_round, count - found.events["kills"]), pause, choice, found)
+                left = stayed(tuple(KINDS.values()))
+                found.events["left"] += len(left)
+                found.add(same_shards(output, place / "whole") and not left)
+        finally:
+            raylets.end()
+    return found
+
+
+def _one_round(
+    recipe: GenerationRecipe, log: Path, raylets: Raylets, most: int, pause: float, choice: random.Random, found: Found
+) -> None:
+    """Runs the same command until it has made all shards, and kills something now and then."""
+    killed, driver = 0, begin(recipe, log)
+    while True:
+        driver.join(choice.expovariate(1 / pause) if killed < most else None)
+        if driver.exitcode is not None:
+            if driver.exitcode == 0:
+                return
+            if driver.exitcode != -signal.SIGKILL and driver.exitcode != 1:  # 1: a task was lost four times
+                raise UserError(f"the driver ended with status {driver.exitcode}; {log} tells why")
+            found.events[f"driver ended with {driver.exitcode}"] += 1
+            driver = begin(recipe, log)
+            continue
+        kind = choice.choice((*KINDS, "raylet", "driver"))
+        if kind == "raylet":
+            raylets.kill_one(choice)
+        elif kind == "driver":
+            driver.kill()
+        elif victims := processes(KINDS[kind]):
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(choice.choice(victims), signal.SIGKILL)
+        else:
+            continue
+        killed += 1
+        found.events.update(("kills", kind))
+
+
+# ------------------------------------------------------------ disks
+
+
+@contextlib.contextmanager
+def small_disk(folder: Path, size: int) -> Iterator[None]:
+    """Mounts a file system of so many bytes on a folder."""
+    folder.mkdir()
+    subprocess.run(["mount", "-t", "tmpfs", "-o", f"size={size}", "tmpfs", str(folder)], check=True)
+    try:
+        yield
+    finally:
+        subprocess.run(["umount", str(folder)], check=True)
+
+
+def disks(count: int, seed: int) -> Found:
+    """Fills disks, gives them room, and lets the same command go on."""
+    choice, found = random.Random(seed), Found()
+    with tempfile.TemporaryDirectory(prefix="disks-") as name:
+        place = Path(name)
+        photos = write_photos(place / "photos", 30)
+        finish(recipe_for(photos, place / "whole"), place / "whole.log")
+        needed = sum(path.stat().st_size for path in (place / "whole").rglob("*") if path.is_file())
+        for number in range(count):
+            folder, engine = place / f"disk{number}", ("local", "ray")[number % 2]
+            with small_disk(folder, int(needed * (0.1 + 0.8 * choice.random()))):
+                recipe, log = recipe_for(photos, folder / "out", engine=engine), place / f"disk{number}.log"
+                status = finish(recipe, log, usual=(0, 2))
+                found.events[f"{engine}: full, status {status}"] += 1
+                whole = all((folder / "out" / f"{path.name.split('.')[0]}.tar").is_file()
+                            for path in (folder / "out").glob("*.done.json"))  # fmt: skip
+                subprocess.run(["mount", "-o", f"remount,size={8 * needed}", str(folder)], check=True)
+                finish(recipe, log)
+                left = stayed((b"ray::",))
+                found.add(whole and same_shards(folder / "out", place / "whole") and not left)
+    return found
+
+
+# ------------------------------------------------------------ damage
+
+
+def damage(count: int, damaged: int, seed: int) -> Found:
+    """Makes shards of photos of which many are empty, no pictures, or cut off."""
+    choice, found = random.Random(seed), Found()
+    with tempfile.TemporaryDirectory(prefix="damage-") as name:
+        place = Path(name)
+        photos = write_photos(place / "photos", count)
+        for number in choice.sample(range(count), damaged):
+            path = photos / f"{number:06d}.png"
+            content = path.read_bytes()
+            path.write_bytes((b"", choice.randbytes(len(content)), content[: len(content) // 2])[number % 3])
+        for engine in ("local", "ray"):
+            begun = time.monotonic()
+            finish(recipe_for(photos, place / engine, engine=engine), place / f"{engine}.log", usual=(1,))
+            done = [json.loads(path.read_bytes()) for path in (place / engine).glob("*.done.json")]
+            found.events[f"{engine}: left out"] += sum(len(one["skipped"]) for one in done)
+            found.events[f"{engine}: pairs"] += sum(one["pairs"] for one in done)
+            found.events[f"{engine}: seconds"] += round(time.monotonic() - begun)
+        left = stayed((b"ray::",))
+        is_good = found.events["ray: left out"] == damaged and found.events["ray: pairs"] == count - damaged
+        found.add(is_good and same_shards(place / "ray", place / "local") and not left)
+    return found
+
+
+def parse_args() -> argparse.Namespace:
+    """Parses the command line."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--seed", type=int, default=0, help="seed of victims and moments (default: 0)")
+    commands = parser.add_subparsers(required=True, dest="command", metavar="kills|disks|damage")
+    killing = commands.add_parser("kills", help="kill processes of Ray and of the driver")
+    killing.add_argument("--kills", type=int, default=100, metavar="N", help="kills (default: 100)")
+    killing.add_argument("--a-round", type=int, default=5, metavar="N", help="kills in one set of shards (default: 5)")
+    killing.add_argument("--pause", type=float, default=3, metavar="S", help="seconds between kills (default: 3)")
+    filling = commands.add_parser("disks", help="fill disks")
+    filling.add_argument("--count", type=int, default=20, metavar="N", help="disks (default: 20)")
+    damaging = commands.add_parser("damage", help="damage photos")
+    damaging.add_argument("--photos", type=int, default=3000, metavar="N", help="photos (default: 3000)")
+    damaging.add_argument("--damaged", type=int, default=1000, metavar="N", help="damaged ones (default: 1000)")
+    return parser.parse_args()
+
+
+def main() -> int:
+    """Disturbs what the command line asks for, and returns 1 if that changed anything."""
+    args = parse_args()
+    os.environ[MARK] = os.urandom(8).hex()
+    os.environ["OMP_NUM_THREADS"] = "1"
+    FORKS.set_forkserver_preload(["benchmarks.cluster_faults", "ray"])
+    if args.command == "kills":
+        found = kills(args.kills, args.a_round, args.pause, args.seed)
+    elif args.command == "disks":
+        found = disks(args.count, args.seed)
+    else:
+        found = damage(args.photos, args.damaged, args.seed)
+    print(f"{found.rounds - found.bad} of {found.rounds} rounds ended with the shards of an undisturbed run")
+    return int(found.bad > 0)
+
+
+if __name__ == "__main__":
+    run_script(main, after_stop=BEGINS_AGAIN)
