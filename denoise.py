@@ -23,7 +23,8 @@ def parse_args() -> argparse.Namespace:
     parser.add_argument("--output", type=Path, required=True, metavar="DIR", help="folder for the results")
     parser.add_argument(
         "--weights",
-        help="denoiser to use, by shipped name or path (default: compact_srgb for photos, compact_raw for RAW files)",
+        help="denoiser to use, by shipped name or path, or an ONNX file of export_onnx.py, which needs no PyTorch "
+        "(default: compact_srgb for photos, compact_raw for RAW files)",
     )
     parser.add_argument(
         "--noise",
@@ -76,11 +77,20 @@ def parse_args() -> argparse.Namespace:
         help="precision of the network (default: auto, which is tf32 on CUDA and float32 elsewhere)",
     )
     parser.add_argument(
+        "--runtime",
+        choices=("auto", "torch", "onnx"),
+        default="auto",
+        help="what computes: PyTorch, or ONNX Runtime on the CPU (default: auto, ONNX Runtime for ONNX files)",
+    )
+    parser.add_argument(
         "--format", choices=FORMATS, default="png", help="format of the pictures; jpeg has 8 bits (default: png)"
     )
     parser.add_argument("--quality", type=int, metavar="N", help=f"quality of JPEG, 1 to 100 (default: {QUALITY})")
     parser.add_argument(
         "--overwrite", action="store_true", help="make results again, and overwrite files in their place"
+    )
+    parser.add_argument(
+        "--report", type=Path, metavar="FILE", help="page of HTML to write at the end: pictures, noise, time"
     )
     return parser.parse_args()
 

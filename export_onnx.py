@@ -12,7 +12,6 @@ import argparse
 from pathlib import Path
 
 import cycleisp.utils.processes.early_stop  # noqa: F401  # first, so that Ctrl-C during the others shows no traceback
-from cycleisp.tasks.exporting import PARTS, export_onnx
 from cycleisp.utils.cli import run_script
 
 
@@ -30,7 +29,7 @@ def parse_args() -> argparse.Namespace:
     parser.add_argument(
         "--half", action="store_true", help="compute in float16; inputs and outputs stay float32 (default: float32)"
     )
-    parser.add_argument("--part", choices=PARTS, help="which part of a CycleISP to export")
+    parser.add_argument("--part", choices=("rgb2raw", "raw2rgb"), help="which part of a CycleISP to export")
     parser.add_argument(
         "--noise",
         help="make a denoiser of RAW for one noise level, so that it takes no variance map: variances as "
@@ -51,6 +50,8 @@ def _tile(text: str) -> int | None:
 
 def main() -> int:
     args = parse_args()
+    from cycleisp.tasks.exporting import export_onnx  # here, since --help needs no PyTorch
+
     exported = export_onnx(**vars(args))
     print(f"{exported.path}: {exported.agrees}\n{exported.card}: how to use it, and where it comes from")
     return 0

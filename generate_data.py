@@ -41,6 +41,7 @@ def parse_args() -> argparse.Namespace:
     add("--limit", type=int, metavar="N", help="make at most N pairs (default: no limit)")
     add("--variance", action=SWITCH, help="store the noise variance of every pixel in RAW pairs (default: no)")
     add("--preview", action=SWITCH, help="write preview.png, a contact sheet of the first pairs (default: no)")
+    add("--report", type=Path, metavar="FILE", help="page of HTML to write at the end: pictures, noise, skipped files")
     add("--shards", action=SWITCH, help="write tar files of many pairs, in WebDataset layout (default: no)")
     add("--shard-size", type=int, metavar="MB", help="size of a shard, about (default: 512)")
     add("--shard-range", metavar="FIRST:END", help="make these shards alone, as 100:200 (default: all; see the guide)")
@@ -58,12 +59,14 @@ def parse_args() -> argparse.Namespace:
 
 
 def main() -> int:
-    recipe = recipe_from_arguments(GenerationRecipe, parse_args())
+    args = parse_args()
+    report = vars(args).pop("report", None)
+    recipe = recipe_from_arguments(GenerationRecipe, args)
     from cycleisp.tasks.generation import Process, generate_pairs  # here, since --help needs no PyTorch
 
     process = Process.from_environment()
     stop_when_orphaned()
-    made = generate_pairs(recipe, process)
+    made = generate_pairs(recipe, process, report)
     status = made.summary.report("pairs made", made.folder)
     if recipe.preview and process.is_first and (sheet := made.write_preview()) is not None:
         print(f"contact sheet: {sheet}")

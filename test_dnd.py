@@ -34,6 +34,7 @@ def parse_args() -> argparse.Namespace:
     add("--precision", choices=PRECISIONS, default="float32", help="precision of the network (default: float32)")
     add("--batch-size", type=int, default=4, metavar="N", help="denoise N crops at once (default: 4)")
     add("--previews", action="store_true", help="also write pictures of noisy and denoised crops")
+    add("--report", type=Path, metavar="FILE", help="page of HTML to write at the end: pictures, noise, time")
     add("--validate", type=Path, metavar="DIR", help="check the submission in this folder and do nothing else")
     args = parser.parse_args()
     if not args.validate and not (args.data and args.space and args.output):
@@ -51,7 +52,8 @@ def main(extent: Extent = DND) -> int:
         outcome = check_dnd(args.validate, args.space, extent)
     else:
         evaluation = Evaluation(
-            args.data, args.space, args.output, args.weights, args.device, args.precision, args.batch_size
+            *(args.data, args.space, args.output, args.weights),
+            *(args.device, args.precision, args.batch_size, args.report),
         )
         outcome = run_dnd(evaluation, args.orientation, args.previews, extent)
     print(outcome.text)

@@ -31,6 +31,7 @@ def parse_args() -> argparse.Namespace:
     add("--batch-size", type=int, default=4, metavar="N", help="denoise N blocks at once (default: 4)")
     add("--scenes", type=Path, metavar="FILE", help="text file with the 40 scene names of the benchmark blocks")
     add("--save-images", action="store_true", help="also write a PNG of every block")
+    add("--report", type=Path, metavar="FILE", help="page of HTML to write at the end: pictures, noise, time")
     add("--validate", type=Path, metavar="FILE", help="check a submission file and do nothing else")
     args = parser.parse_args()
     if args.validate is None and (args.data is None or args.output is None):
@@ -50,7 +51,8 @@ def main() -> int:
         outcome = check_sidd(args.validate)
     else:
         evaluation = Evaluation(
-            args.data, args.space, args.output, args.weights, args.device, args.precision, args.batch_size
+            *(args.data, args.space, args.output, args.weights),
+            *(args.device, args.precision, args.batch_size, args.report),
         )
         outcome = run_sidd(evaluation, args.split, args.scenes, args.save_images)
     print(outcome.text)

@@ -1,16 +1,20 @@
 """Devices and precisions: which to compute on, and the way of tensors to them and back."""
 
+from __future__ import annotations
+
+import sys
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
-
-import torch
-from torch import Tensor
+from typing import TYPE_CHECKING, Any
 
 from cycleisp.utils.errors import UserError
 
-_HALF = {"bf16": torch.bfloat16, "fp16": torch.float16}
+if TYPE_CHECKING:  # whoever asks for memory may do without PyTorch
+    import torch
+    from torch import Tensor
+
+_HALF = {"bf16": "bfloat16", "fp16": "float16"}
 
 
 def pick_device(name: str, local_rank: int = 0) -> torch.device:
@@ -21,6 +25,8 @@ def pick_device(name: str, local_rank: int = 0) -> torch.device:
     Raises:
         UserError: CUDA or MPS is asked for, and PyTorch sees no such device.
     """
+    import torch
+
     if name == "auto":
         name = "cuda" if torch.cuda.is_available() else "cpu"
     if name == "cuda":
@@ -40,6 +46,8 @@ def training_precision(precision: str, device: torch.device) -> str:
     Raises:
         UserError: the device does not have the precision.
     """
+    import torch
+
     if precision == "auto":
         has_bf16 = device.type == "cuda" and torch.cuda.is_bf16_supported(including_emulation=False)
         return "bf16" if has_bf16 else "float32"
@@ -76,8 +84,10 @@ def computing(precision: str, device: torch.device) -> Iterator[None]:
     TF32, which has 10 bits. With half precision this default is left alone, since it is a switch of
     the whole process, which other threads see.
     """
+    import torch
+
     if precision in _HALF:
-        with torch.autocast(device.type, dtype=_HALF[precision]):
+        with torch.autocast(device.type, dtype=getattr(torch, _HALF[precision])):
             yield
     else:
         with torch.autocast(device.type, enabled=False), tf32(precision == "tf32"):
@@ -90,6 +100,8 @@ def tf32(allowed: bool) -> Iterator[None]:
 
     With TF32, float32 products and convolutions on CUDA round their factors to 10 bits.
     """
+    import torch
+
     switches: tuple[Any, ...] = (torch.backends.cuda.matmul, torch.backends.cudnn)
     before = [switch.allow_tf32 for switch in switches]
     try:
@@ -112,6 +124,8 @@ def download(tensors: Sequence[Tensor]) -> list[Tensor]:
     """Copies tensors of one device to the CPU; from a GPU into pinned memory, waiting only once."""
     if not tensors or tensors[0].device.type != "cuda":
         return [tensor.cpu() for tensor in tensors]
+    import torch
+
     arrived = [torch.empty(tensor.shape, dtype=tensor.dtype, pin_memory=True) for tensor in tensors]
     for target, tensor in zip(arrived, tensors, strict=True):
         target.copy_(tensor, non_blocking=True)
@@ -121,7 +135,8 @@ def download(tensors: Sequence[Tensor]) -> list[Tensor]:
 
 def is_out_of_memory(error: BaseException) -> bool:
     """Tells whether an error says that memory was short, of the machine or of a GPU."""
-    if isinstance(error, MemoryError | torch.OutOfMemoryError):
+    torch = sys.modules.get("torch")  # without it, none of its errors can have happened
+    if isinstance(error, MemoryError) or (torch is not None and isinstance(error, torch.OutOfMemoryError)):
         return True
     return isinstance(error, RuntimeError) and "memory" in str(error)  # PyTorch's allocator on a CPU says it so
 

@@ -5,16 +5,19 @@ networks have it is a tensor (C, H, W) of floats in [0, 1], or a batch of them. 
 these functions instead of reordering axes or multiplying by 255 or 65535 themselves.
 """
 
-from typing import Literal, TypeVar
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Literal, TypeVar
 
 import numpy as np
-import torch
 from numpy.typing import DTypeLike, NDArray
-from torch import Tensor
+
+if TYPE_CHECKING:  # arrays need no PyTorch, and are used where there is none
+    from torch import Tensor
 
 Space = Literal["raw", "srgb"]  # packed RAW, linear; or display-encoded sRGB
 
-Image = TypeVar("Image", Tensor, NDArray)
+Image = TypeVar("Image", "Tensor", NDArray)
 _STRIP = 1 << 18  # values that are converted at a time
 
 
@@ -42,9 +45,9 @@ def to_integers(image: Tensor | NDArray, dtype: DTypeLike) -> NDArray:
         A new numpy array of the same shape, with the axes in memory in the same order as those of
         `image`.
     """
-    if isinstance(image, Tensor):
+    if not isinstance(image, np.ndarray | np.generic):
         image = image.detach().cpu()
-        image = (image.float() if image.dtype == torch.bfloat16 else image).numpy()  # NumPy has no bfloat16
+        image = (image.float() if image.dtype.itemsize == 2 else image).numpy()  # NumPy has no bfloat16
     integers = np.empty_like(image, dtype)
     lines, values = np.atleast_1d(integers), np.atleast_1d(image)
     axis, count = int(np.argmax(lines.shape)), max(1, lines.size // _STRIP)
@@ -67,7 +70,7 @@ def to_8bit(image: Image) -> Image:
     Returns:
         A new array or tensor like `image`: of the same kind and shape, on the same device.
     """
-    if isinstance(image, Tensor):
+    if not isinstance(image, np.ndarray | np.generic):
         return (image.clamp(0, 1) * 255).round().byte()
     return np.round(np.clip(image, 0, 1) * 255).astype(np.uint8)
 
@@ -89,6 +92,8 @@ def channels_first(image: NDArray) -> Tensor:
     """
     if any(stride < 0 for stride in image.strides):
         image = np.ascontiguousarray(image)
+    import torch
+
     return torch.from_numpy(image).movedim(-1, -3)
 
 

@@ -13,10 +13,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from cycleisp.dataloaders.dnd import report as dnd_report
 from cycleisp.dataloaders.dnd import submission as dnd_submission
 from cycleisp.dataloaders.dnd.files import HOME_PAGE, DndData, file_name, listed
 from cycleisp.dataloaders.dnd.results import DndResults
 from cycleisp.dataloaders.dnd.scenes import DND, Extent, Orientation
+from cycleisp.dataloaders.sidd import report as sidd_report
 from cycleisp.dataloaders.sidd import submission as sidd_submission
 from cycleisp.dataloaders.sidd.files import SiddData, Split
 from cycleisp.dataloaders.sidd.results import SiddResults
@@ -28,6 +30,7 @@ from cycleisp.networks.pretrained import SHIPPED_DENOISERS, load_denoiser
 from cycleisp.utils.devices import inference_precision, pick_device
 from cycleisp.utils.images import Space
 from cycleisp.utils.output.claim import claimed
+from cycleisp.utils.output.report.runs import report_at_end, report_path
 from cycleisp.utils.version import code_version
 
 
@@ -43,6 +46,7 @@ class Evaluation:
         device: "auto", "cpu", "cuda" or "mps".
         precision: "float32", in which scores are told, or "auto", "tf32", "bf16" or "fp16".
         batch_size: how many crops are denoised at once.
+        report: a page of HTML to write at the end, also of a run that is stopped; None for none.
     """
 
     data: Path
@@ -52,6 +56,7 @@ class Evaluation:
     device: str = "auto"
     precision: str = "float32"
     batch_size: int = 4
+    report: Path | None = None
 
 
 @dataclass(frozen=True)
@@ -90,23 +95,25 @@ def run_sidd(
         UserError: missing or damaged data, wrong weights, or a folder that cannot be written or
             that holds results of other settings.
     """
+    page = report_path(evaluation.report)
     data = SiddData(evaluation.data, split, evaluation.space, scenes)
     denoiser, made_with = _open_denoiser(evaluation)
     about = {"benchmark": "SIDD", "space": evaluation.space, "split": split}
     settings = {**about, **made_with, **data.hashes()}
     with claimed(evaluation.output):
-        results = SiddResults(evaluation.output, data, settings)
-        results.denoise(denoiser, evaluation.batch_size)
-        scores = None
-        if split == "benchmark":
-            text = "\n".join(results.submit())
-        else:
-            scores = results.score()
-            text = scores.report(data.scenes, f"SIDD validation, {evaluation.space}, {SCENES} x {BLOCKS} blocks")
-            scores.save(evaluation.output / "metrics.json", data.scenes, {**settings, "version": code_version()})
-            results.save_worst(scores)
-        if save_images:
-            results.save_pictures()
+        results, scores = SiddResults(evaluation.output, data, settings), None
+        title = f"SIDD, {split}, {evaluation.space}"
+        with report_at_end(page, title, lambda: sidd_report.report_parts(results, scores, settings)):
+            results.denoise(denoiser, evaluation.batch_size)
+            if split == "benchmark":
+                text = "\n".join(results.submit())
+            else:
+                scores = results.score()
+                text = scores.report(data.scenes, f"SIDD validation, {evaluation.space}, {SCENES} x {BLOCKS} blocks")
+                scores.save(evaluation.output / "metrics.json", data.scenes, {**settings, "version": code_version()})
+                results.save_worst(scores)
+            if save_images:
+                results.save_pictures()
     return Outcome(text, scores=scores)
 
 
@@ -138,17 +145,18 @@ def run_dnd(
         UserError: missing or damaged data, wrong weights, or a folder that cannot be written or
             that holds results of other settings.
     """
-    space = evaluation.space
+    space, page = evaluation.space, report_path(evaluation.report)
     data = DndData(evaluation.data, space, orientation, extent)  # first: missing data are what most lack
     denoiser, made_with = _open_denoiser(evaluation)
     read_as = orientation if space == "raw" else None  # sRGB has no Bayer pattern
     settings = {"benchmark": "DND", "space": space, "orientation": read_as, **made_with}
     with claimed(evaluation.output):
-        results = DndResults(evaluation.output, data, settings)
-        summary = results.denoise(denoiser, evaluation.batch_size)
-        if previews:
-            results.save_pictures()
-    checked = check_dnd(results.bundle, space, extent)
+        results, checked = DndResults(evaluation.output, data, settings), Outcome("")
+        with report_at_end(page, f"DND, {space}", lambda: dnd_report.report_parts(results, checked.text, settings)):
+            summary = results.denoise(denoiser, evaluation.batch_size)
+            if previews:
+                results.save_pictures()
+            checked = check_dnd(results.bundle, space, extent)
     counts = f"{summary.made} images denoised, {summary.kept} kept from before; {evaluation.output}"
     return Outcome(f"{counts}\n{checked.text}", checked.valid)
 

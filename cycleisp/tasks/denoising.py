@@ -8,27 +8,25 @@ Images that lie in memory are denoised by `cycleisp.denoise`.
 """
 
 from collections.abc import Sequence
-from math import lcm
 from pathlib import Path
 
+from cycleisp.dataloaders.results.arrays import OpenedDenoiser
+from cycleisp.dataloaders.results.denoise_report import DenoiseReport
 from cycleisp.dataloaders.results.denoised_files import DenoisedFiles
 from cycleisp.dataloaders.results.denoised_raw import RawFileDenoiser
 from cycleisp.dataloaders.results.pieces import CONTEXT, Piece, named_as_piece
 from cycleisp.dataloaders.results.summary import Summary
 from cycleisp.dataloaders.sources import find_sources
-from cycleisp.networks.acceleration import to_device
-from cycleisp.networks.inference.tiled import TiledDenoiser
-from cycleisp.networks.pretrained import SHIPPED_DENOISERS, load_denoisers, weights_sha256
-from cycleisp.utils.color.brightness import BLOCK, REACH, keeping_brightness
+from cycleisp.tasks.opened_denoisers import open_with_onnx, open_with_torch, runtime_for
 from cycleisp.utils.color.strength import FULL, Strength
 from cycleisp.utils.crop import Crop
-from cycleisp.utils.devices import inference_precision, pick_device
 from cycleisp.utils.errors import UserError
 from cycleisp.utils.fingerprints import file_sha256
 from cycleisp.utils.output.claim import claimed
 from cycleisp.utils.output.picture_format import PictureFormat
+from cycleisp.utils.output.report.runs import report_at_end, report_path
 from cycleisp.utils.raw.hot_pixels import AUTO, ListedPixels, hot_pixels_of
-from cycleisp.utils.raw.noise import NoiseError, NoiseProfile
+from cycleisp.utils.raw.noise import FixedNoise, NoiseError, NoiseProfile
 from cycleisp.utils.raw.sensor_noise.cameras import CameraNoise
 from cycleisp.utils.raw.sensor_noise.names import find_noise
 
@@ -50,6 +48,8 @@ def denoise_files(
     crop: str | None = None,
     hot_pixels: str = "auto",
     keep_brightness: bool = False,
+    report: Path | str | None = None,
+    runtime: str = "auto",
 ) -> Summary:
     """Denoises photos and camera RAW files into a folder.
 
@@ -83,6 +83,10 @@ def denoise_files(
             picture, "off" none, and a camera's file, "camera.yaml", those that it lists.
         keep_brightness: of photos: whether to give the result the brightness that the photo has
             over large areas (utils/color/brightness.py).
+        report: a page of HTML to write at the end, also of a run that is stopped: pictures before
+            and after, noise, time, and what was skipped.
+        runtime: "torch", "onnx" for a file that export_onnx.py has written, which needs no PyTorch,
+            or "auto", which goes by the name of the weights.
 
     Raises:
         UserError: an input or weights that do not exist, impossible options (named as those of the
@@ -91,6 +95,7 @@ def denoise_files(
     """
     if tile is not None and tile < 1:
         raise UserError(f"--tile {tile}: expected the side of a tile in pixels, at least 1")
+    page = report_path(report)
     form = PictureFormat(format, quality)
     level = None if noise == "auto" else find_noise(noise)
     if isinstance(level, NoiseProfile):
@@ -101,22 +106,23 @@ def denoise_files(
     sources = find_sources(inputs, exclude=Path(output))
     if place_in_picture is not None:
         sources = [named_as_piece(source, place_in_picture) for source in sources]
-    place = pick_device(device)
-    precision = inference_precision(precision, place)
     spaces = {source.space for source in sources}
-    srgb, raw = (
-        None if network is None else TiledDenoiser(to_device(network, place), tile, precision)
-        for network in load_denoisers(weights, spaces)
-    )
-    photo = keeping_brightness(srgb) if keep_brightness and srgb is not None else srgb
+    if runtime_for(runtime, weights) == "onnx":
+        opened, place, precision = open_with_onnx(weights, tile, device, precision, keep_brightness)
+    else:
+        opened, place, precision = open_with_torch(weights, spaces, tile, device, precision, keep_brightness)
+    srgb, raw = opened.get("srgb"), opened.get("raw")
+    if raw is not None and raw.level:
+        if noise != "auto":
+            raise NoiseError(f"--noise {noise}: {weights} is made for {raw.level}; leave --noise out")
+        noise, level = raw.level, _level_of(raw.level)
     how: dict[str, object] = {"tile": tile, "precision": precision}
     if share != FULL:  # else not named, so that records of older versions hold
         how |= {"luma": share.luma, "chroma": share.chroma}
     if place_in_picture is not None:
         how["crop"] = str(place_in_picture)
-    settings = {
-        space: {"weights_sha256": weights_sha256(weights or SHIPPED_DENOISERS[space]), **how} for space in spaces
-    }
+    any_one = next(iter(opened.values()))
+    settings = {space: {"weights_sha256": opened.get(space, any_one).sha256, **how} for space in spaces}
     if "srgb" in settings and keep_brightness:  # as above
         settings["srgb"] |= {"keep_brightness": True}
     if "raw" in settings:
@@ -124,21 +130,26 @@ def denoise_files(
         if hot_pixels != AUTO:  # as above
             listed = {"hot_pixels_sha256": file_sha256(Path(hot_pixels))} if isinstance(repair, ListedPixels) else {}
             settings["raw"] |= {"hot_pixels": hot_pixels, **listed}
-    kept = keep_brightness, False
     pieces = [
-        None if each is None or place_in_picture is None else _piece(place_in_picture, each, keeps)
-        for each, keeps in zip((srgb, raw), kept, strict=True)
+        None if each is None or place_in_picture is None else _piece(place_in_picture, each) for each in (srgb, raw)
     ]
-    camera_files = None if raw is None else RawFileDenoiser(raw, level, form, share, pieces[1], repair)
-    with claimed(Path(output)):
-        files = DenoisedFiles(Path(output), photo, camera_files, overwrite, form, settings, share, pieces[0])
+    told = {"weights": weights or "the shipped ones", "device": place, **how, "noise of RAW files": noise}
+    notes = None if page is None else DenoiseReport(told)
+    camera_files = None if raw is None else RawFileDenoiser(raw.denoise, level, form, share, pieces[1], repair, notes)
+    photo = None if srgb is None else srgb.denoise
+    files = DenoisedFiles(Path(output), photo, camera_files, overwrite, form, settings, share, pieces[0], notes)
+    with claimed(Path(output)), report_at_end(page, "Denoised files", files.report_parts):
         return files.run(sources)
 
 
-def _piece(crop: Crop, denoiser: TiledDenoiser, keeps_brightness: bool) -> Piece:
+def _level_of(text: str) -> FixedNoise | CameraNoise:
+    """Returns the one level that an ONNX file is made for. Raises UserError."""
+    level = find_noise(text)
+    assert not isinstance(level, NoiseProfile)  # of which export_onnx.py makes no file
+    return level
+
+
+def _piece(crop: Crop, denoiser: OpenedDenoiser) -> Piece:
     """Returns what a denoiser must see for a piece of a picture."""
-    halo, multiple = denoiser.halo, denoiser.network.multiple
-    if keeps_brightness:
-        halo, multiple = halo + REACH, lcm(multiple, BLOCK)
     # nothing beyond the halo counts for a network that does not pool
-    return Piece(crop, halo, multiple, CONTEXT if denoiser.pools else 0)
+    return Piece(crop, denoiser.halo, denoiser.multiple, CONTEXT if denoiser.pools else 0)

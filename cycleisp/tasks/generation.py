@@ -13,6 +13,7 @@ from pathlib import Path
 
 from cycleisp.dataloaders.pairs.naming import repeated
 from cycleisp.dataloaders.pairs.preview import write_preview
+from cycleisp.dataloaders.pairs.report import report_parts
 from cycleisp.dataloaders.pairs.shards.conversion import preview_of_shards
 from cycleisp.dataloaders.pairs.store import PairStore, Record
 from cycleisp.dataloaders.results.summary import Summary
@@ -23,6 +24,7 @@ from cycleisp.tasks.ray_engine import generate_with_ray
 from cycleisp.tasks.shards import generate_shards
 from cycleisp.utils.config import GenerationRecipe
 from cycleisp.utils.errors import UserError
+from cycleisp.utils.output.report.runs import report_at_end, report_path
 from cycleisp.utils.processes.together import claimed_together
 
 __all__ = ["ALONE", "GeneratedPairs", "Process", "generate_pairs"]
@@ -57,7 +59,9 @@ class GeneratedPairs:
         return preview_of_shards(self.folder)
 
 
-def generate_pairs(recipe: GenerationRecipe, process: Process = ALONE) -> GeneratedPairs:
+def generate_pairs(
+    recipe: GenerationRecipe, process: Process = ALONE, report: Path | str | None = None
+) -> GeneratedPairs:
     """Makes the pairs that a recipe asks for and that its output folder does not hold yet.
 
     A run that was stopped goes on when the same recipe is given again. A photo that cannot be used
@@ -69,21 +73,33 @@ def generate_pairs(recipe: GenerationRecipe, process: Process = ALONE) -> Genera
     Args:
         recipe: the photos, the output folder and all options.
         process: this process, where several share the photos.
+        report: a page of HTML that the first process writes at the end, also of a run that is
+            stopped: pictures, noise levels, and what was skipped.
 
     Raises:
         UserError: no photos, unknown noise or weights, an output folder that cannot be written or
             that holds pairs made with other settings. Finished pairs are kept.
     """
     _check_options(recipe, process)
+    page, told = report_path(report) if process.is_first else None, list[Summary]()
+    with report_at_end(page, "Noisy/clean pairs", lambda: report_parts(Path(recipe.output), told[0] if told else None)):
+        return _generate(recipe, process, told)
+
+
+def _generate(recipe: GenerationRecipe, process: Process, told: list[Summary]) -> GeneratedPairs:
+    """Makes pairs as `generate_pairs`. It puts the summary into `told` as soon as there is one."""
     if recipe.engine == "ray":
-        return GeneratedPairs(Path(recipe.output), generate_with_ray(recipe), [])
+        told.append(generate_with_ray(recipe))
+        return GeneratedPairs(Path(recipe.output), told[0], [])
     if recipe.shards:
-        return GeneratedPairs(Path(recipe.output), generate_shards(recipe, process), [])
+        told.append(generate_shards(recipe, process))
+        return GeneratedPairs(Path(recipe.output), told[0], [])
     maker = PairMaker.open(recipe, process)
     sources = find_sources(recipe.input, exclude=Path(recipe.output))[: recipe.limit]
     with claimed_together(Path(recipe.output), "--output", process.rank, process.world_size):
         store = PairStore(Path(recipe.output), maker.settings, process.rank)
         factory = maker.factory(store)
+        told.append(factory.summary)
         try:
             wanted = repeated(store.named(sources), recipe.repeats)[: recipe.limit]
             mine = wanted[process.rank :: process.world_size]

@@ -5,10 +5,11 @@
     finished = train_denoiser("compact/denoiser_srgb.yaml", "runs/srgb", "srgb", photos=["photos"])
 
 Everything about a run goes into its folder: `weights.safetensors` is the trained network, and
-`checkpoint.ckpt` is what the same call resumes from. On a CPU a resumed run ends with the same bits
-as one that was never stopped. Photos are decoded once before training, and bad ones are left out
-with a warning. To change a recipe before it is used, read it with
-`cycleisp.utils.config.load_recipe`. Under torchrun the processes share each batch.
+`checkpoint.ckpt` is what the same call resumes from; `report.html`, written at the end, shows how
+it went. On a CPU a resumed run ends with the same bits as one that was never stopped. Photos are
+decoded once before training, and bad ones are left out with a warning. To change a recipe before it
+is used, read it with `cycleisp.utils.config.load_recipe`. Under torchrun the processes share each
+batch.
 """
 
 from collections.abc import Mapping, Sequence
@@ -38,8 +39,10 @@ from cycleisp.tasks.run_start import RunStart
 from cycleisp.utils.config import DenoiserRecipe, IspLoss, IspRecipe, TrainingRecipe, load_recipe
 from cycleisp.utils.errors import UserError
 from cycleisp.utils.images import Space
+from cycleisp.utils.output.report.runs import report_at_end
 from cycleisp.utils.training.launch import launch
 from cycleisp.utils.training.objective import Objective
+from cycleisp.utils.training.report import FILE_NAME, report_parts
 from cycleisp.utils.training.trainer import MakeBatch, Trainer
 from cycleisp.utils.weights.files import load_weights
 from cycleisp.utils.weights.kinds import denoiser_for, sizes_for
@@ -240,7 +243,11 @@ def _fit(
         make_batch=make_batch,
         record=record_trunks if compiled else None,
     )
-    return trainer.fit(*data, stop_after=stop_after)
+    finished: bool | None = None
+    page = start.folder / FILE_NAME if fabric.is_global_zero else None
+    with report_at_end(page, f"Training: {start.folder.name}", lambda: report_parts(start.folder, finished)):
+        finished = trainer.fit(*data, stop_after=stop_after)
+    return finished
 
 
 def _read(kind: type[Recipe], recipe: Recipe | Path | str) -> Recipe:

@@ -1,8 +1,8 @@
 """A folder of denoised DND: the submission, with one file for each image, and pictures."""
 
-from collections.abc import Callable, Iterator, Mapping
+import time
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -41,6 +41,10 @@ class DndResults:
         data: the images to denoise.
         settings: everything that the results depend on; the folder never mixes two.
 
+    Attributes:
+        bundle: the folder of the submission.
+        seconds: the time of each image that this object has denoised, by its number.
+
     Raises:
         UserError: the folder cannot be written, or holds results of other settings.
     """
@@ -49,7 +53,7 @@ class DndResults:
         claim_folder(folder, settings, "DND results")
         self.folder, self.data = folder, data
         self.bundle = folder / "bundle"
-        self._made: set[int] = set()  # numbers of images that were denoised just now
+        self.seconds: dict[int, float] = {}
 
     def denoise(self, denoise: Denoise, batch_size: int = 4) -> Summary:
         """Denoises every image that does not lie there whole, and returns how many were.
@@ -63,16 +67,17 @@ class DndResults:
                 too small, or the denoiser returns NaN.
         """
         space, extent, scenes = self.data.space, self.data.extent, self.data.scenes
-        waiting = [scene for scene in scenes if bundle_problems(self._file(scene), space, extent)]
+        waiting = [scene for scene in scenes if not self.is_done(scene)]
         summary = Summary(kept=len(scenes) - len(waiting))
         with (
             self._writing(),
             progress_bar(total=len(waiting) * extent.boxes, desc="denoising", unit="crop") as bar,
         ):
             for scene in waiting:
+                began = time.perf_counter()
                 crops = self._denoised_crops(scene, denoise, batch_size, bar)
                 write_bundle(self._file(scene), crops, space, extent)
-                self._made.add(scene.number)
+                self.seconds[scene.number] = time.perf_counter() - began
                 summary.made += 1
         return summary
 
@@ -87,8 +92,31 @@ class DndResults:
         with self._writing():
             for scene in self.data.scenes:
                 path = self.folder / "previews" / f"{scene.number:04d}.png"
-                if scene.number in self._made or not path.is_file():
+                if scene.number in self.seconds or not path.is_file():
                     write_bytes(path, encode_png(self._picture(scene)))
+
+    def is_done(self, scene: Scene) -> bool:
+        """Tells whether the submission holds an image whole."""
+        return not bundle_problems(self._file(scene), self.data.space, self.data.extent)
+
+    def stored(self, scene: Scene, count: int = PREVIEWED) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+        """Returns the first crops of an image, noisy and as the submission holds them.
+
+        Returns:
+            Twice (N, H, W) mosaics or (N, H, W, 3) photos.
+
+        Raises:
+            UserError: a file is damaged.
+        """
+        noisy = _as_stored(torch.from_numpy(self.data.crops(scene, count)))
+        return np.stack(noisy), np.stack(read_bundle(self._file(scene))[:count])
+
+    def render(self, scene: Scene, crop: NDArray[np.float32]) -> NDArray[np.uint8]:
+        """Returns a crop of an image for the eye, (H, W, 3)."""
+        if self.data.space == "srgb":
+            return as_8bit(crop)
+        white_balance, cam2rgb = self.data.colors(scene)
+        return render_preview(crop, scene.pattern, white_balance, cam2rgb)
 
     def _file(self, scene: Scene) -> Path:
         return self.bundle / file_name(scene.number)
@@ -116,15 +144,13 @@ class DndResults:
 
     def _picture(self, scene: Scene) -> NDArray[np.uint8]:
         """Returns noisy crops of an image beside what the bundle holds of them."""
-        render: Callable[[NDArray], NDArray[np.uint8]] = as_8bit
-        if self.data.space == "raw":
-            white_balance, cam2rgb = self.data.colors(scene)
-            render = partial(render_preview, pattern=scene.pattern, white_balance=white_balance, cam2rgb=cam2rgb)
-        noisy = _as_stored(torch.from_numpy(self.data.crops(scene, PREVIEWED)))
-        denoised = read_bundle(self._file(scene))[:PREVIEWED]
+        noisy, denoised = self.stored(scene)
         return contact_sheet(
             [
-                [(f"{scene.number:04d}, box {box}, noisy", render(a)), (f"box {box}, denoised", render(b))]
+                [
+                    (f"{scene.number:04d}, box {box}, noisy", self.render(scene, a)),
+                    (f"box {box}, denoised", self.render(scene, b)),
+                ]
                 for box, (a, b) in enumerate(zip(noisy, denoised, strict=True), start=1)
             ],
             cell=self.data.extent.side,

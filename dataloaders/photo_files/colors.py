@@ -3,7 +3,6 @@
 from dataclasses import replace
 from pathlib import Path
 
-import cv2
 import numpy as np
 from numpy.typing import NDArray
 
@@ -93,7 +92,7 @@ def _grid_in_srgb(metadata: PhotoMetadata) -> NDArray:
 
 def as_rgb(pixels: NDArray) -> NDArray:
     """Returns (H, W, 3): grey (H, W) gets three equal channels."""
-    return np.asarray(cv2.cvtColor(pixels, cv2.COLOR_GRAY2RGB)) if pixels.ndim == 2 else pixels
+    return np.repeat(pixels[..., None], 3, axis=2) if pixels.ndim == 2 else pixels
 
 
 def _colors(photo: StoredPhoto) -> ColorSpace | bytes | None:

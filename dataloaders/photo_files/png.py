@@ -9,7 +9,6 @@ import zlib
 from collections.abc import Iterator
 from pathlib import Path
 
-import cv2
 import numpy as np
 from numpy.typing import NDArray
 
@@ -83,6 +82,11 @@ def _chunk(kind: bytes, data: memoryview) -> bytes:
 
 def _deep(picture: bytes, path: Path) -> NDArray[np.uint16]:
     """Decodes 16 bits a channel, which Pillow reduces to 8. Opaque alpha is dropped."""
+    try:
+        import cv2
+    except ModuleNotFoundError:  # where only the packages of ONNX Runtime are
+        advice = "pip install opencv-python-headless, or save it as TIFF or with 8 bits"
+        raise PhotoError(f"{path}: a PNG of 16 bits can be read with OpenCV alone; {advice}") from None
     decoded = cv2.imdecode(np.frombuffer(picture, np.uint8), cv2.IMREAD_UNCHANGED)
     if decoded is None or decoded.dtype != np.uint16:
         raise PhotoError(f"{path}: cannot be decoded as a 16 bit image; save it as 8 or 16 bit sRGB")

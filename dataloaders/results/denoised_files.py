@@ -5,6 +5,7 @@ the denoised mosaic, and a picture with LibRaw's rendering of it.
 """
 
 import errno
+import time
 from collections.abc import Mapping, Sequence
 from functools import partial
 from pathlib import Path
@@ -12,8 +13,9 @@ from pathlib import Path
 import numpy as np
 from tqdm import tqdm
 
-from cycleisp.dataloaders.denoisers import DenoiseSrgb
 from cycleisp.dataloaders.photos import PhotoError, read_photo_and_metadata
+from cycleisp.dataloaders.results.arrays import DenoiseArrays
+from cycleisp.dataloaders.results.denoise_report import DenoiseReport
 from cycleisp.dataloaders.results.denoised_raw import RawFileDenoiser
 from cycleisp.dataloaders.results.pieces import Piece
 from cycleisp.dataloaders.results.records import Settings
@@ -23,7 +25,7 @@ from cycleisp.dataloaders.sources import Source
 from cycleisp.utils.color.strength import FULL, Strength
 from cycleisp.utils.devices import is_out_of_memory
 from cycleisp.utils.errors import UserError, reading, reason
-from cycleisp.utils.images import Space, photo_to_tensor, tensor_to_photo
+from cycleisp.utils.images import Space, as_float, to_integers
 from cycleisp.utils.output.picture_format import PNG, PictureFormat
 from cycleisp.utils.output.progress import progress_bar
 from cycleisp.utils.processes.apart import apart
@@ -50,19 +52,25 @@ class DenoisedFiles:
             its own.
         piece: the piece of every photo to denoise, in place of the whole. Of camera files, too, a
             piece has no DNG.
+        report: what takes note of every result; that of camera files goes to `raw`, too.
+
+    Attributes:
+        summary: what has been done until now.
     """
 
     def __init__(
         self,
         folder: Path,
-        photo: DenoiseSrgb | None,
+        photo: DenoiseArrays | None,
         raw: RawFileDenoiser | None,
         overwrite: bool = False,
         form: PictureFormat = PNG,
         settings: Mapping[Space, Settings] | None = None,
         strength: Strength = FULL,
         piece: Piece | None = None,
+        report: DenoiseReport | None = None,
     ) -> None:
+        self.report, self.summary = report, Summary()
         self.folder, self.photo, self.raw, self.overwrite, self.form = folder, photo, raw, overwrite, form
         self.settings, self.strength, self.piece = settings or {}, strength, piece
 
@@ -72,7 +80,7 @@ class DenoisedFiles:
         Raises:
             UserError: the folder cannot be written, or holds a result of other settings.
         """
-        summary = Summary()
+        summary = self.summary
         results = ResultFolder(self.folder, self.overwrite)
         inputs = {source.path.resolve() for source in sources}
         usable = []
@@ -87,8 +95,11 @@ class DenoisedFiles:
         with progress_bar(total=len(plan), desc="denoising", unit="image", bar_format=BAR) as bar:
             for number, result in enumerate(plan):
                 try:
+                    began = time.perf_counter()
                     with watched(partial(_show, bar, number)):
                         made = self._make(results, result)
+                    if made and self.report is not None:
+                        self.report.made(result.source.path, result.outputs, time.perf_counter() - began)
                 except (UserError, ValueError, MemoryError, RuntimeError) as error:
                     if isinstance(error, RuntimeError) and not is_out_of_memory(error):
                         raise
@@ -104,6 +115,10 @@ class DenoisedFiles:
                     summary.kept += not made
                 _show(bar, number + 1)
         return summary
+
+    def report_parts(self) -> list[str]:
+        """Returns the parts of the run's report, of what has been done until now."""
+        return [] if self.report is None else self.report.parts(self.summary)
 
     def _make(self, results: ResultFolder, result: Result) -> bool:
         """Makes what is missing of a result. Returns False where that is nothing.
@@ -143,11 +158,14 @@ class DenoisedFiles:
         if self.piece is not None:
             view = self.piece.view_of_photo(photo.shape[0], photo.shape[1], path)
             photo, wanted = np.concatenate([photo[seen] for seen in view.windows], axis=view.axis), view.wanted
-        depth, image = photo.dtype, photo_to_tensor(photo)
+        depth, image = photo.dtype, np.moveaxis(as_float(photo), -1, 0)
+        noisy = None if self.report is None else photo[wanted]
         del photo  # as each of the following, so that a large photo is in memory once
         image = self.strength.denoise(self.photo, image[None])[0][(..., *wanted)]
-        denoised = tensor_to_photo(image, depth)
+        denoised = to_integers(np.moveaxis(image, 0, -1), depth)
         del image
+        if self.report is not None and noisy is not None:
+            self.report.photo(path, noisy, denoised)
         return self.form.encode(denoised, metadata, path)
 
     def _suffixes(self, source: Source) -> tuple[str, ...]:

@@ -6,12 +6,11 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 
 import numpy as np
-import torch
 from numpy.typing import NDArray
-from torch import Tensor
 
 from cycleisp import __version__
-from cycleisp.dataloaders.denoisers import DenoiseRaw
+from cycleisp.dataloaders.results.arrays import DenoiseArrays
+from cycleisp.dataloaders.results.denoise_report import DenoiseReport
 from cycleisp.dataloaders.results.pieces import Piece
 from cycleisp.dataloaders.results.sidecars import copy_sidecars
 from cycleisp.utils.color.icc import profile_of_space
@@ -36,6 +35,8 @@ from cycleisp.utils.raw.sensor_noise.cameras import CameraNoise
 
 log = logging.getLogger(__name__)
 
+Levels = NDArray[np.float32]  # (4,) variances of the planes R, G_r, G_b, B
+
 
 @dataclass(frozen=True, eq=False)
 class _Denoised:
@@ -59,7 +60,7 @@ class RawFileDenoiser:
     """Denoises camera files.
 
     Attributes:
-        denoise: a denoiser of packed RAW.
+        denoise: a denoiser of packed RAW, which gets it and the variance of its noise.
         noise: the noise level of camera files; a camera's noise model gives that of its ISO setting
             or else of the file's own; None takes the file's noise profile or, without one, an
             estimate.
@@ -69,14 +70,16 @@ class RawFileDenoiser:
             `off` none, a camera's list those that it names.
         piece: the piece of every rendering to make, in place of whole files; its halo and its grid
             are in pixels of packed RAW.
+        report: what takes note of every file, before and after.
     """
 
-    denoise: DenoiseRaw
+    denoise: DenoiseArrays
     noise: FixedNoise | CameraNoise | None = None
     form: PictureFormat = PNG
     strength: Strength = FULL
     piece: Piece | None = None
     hot_pixels: ListedPixels | str = AUTO
+    report: DenoiseReport | None = None
 
     def write(self, path: Path, mosaic: Path, named: Path | None = None) -> bytes:
         """Writes the denoised mosaic of a camera file as DNG, and returns its rendering as a file.
@@ -133,7 +136,7 @@ class RawFileDenoiser:
 
     def _denoise(self, image: RawImage, path: Path, part: Window | None = None) -> _Denoised:
         """Denoises the mosaic of a camera file, or a part of it."""
-        padded, window = bayer.pad_to_rggb(torch.from_numpy(image.mosaic)[None], image.pattern, multiple=2)
+        padded, window = bayer.pad_to_rggb(image.mosaic[None], image.pattern, multiple=2)
         packed = bayer.pack(padded)
         try:
             shot_noise, read_noise, origin = self._noise_level(image, packed)  # which needs values below black
@@ -148,19 +151,23 @@ class RawFileDenoiser:
         if count := int(repaired.sum()):
             log.info("%s: %d hot or dead photosites repaired", path.name, count)
             about += f", {count} hot or dead photosites repaired"
-            padded, _ = bayer.pad_to_rggb(torch.from_numpy(mosaic)[None], image.pattern, multiple=2)
+            padded, _ = bayer.pad_to_rggb(mosaic[None], image.pattern, multiple=2)
             packed = bayer.pack(padded)
         if part is not None:
             packed, window = self._around(part, window, packed)
         # clipped as the networks' training pairs
-        variance = noise_level_function(packed.clamp(0, 1)[None], shot_noise[None], read_noise[None])
+        variance = noise_level_function(packed.clip(0, 1)[None], shot_noise[None], read_noise[None])
         red, green, blue = image.white_balance.tolist()
         denoised = self.strength.denoise(self.denoise, packed[None], variance, white_balance=(red, green, blue))
+        if self.report is not None:
+            wanted = [slice(each.start // 2, -(-each.stop // 2)) for each in window]
+            planes = packed[(slice(None), *wanted)], denoised[0][(slice(None), *wanted)]
+            self.report.camera_file(path, image, planes, (shot_noise, read_noise), origin)
         remaining = self._remaining(shot_noise, read_noise, (red, green, blue))
-        return _Denoised(bayer.unpack(denoised)[0, 0][window].numpy(), about, remaining, repaired)
+        return _Denoised(bayer.unpack(denoised)[0, 0][window], about, remaining, repaired)
 
     def _repair(
-        self, image: RawImage, path: Path, shot_noise: Tensor, read_noise: Tensor
+        self, image: RawImage, path: Path, shot_noise: Levels, read_noise: Levels
     ) -> tuple[NDArray[np.float32], NDArray[np.bool_]]:
         """Returns the mosaic without hot and dead photosites, and where they were.
 
@@ -170,22 +177,22 @@ class RawFileDenoiser:
             return image.mosaic, np.zeros(image.mosaic.shape, dtype=bool)
         if isinstance(self.hot_pixels, ListedPixels):
             return repair_listed(image.mosaic, self.hot_pixels, path)
-        return repair_found(image.mosaic, image.pattern, shot_noise.numpy(), read_noise.numpy(), image.white_balance)
+        return repair_found(image.mosaic, image.pattern, shot_noise, read_noise, image.white_balance)
 
     def _remaining(
-        self, shot_noise: Tensor, read_noise: Tensor, white_balance: tuple[float, float, float]
+        self, shot_noise: Levels, read_noise: Levels, white_balance: tuple[float, float, float]
     ) -> RemainingNoise | None:
         """Returns the noise that this strength leaves; None for the full one, which leaves none."""
         if self.strength == FULL:
             return None
         shot, read = (
             (levels[0], (levels[1] + levels[2]) / 2, levels[3])
-            for levels in map(Tensor.tolist, self.strength.kept_noise(shot_noise, read_noise, white_balance))
+            for levels in map(np.ndarray.tolist, self.strength.kept_noise(shot_noise, read_noise, white_balance))
         )
         applied = min(self.strength.luma, self.strength.chroma)
         return RemainingNoise(applied, tuple(zip(shot, read, strict=True)))
 
-    def _around(self, part: Window, visible: Window, packed: Tensor) -> tuple[Tensor, Window]:
+    def _around(self, part: Window, visible: Window, packed: NDArray[np.float32]) -> tuple[NDArray[np.float32], Window]:
         """Returns what the denoiser must see for a part of a mosaic, and the part's place in it.
 
         Args:
@@ -197,12 +204,12 @@ class RawFileDenoiser:
         placed = [slice(each.start + own.start, each.stop + own.start) for each, own in zip(part, visible, strict=True)]
         rows, columns = (slice(each.start // 2, -(-each.stop // 2)) for each in placed)
         view = self.piece.view((rows, columns), packed.shape[1], packed.shape[2])
-        seen = torch.cat([packed[(slice(None), *window)] for window in view.windows], dim=1 + view.axis)
+        seen = np.concatenate([packed[(slice(None), *window)] for window in view.windows], axis=1 + view.axis)
         corners = (2 * own.start + each.start % 2 for own, each in zip(view.wanted, placed, strict=True))
         top, left = (slice(corner, corner + each.stop - each.start) for corner, each in zip(corners, part, strict=True))
         return seen, (top, left)
 
-    def _noise_level(self, image: RawImage, packed: Tensor) -> tuple[Tensor, Tensor, str]:
+    def _noise_level(self, image: RawImage, packed: NDArray[np.float32]) -> tuple[Levels, Levels, str]:
         """Returns shot and read noise (4,) of the planes R, G_r, G_b, B, and their origin."""
         if isinstance(self.noise, CameraNoise):
             levels, origin = list(zip(*self.noise.levels(image.iso), strict=True)), Path(self.noise.name).name
@@ -217,7 +224,7 @@ class RawFileDenoiser:
         if len(levels) not in (1, 3, 4):
             raise UserError(f"NoiseProfile holds {len(levels)} pairs, expected one, or one a colour; give --noise")
         planes = {1: (0, 0, 0, 0), 3: (0, 1, 1, 2), 4: (0, 1, 2, 3)}[len(levels)]
-        table = torch.tensor(levels, dtype=torch.float32)[list(planes)]
+        table = np.array(levels, dtype=np.float32)[list(planes)]
         return table[:, 0], table[:, 1], origin
 
 
@@ -230,7 +237,7 @@ def _without(source: DngSource, repaired: NDArray[np.bool_]) -> DngSource:
     return replace(source, sensor=sensor)
 
 
-def _level_in_words(shot_noise: Tensor, read_noise: Tensor) -> str:
+def _level_in_words(shot_noise: Levels, read_noise: Levels) -> str:
     pairs = dict.fromkeys(
         f"shot={s:.3g},read={r:.3g}" for s, r in zip(shot_noise.tolist(), read_noise.tolist(), strict=True)
     )

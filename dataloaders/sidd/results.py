@@ -39,6 +39,10 @@ class SiddResults:
         data: the blocks to denoise.
         settings: everything that the results depend on; the folder never mixes two.
 
+    Attributes:
+        noisy, clean: SIDD's blocks; `clean` is None where there are none.
+        seconds: the time of each block, NaN where it is not denoised yet.
+
     Raises:
         UserError: the folder cannot be written, holds results of other settings or damaged arrays,
             or a file of SIDD is damaged.
@@ -49,14 +53,14 @@ class SiddResults:
         files = data.open_blocks(folder / "unpacked")
         claim_folder(folder, settings, "blocks")  # now that the files are known to be whole
         self.folder, self.data = folder, data
-        self._noisy: SiddBlocks = files["noisy"]
-        self._clean: SiddBlocks | None = files.get("clean")
+        self.noisy: SiddBlocks = files["noisy"]
+        self.clean: SiddBlocks | None = files.get("clean")
         self._protocol = SIDD[data.space]
         blocks, seconds = folder / "blocks.npy", folder / "seconds.npy"
         if not blocks.is_file():
             seconds.unlink(missing_ok=True)  # the blocks that it lists are gone
         self._blocks = _mapped(blocks, self._protocol.finish(np.zeros(1)).dtype, block_shape(data.space), 0)
-        self._seconds = _mapped(seconds, np.dtype(np.float64), (), math.nan)
+        self.seconds = _mapped(seconds, np.dtype(np.float64), (), math.nan)
 
     def __getitem__(self, index: int) -> NDArray:
         """Returns a finished block by its number, which is scene * 32 + block."""
@@ -72,21 +76,21 @@ class SiddResults:
         Raises:
             UserError: a block of SIDD is damaged, or the denoiser fails.
         """
-        missing = np.flatnonzero(np.isnan(self._seconds)).tolist()
-        total = len(self._noisy)
+        missing = np.flatnonzero(np.isnan(self.seconds)).tolist()
+        total = len(self.noisy)
         summary = Summary(kept=total - len(missing))
         with progress_bar(total=total, initial=summary.kept, desc="denoising", unit="block") as bar:
             for start in range(0, len(missing), batch_size):
                 indices = missing[start : start + batch_size]
-                blocks = [self._noisy[index] for index in indices]
+                blocks = [self.noisy[index] for index in indices]
                 started = time.perf_counter()
                 denoised = self.data.denoise(denoise, blocks, indices)
                 seconds = (time.perf_counter() - started) / len(indices)
                 for index, block in zip(indices, denoised, strict=True):
                     self._blocks[index] = self._protocol.finish(block)
                 self._blocks.flush()  # before the blocks count as finished
-                self._seconds[indices] = seconds
-                self._seconds.flush()
+                self.seconds[indices] = seconds
+                self.seconds.flush()
                 summary.made += len(indices)
                 bar.update(len(indices))
         return summary
@@ -97,11 +101,11 @@ class SiddResults:
         Raises:
             ValueError: the data have no clean blocks.
         """
-        if self._clean is None:
+        if self.clean is None:
             raise ValueError(f"SIDD's {self.data.split} set has no clean blocks to score results by")
         values: dict[str, list[float]] = {name: [] for name in self._protocol.measures}
-        for index in progress_bar(iterable=range(len(self._clean)), desc="scoring", unit="block"):
-            target, result = self._clean[index], self[index]
+        for index in progress_bar(iterable=range(len(self.clean)), desc="scoring", unit="block"):
+            target, result = self.clean[index], self[index]
             for name, measure in self._protocol.measures.items():
                 values[name].append(measure(result, target))
         return Scores(values, self._protocol.definitions)
@@ -121,15 +125,15 @@ class SiddResults:
     def seconds_per_megapixel(self) -> float:
         """Returns the time of the network and of transfers, which is a part of the submission."""
         height, width = block_shape(self.data.space)[:2]
-        return float(self._seconds.mean() / (height * width / 1e6))
+        return float(self.seconds.mean() / (height * width / 1e6))
 
     # ------------------------------------------------------------ pictures
 
     def save_pictures(self) -> None:
         """Writes `images/SCENE_BLOCK.png` for each block: noisy, denoised and, if known, clean."""
-        for index in progress_bar(iterable=range(len(self._noisy)), desc="saving images", unit="block"):
+        for index in progress_bar(iterable=range(len(self.noisy)), desc="saving images", unit="block"):
             scene, block = block_name(index)
-            strip = np.concatenate(self._pictures(index), axis=1)
+            strip = np.concatenate(self.pictures(index), axis=1)
             write_bytes(self.folder / "images" / f"{scene:02}_{block:02}.png", encode_png(strip))
 
     def save_worst(self, scores: Scores) -> Path:
@@ -139,16 +143,16 @@ class SiddResults:
             scene, block = block_name(index)
             name = f"{self.data.scenes[scene].name}, block {block}"
             captions = name, f"{scores.values['psnr'][index]:.2f} dB", "clean"
-            rows.append(list(zip(captions, self._pictures(index), strict=True)))
+            rows.append(list(zip(captions, self.pictures(index), strict=True)))
         path = self.folder / "worst.png"
         write_bytes(path, encode_png(contact_sheet(rows)))
         return path
 
-    def _pictures(self, index: int) -> list[NDArray[np.uint8]]:
+    def pictures(self, index: int) -> list[NDArray[np.uint8]]:
         """Returns pictures of a noisy block, the denoised one and, if known, the clean one."""
-        images = [self._noisy[index], self[index]]
-        if self._clean is not None:
-            images.append(self._clean[index])
+        images = [self.noisy[index], self[index]]
+        if self.clean is not None:
+            images.append(self.clean[index])
         if self.data.space == "srgb":
             return images
         pattern = self.data.patterns[block_name(index)[0]]

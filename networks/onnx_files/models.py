@@ -115,6 +115,7 @@ def facts(contract: Contract, origin: Origin, network: str, tile: int | None, ha
         "size": "any, batches of any number" if tile is None else f"{tile}x{tile} of {first}, batch 1",
         "multiple": str(contract.multiple),
         "halo": str(contract.halo) if contract.halo is not None and not contract.pools else "none is exact",
+        "reach": "" if contract.halo is None else str(contract.halo),  # apart from means over the whole image
         **{f"input.{port.name}": port.meaning for port in contract.inputs},
         **{f"output.{port.name}": port.meaning for port in contract.outputs},
         "noise_level": contract.level,

@@ -30,7 +30,7 @@ Values = TypeVar("Values", NDArray, "Tensor")
 
 def srgb_encode(linear: Values) -> Values:
     """Applies the sRGB curve (IEC 61966-2-1): linear [0, 1] -> sRGB [0, 1]. Clips the rest."""
-    backend = _backend(linear)
+    backend = backend_of(linear)
     linear = backend.clip(linear, 0, 1)
     power = backend.clip(linear, 1e-4, None) ** (1 / 2.4)  # at 0 its slope is infinite, which autograd would see
     return backend.where(linear <= 0.0031308, 12.92 * linear, 1.055 * power - 0.055)
@@ -38,7 +38,7 @@ def srgb_encode(linear: Values) -> Values:
 
 def srgb_decode(encoded: Values) -> Values:
     """Inverts `srgb_encode`: sRGB [0, 1] -> linear [0, 1]. Clips the rest."""
-    backend = _backend(encoded)
+    backend = backend_of(encoded)
     encoded = backend.clip(encoded, 0, 1)
     return backend.where(encoded <= 0.04045, encoded / 12.92, ((encoded + 0.055) / 1.055) ** 2.4)
 
@@ -48,7 +48,7 @@ def bt709_decode(encoded: Values) -> Values:
 
     This is the curve of LibRaw's default rendering (gamma 2.222, toe slope 4.5).
     """
-    backend = _backend(encoded)
+    backend = backend_of(encoded)
     encoded = backend.clip(encoded, 0, 1)
     power = ((encoded + BT709_OFFSET) / (1 + BT709_OFFSET)) ** (1 / 0.45)
     return backend.where(encoded < 4.5 * BT709_TOE, encoded / 4.5, power)
@@ -62,11 +62,11 @@ def smoothstep(linear: Values) -> Values:
 
     Brooks et al.: CVPR 2019, arXiv 1811.11127.
     """
-    linear = _backend(linear).clip(linear, 0, 1)
+    linear = backend_of(linear).clip(linear, 0, 1)
     return linear**2 * (3 - 2 * linear)
 
 
-def _backend(values: NDArray | Tensor) -> Any:
+def backend_of(values: NDArray | Tensor) -> Any:
     """Returns the module, torch or numpy, whose functions take these values."""
     torch = sys.modules.get("torch")  # without it, nothing is a tensor
     return torch if torch is not None and isinstance(values, torch.Tensor) else np

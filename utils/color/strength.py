@@ -17,16 +17,24 @@ visible; and equal steps of linear light would take the colour out of shadows. R
 gain for each plane is all that is known for certain on the way to its display.
 """
 
+from __future__ import annotations
+
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
+from typing import TYPE_CHECKING, Any, TypeVar
 
-import torch
-from torch import Tensor
+import numpy as np
+from numpy.typing import NDArray
 
-from cycleisp.utils.color.colorimetry import RGB2YCC
+from cycleisp.utils.color.colorimetry import RGB2YCC, backend_of
 from cycleisp.utils.errors import UserError
 
-LUMA = torch.from_numpy(RGB2YCC[0]).float()  # weights of red, green and blue, which add up to 1
+if TYPE_CHECKING:  # arrays need no PyTorch
+    from torch import Tensor
+
+Values = TypeVar("Values", "Tensor", NDArray)  # images as tensors or as arrays, which come back as they came
+LUMA = tuple(float(weight) for weight in RGB2YCC[0].astype(np.float32))  # of red, green and blue, which add up to 1
 _ROWS = 1024  # mixed at a time, so that a large photo needs no further copies of itself
 
 
@@ -50,7 +58,7 @@ class Strength:
             _check_share(name, getattr(self, name))
 
     @classmethod
-    def of(cls, strength: float = 1.0, luma: float | None = None, chroma: float | None = None) -> "Strength":
+    def of(cls, strength: float = 1.0, luma: float | None = None, chroma: float | None = None) -> Strength:
         """Returns one strength for both, or for that of the two which is not given by itself.
 
         Raises:
@@ -61,11 +69,11 @@ class Strength:
 
     def denoise(
         self,
-        denoise: Callable[..., Tensor],
-        noisy: Tensor,
-        *variance: Tensor,
+        denoise: Callable[..., Values],
+        noisy: Values,
+        *variance: Values,
         white_balance: tuple[float, float, float] = (1.0, 1.0, 1.0),
-    ) -> Tensor:
+    ) -> Values:
         """Denoises an image by this strength.
 
         At 1 the result is that of `denoise`, bit for bit. At 0 it is `noisy` itself, values outside
@@ -83,19 +91,22 @@ class Strength:
         if self.luma == self.chroma == 0:
             return noisy
         # a copy only where it is needed, which large photos feel
-        beyond = noisy.numel() > 0 and bool(noisy.amin() < 0 or noisy.amax() > 1)
-        denoised = denoise(noisy.clamp(0, 1) if beyond else noisy, *variance)
+        beyond = 0 not in noisy.shape and bool(noisy.min() < 0 or noisy.max() > 1)
+        denoised = denoise(noisy.clip(0, 1) if beyond else noisy, *variance)
         if self.luma == self.chroma == 1:
             return denoised
-        mixed = torch.empty_like(noisy)
+        mixed = backend_of(noisy).empty_like(noisy)
         for top in range(0, noisy.shape[-2], _ROWS):
             rows = (..., slice(top, top + _ROWS), slice(None))
-            mixed[rows] = self.mix(noisy[rows], denoised[rows].to(noisy), white_balance)
+            mixed[rows] = self.mix(noisy[rows], denoised[rows], white_balance)
         return mixed
 
     def kept_noise(
-        self, shot_noise: Tensor, read_noise: Tensor, white_balance: tuple[float, float, float] = (1.0, 1.0, 1.0)
-    ) -> tuple[Tensor, Tensor]:
+        self,
+        shot_noise: NDArray[np.float32],
+        read_noise: NDArray[np.float32],
+        white_balance: tuple[float, float, float] = (1.0, 1.0, 1.0),
+    ) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
         """Returns the noise that is left in packed RAW if the denoiser's own result has none.
 
         That is the least that is left: (1 - strength)^2 of the variance. Where luma and chroma
@@ -106,14 +117,15 @@ class Strength:
             shot_noise, read_noise: (4,) variances of the planes R, G_r, G_b, B.
             white_balance: gains of R, G and B.
         """
-        one_each = torch.eye(4)[..., None, None]  # noise in one plane alone
-        kept = self.mix(one_each, torch.zeros_like(one_each), white_balance)[..., 0, 0].T ** 2  # into a plane, from one
-        gains = torch.tensor([white_balance[color] for color in (0, 1, 1, 2)])
-        return (kept * gains[:, None] / gains) @ shot_noise, kept @ read_noise
+        one_each = np.eye(4, dtype=np.float32)[..., None, None]  # noise in one plane alone
+        kept = self.mix(one_each, np.zeros_like(one_each), white_balance)[..., 0, 0].T ** 2  # into a plane, from one
+        gains = np.array([white_balance[color] for color in (0, 1, 1, 2)], dtype=np.float32)
+        left = (kept * gains[:, None] / gains) @ shot_noise, kept @ read_noise
+        return left[0].astype(np.float32), left[1].astype(np.float32)
 
     def mix(
-        self, noisy: Tensor, denoised: Tensor, white_balance: tuple[float, float, float] = (1.0, 1.0, 1.0)
-    ) -> Tensor:
+        self, noisy: Values, denoised: Values, white_balance: tuple[float, float, float] = (1.0, 1.0, 1.0)
+    ) -> Values:
         """Returns an image between a noisy one and its denoised one; see the top of this file.
 
         Args:
@@ -127,19 +139,21 @@ class Strength:
         if self.luma == self.chroma:
             return noisy + self.luma * residual
         if noisy.shape[1] == 3:
-            luma = torch.einsum("bchw,c->bhw", residual, LUMA.to(residual))[:, None]
-            return (noisy + self.luma * luma + self.chroma * (residual - luma)).clamp(0, 1)
-        gains = noisy.new_tensor([white_balance[color] for color in (0, 1, 1, 2)]).view(1, 4, 1, 1)
-        luma = _luma_of_planes(gains * residual) / gains
+            luma = sum(weight * residual[:, place : place + 1] for place, weight in enumerate(LUMA))
+            return (noisy + self.luma * luma + self.chroma * (residual - luma)).clip(0, 1)
+        values: Any = residual
+        gains = values.new_tensor if hasattr(values, "new_tensor") else partial(np.asarray, dtype=values.dtype)
+        by_plane = gains([white_balance[color] for color in (0, 1, 1, 2)]).reshape(1, 4, 1, 1)
+        luma = _luma_of_planes(by_plane * residual) / by_plane
         return noisy + self.luma * luma + self.chroma * (residual - luma)
 
 
-def _luma_of_planes(balanced: Tensor) -> Tensor:
+def _luma_of_planes(balanced: Values) -> Values:
     """Returns the part of a residual (B, 4, H, W) of white-balanced planes that is no colour."""
-    red, green_r, green_b, blue = balanced.unbind(1)
+    red, green_r, green_b, blue = (balanced[:, plane] for plane in range(4))
     common = LUMA[0] * red + LUMA[1] * (green_r + green_b) / 2 + LUMA[2] * blue
     fine = (green_r - green_b) / 2
-    return torch.stack([common, common + fine, common - fine, common], dim=1)
+    return backend_of(balanced).stack([common, common + fine, common - fine, common], 1)
 
 
 def _check_share(option: str, share: float) -> None:

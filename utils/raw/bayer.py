@@ -2,11 +2,12 @@
 
 A `pattern` is the 2x2 tile read row by row from the top-left pixel. The functions take torch
 tensors of any leading shape (..., H, W) and return views or copies of the same type and range.
+`pack`, `unpack` and `pad_to_rggb` take arrays, too, since files are worked on without PyTorch.
 """
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -14,6 +15,7 @@ from numpy.typing import NDArray
 if TYPE_CHECKING:  # processes that read files (utils/processes/apart.py) need no PyTorch, whose import takes seconds
     from torch import Tensor
 
+Values = TypeVar("Values", "Tensor", NDArray)
 PATTERNS = ("RGGB", "BGGR", "GRBG", "GBRG")
 
 # Rows and columns to skip so that a mosaic of the pattern begins with the red pixel of an RGGB
@@ -57,20 +59,28 @@ def mosaic(rgb: Tensor, pattern: str) -> Tensor:
     return sampled
 
 
-def pack(mosaic: Tensor) -> Tensor:
+def pack(mosaic: Values) -> Values:
     """Packs an RGGB mosaic (..., 1, H, W) into planes R, G_r, G_b, B (..., 4, H/2, W/2).
 
     Raises:
         ValueError: an odd side.
     """
+    _check_even(*mosaic.shape[-2:])
+    if isinstance(mosaic, np.ndarray):
+        return np.concatenate([mosaic[..., row::2, column::2] for row in (0, 1) for column in (0, 1)], axis=-3)
     from torch.nn.functional import pixel_unshuffle
 
-    _check_even(*mosaic.shape[-2:])
     return pixel_unshuffle(mosaic, 2)
 
 
-def unpack(packed: Tensor) -> Tensor:
+def unpack(packed: Values) -> Values:
     """Inverts `pack`: planes R, G_r, G_b, B (..., 4, H, W) -> RGGB mosaic (..., 1, 2H, 2W)."""
+    if isinstance(packed, np.ndarray):
+        *leading, _, height, width = packed.shape
+        mosaic = np.empty((*leading, 1, 2 * height, 2 * width), packed.dtype)
+        for site in range(4):
+            mosaic[..., 0, site // 2 :: 2, site % 2 :: 2] = packed[..., site, :, :]
+        return mosaic
     from torch.nn.functional import pixel_shuffle
 
     return pixel_shuffle(packed, 2)
@@ -113,7 +123,7 @@ def rggb_planes(mosaic: NDArray[np.float32], pattern: str) -> NDArray[np.float32
     return np.stack([tiles[row::2, column::2] for row in (0, 1) for column in (0, 1)])
 
 
-def pad_to_rggb(mosaic: Tensor, pattern: str, multiple: int) -> tuple[Tensor, tuple[slice, slice]]:
+def pad_to_rggb(mosaic: Values, pattern: str, multiple: int) -> tuple[Values, tuple[slice, slice]]:
     """Pads a mosaic of any size by reflection to an RGGB one whose sides are multiples of a number.
 
     Reflection about a pixel keeps every colour on its sites, so that the padding consists of true
@@ -133,14 +143,18 @@ def pad_to_rggb(mosaic: Tensor, pattern: str, multiple: int) -> tuple[Tensor, tu
     Raises:
         ValueError: unknown pattern, or an odd `multiple`.
     """
-    from cycleisp.utils.padding import reflect_pad
-
     if multiple % 2:
         raise ValueError(f"expected an even multiple, got {multiple}")
     height, width = mosaic.shape[-2:]
     top, left = _RED_AT[check_pattern(pattern)]
     padding = (left, -(width + left) % multiple, top, -(height + top) % multiple)
-    return reflect_pad(mosaic, padding), (slice(top, top + height), slice(left, left + width))
+    window = slice(top, top + height), slice(left, left + width)
+    if isinstance(mosaic, np.ndarray):
+        around: list[tuple[int, int]] = [(0, 0)] * (mosaic.ndim - 2) + [padding[2:], padding[:2]]
+        return np.pad(mosaic, around, mode="reflect"), window
+    from cycleisp.utils.padding import reflect_pad
+
+    return reflect_pad(mosaic, padding), window
 
 
 def flip_to_rggb(mosaic: Tensor, pattern: str) -> Tensor:

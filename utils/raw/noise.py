@@ -5,17 +5,22 @@ The noise of a photosite is Gaussian with variance shot_noise * x + read_noise (
 a generator that the caller owns, so that a noisy image can be reproduced.
 """
 
+from __future__ import annotations
+
 import math
 import re
 from abc import ABC, abstractmethod
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol, TypeVar
 
-import torch
-from torch import Tensor
+from numpy.typing import NDArray
 
 from cycleisp.utils.errors import UserError
+
+if TYPE_CHECKING:  # noise levels are needed where there is no PyTorch, too; functions that draw import it
+    import torch
+    from torch import Tensor
 
 
 @dataclass(frozen=True)
@@ -26,6 +31,7 @@ class NoiseLevels:
     read_noise: Tensor
 
 
+Values = TypeVar("Values", "Tensor", NDArray)
 PlaneFactors = float | tuple[float, ...] | None  # of all planes, or of R, G_r, G_b, B; None where unknown
 
 
@@ -73,6 +79,8 @@ class ShotReadNoise(ABC):
         """Draws `count` noise levels, float32, on the generator's device."""
 
     def add(self, clean: Tensor, seed: int) -> NoisyRaw:
+        import torch
+
         generator = torch.Generator().manual_seed(seed)
         levels = self.sample(1, generator)
         noisy = add_shot_read_noise(clean[None], levels.shot_noise, levels.read_noise, generator)[0]
@@ -104,6 +112,8 @@ class NoiseProfile(ShotReadNoise):
 
     def sample(self, count: int, generator: torch.Generator) -> NoiseLevels:
         """Draws `count` noise levels, float32, on the generator's device."""
+        import torch
+
         device = generator.device
         low, high = (math.log(shot, self.base) for shot in self.shot_range)
         uniform = torch.rand(count, generator=generator, device=device, dtype=torch.float64)
@@ -126,6 +136,8 @@ class FixedNoise(ShotReadNoise):
 
     def sample(self, count: int, generator: torch.Generator) -> NoiseLevels:
         """Returns the same levels `count` times, on the generator's device, without drawing."""
+        import torch
+
         device = generator.device
         return NoiseLevels(
             torch.full((count,), self.shot_noise, device=device), torch.full((count,), self.read_noise, device=device)
@@ -172,8 +184,10 @@ def parse_noise(text: str) -> NoiseProfile | FixedNoise:
     return FixedNoise(shot, read)
 
 
-def noise_level_function(signal: Tensor, shot_noise: Tensor, read_noise: Tensor) -> Tensor:
+def noise_level_function(signal: Values, shot_noise: Values, read_noise: Values) -> Values:
     """Returns the variance of each pixel's noise: shot_noise * signal + read_noise.
+
+    All are tensors, or all are arrays.
 
     Args:
         signal: (B, C, H, W) linear RAW in [0, 1]; negative values, due to noise, count as 0.
@@ -184,7 +198,7 @@ def noise_level_function(signal: Tensor, shot_noise: Tensor, read_noise: Tensor)
         (B, C, H, W), never negative.
     """
     shot_noise, read_noise = (factor.reshape(len(factor), -1, 1, 1) for factor in (shot_noise, read_noise))
-    return shot_noise * signal.clamp(min=0) + read_noise
+    return shot_noise * signal.clip(min=0) + read_noise
 
 
 def add_shot_read_noise(clean: Tensor, shot_noise: Tensor, read_noise: Tensor, generator: torch.Generator) -> Tensor:
@@ -203,6 +217,8 @@ def add_shot_read_noise(clean: Tensor, shot_noise: Tensor, read_noise: Tensor, g
     Returns:
         (B, 4, H, W), not clipped: callers that need [0, 1] clip explicitly.
     """
+    import torch
+
     variance = noise_level_function(clean, shot_noise, read_noise)
     white = torch.randn(clean.shape, generator=generator, device=generator.device, dtype=clean.dtype)
     return clean + variance.sqrt() * white.to(clean.device)
@@ -235,6 +251,8 @@ def clipped_mean(signal: Tensor, variance: Tensor) -> Tensor:
         signal: of any shape, in [0, 1].
         variance: of the Gaussian noise, positive, of the same shape.
     """
+    import torch
+
     deviation = variance.sqrt().clamp(min=1e-9)
     low, high = -signal / deviation, (1 - signal) / deviation
     inside = torch.special.ndtr(high) - torch.special.ndtr(low)
@@ -242,7 +260,7 @@ def clipped_mean(signal: Tensor, variance: Tensor) -> Tensor:
 
 
 def _normal_density(x: Tensor) -> Tensor:
-    return torch.exp(-0.5 * x**2) / math.sqrt(2 * math.pi)
+    return (-0.5 * x**2).exp() / math.sqrt(2 * math.pi)
 
 
 def white_noise(like: Tensor, seeds: list[int]) -> Tensor:
@@ -252,6 +270,8 @@ def white_noise(like: Tensor, seeds: list[int]) -> Tensor:
         like: (B, ...).
         seeds: B of them; image i is drawn from seed i.
     """
+    import torch
+
     each = [
         torch.randn(image.shape, generator=torch.Generator(like.device).manual_seed(seed), device=like.device)
         for image, seed in zip(like, seeds, strict=True)

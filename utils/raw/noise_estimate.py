@@ -1,18 +1,25 @@
 """Estimation of a RAW image's noise level from the image itself, for files that do not state it."""
 
+from __future__ import annotations
+
+import importlib.util
 from typing import TYPE_CHECKING
 
-from torch import Tensor
+import numpy as np
+from numpy.typing import NDArray
 
+from cycleisp.utils.errors import UserError
 from cycleisp.utils.raw.noise import FixedNoise
 
 if TYPE_CHECKING:
+    from torch import Tensor
+
     from cycleisp.utils.raw.picture_noise.estimate import PictureNoise
 
 LARGEST = 1.0  # variance
 
 
-def estimate_noise(packed_raw: Tensor) -> FixedNoise:
+def estimate_noise(packed_raw: Tensor | NDArray[np.float32]) -> FixedNoise:
     """Estimates shot and read noise (variances) of packed RAW, one pair for all planes.
 
     The noise is that of flat blocks, at each level of brightness, and texture is taken out as far
@@ -28,17 +35,21 @@ def estimate_noise(packed_raw: Tensor) -> FixedNoise:
     Raises:
         ValueError: the picture is smaller than 16x16 photosites or so, uniform, or at an end of
             its range everywhere.
+        UserError: SciPy is not installed, as where only the files of ONNX Runtime are.
     """
     noise = estimate_with_errors(packed_raw)
     return FixedNoise(min(noise.shot_noise.value, LARGEST), min(noise.read_noise.value, LARGEST))
 
 
-def estimate_with_errors(packed_raw: Tensor) -> "PictureNoise":
+def estimate_with_errors(packed_raw: Tensor | NDArray[np.float32]) -> PictureNoise:
     """Estimates the noise as `estimate_noise`, with the standard errors of the estimate.
 
     Raises:
-        ValueError: as `estimate_noise`.
+        ValueError, UserError: as `estimate_noise`.
     """
+    if importlib.util.find_spec("scipy") is None:
+        raise UserError("the noise level can be estimated with SciPy alone: pip install scipy, or give --noise")
     from cycleisp.utils.raw.picture_noise.estimate import measure_picture, noise_of  # here, since SciPy takes a while
 
-    return noise_of([measure_picture(packed_raw.detach().cpu().numpy())])
+    planes = packed_raw if isinstance(packed_raw, np.ndarray) else packed_raw.detach().cpu().numpy()
+    return noise_of([measure_picture(planes)])

@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 import torch
 
+from cycleisp.dataloaders.results.arrays import of_arrays
 from cycleisp.dataloaders.results.denoised_files import DenoisedFiles
 from cycleisp.dataloaders.sources import find_sources
 from cycleisp.networks import pretrained
@@ -50,7 +51,7 @@ def test_a_whole_photo_takes_no_more_memory_than_the_estimate(tmp_path: Path, dt
     row = np.random.default_rng(0).integers(0, np.iinfo(dtype).max, (1, LARGE[1], 3)).astype(dtype)
     for name, (height, width) in (("small", SMALL), ("large", LARGE)):
         write_png(tmp_path / f"{name}.png", np.repeat(row[:, :width], height, axis=0))
-    denoised = DenoisedFiles(tmp_path / "out", TiledDenoiser(network), None)
+    denoised = DenoisedFiles(tmp_path / "out", of_arrays(TiledDenoiser(network)), None)
     denoised.run(find_sources([tmp_path / "small.png"]))  # which loads and compiles what it needs
 
     before = _restarted_peak()

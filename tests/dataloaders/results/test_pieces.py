@@ -11,6 +11,7 @@ from torch import Tensor
 
 from cycleisp.dataloaders.photos import read_photo
 from cycleisp.dataloaders.results import pieces
+from cycleisp.dataloaders.results.arrays import of_arrays
 from cycleisp.dataloaders.results.denoised_files import DenoisedFiles
 from cycleisp.dataloaders.results.denoised_raw import RawFileDenoiser
 from cycleisp.dataloaders.results.pieces import Piece, named_as_piece
@@ -29,6 +30,7 @@ NOISE = FixedNoise(0.01, 1e-4)
 HALO = 4
 
 
+@of_arrays
 def local(image: Tensor, *_variance: Tensor) -> Tensor:
     """Smooths strongly, within HALO pixels, with zeros beyond the borders as a network has them."""
     kernel = torch.ones(image.shape[1], 1, 2 * HALO + 1, 2 * HALO + 1) / (2 * HALO + 1) ** 2

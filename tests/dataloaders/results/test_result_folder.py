@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from torch import Tensor
+from numpy.typing import NDArray
 
 from cycleisp.dataloaders.photos import read_photo
 from cycleisp.dataloaders.results import result_folder
@@ -27,7 +27,7 @@ RECORD = "results.jsonl"
 NOISE = FixedNoise(0.01, 0.0005)
 
 
-def keep_packed(packed: Tensor, variance: Tensor) -> Tensor:
+def keep_packed(packed: NDArray, variance: NDArray) -> NDArray:
     return packed
 
 

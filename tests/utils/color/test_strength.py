@@ -27,7 +27,7 @@ def giving(result: Tensor) -> Callable[..., Tensor]:
 
 
 def luma_of(photo: Tensor) -> Tensor:
-    return (LUMA.view(1, 3, 1, 1) * photo).sum(1)
+    return (torch.tensor(LUMA).view(1, 3, 1, 1) * photo).sum(1)
 
 
 @pytest.mark.parametrize("channels", [3, 4])

@@ -12,6 +12,7 @@ from typing import Literal
 from cycleisp.utils.words import printable
 
 Mark = Literal["", "good", "bad"]
+MADE_BY = '<meta name="generator" content="CycleISP">'  # in every page, which tells them from other people's
 
 _STYLE = """
 :root { color-scheme: light; }
@@ -23,6 +24,7 @@ pre { background: #f4f4f4; padding: .6rem .8rem; overflow-x: auto; white-space: 
 .wide { overflow-x: auto; }
 table { border-collapse: collapse; font-size: .9rem; font-variant-numeric: tabular-nums; }
 th, td { padding: .25rem .7rem; text-align: left; border-bottom: 1px solid #ddd; vertical-align: top; }
+td { overflow-wrap: anywhere; }
 th { border-bottom: 2px solid #888; }
 tr.good td:first-child { border-left: 4px solid #009e73; }
 tr.bad td:first-child { border-left: 4px solid #d55e00; }
@@ -30,6 +32,10 @@ figure { margin: 1rem 0; } figcaption { font-size: .9rem; max-width: 36rem; colo
 svg { max-width: 100%; height: auto; }
 .beside { display: flex; flex-wrap: wrap; gap: 1.5rem; align-items: flex-start; }
 .beside > * { flex: 1 1 28rem; max-width: 36rem; margin: 1rem 0; }
+.row { display: flex; flex-wrap: wrap; gap: .6rem; align-items: flex-start; margin: .6rem 0 1.4rem; }
+.row figure { margin: 0; width: 264px; } .row img { display: block; max-width: 100%; height: auto; }
+.row figcaption { font-size: .8rem; line-height: 1.3; padding-top: .2rem; overflow-wrap: anywhere; }
+img.pixels { image-rendering: pixelated; }
 """
 
 
@@ -42,7 +48,7 @@ def page(title: str, parts: Iterable[str]) -> str:
     """
     words = escaped(title)
     return (
-        f'<!DOCTYPE html>\n<html lang="en">\n<head>\n<meta charset="utf-8">\n'
+        f'<!DOCTYPE html>\n<html lang="en">\n<head>\n<meta charset="utf-8">\n{MADE_BY}\n'
         '<meta name="viewport" content="width=device-width, initial-scale=1">\n'
         f"<title>{words}</title>\n<style>{_STYLE}</style>\n</head>\n<body>\n<h1>{words}</h1>\n"
         + "\n".join(parts)

@@ -1,5 +1,6 @@
 """Denoised mosaics as DNG files, which develop as the camera file of their source does."""
 
+import importlib.util
 import io
 import struct
 from dataclasses import dataclass
@@ -142,8 +143,11 @@ def _preview(source: DngSource) -> tuple[list[Tag], bytes] | None:
 
 
 def _strip(sensor: NDArray[np.uint16], byteorder: str) -> tuple[int, bytes]:
-    """Returns TIFF's number of a compression, and the values in it."""
-    if sensor.shape[1] % 2 == 0:
+    """Returns TIFF's number of a compression, and the values in it.
+
+    Without Numba, as where only the packages of ONNX Runtime are, they are not compressed.
+    """
+    if sensor.shape[1] % 2 == 0 and importlib.util.find_spec("numba") is not None:
         from cycleisp.utils.raw.dng.lossless_jpeg import encode_lossless_jpeg  # here, since Numba takes a while
 
         strip = encode_lossless_jpeg(sensor)

@@ -1,18 +1,21 @@
 """A camera's noise model: what its file states, what lies between the ISO settings, and draws."""
 
+from __future__ import annotations
+
 import bisect
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
-
-import torch
-from torch import Tensor
+from typing import TYPE_CHECKING, Any
 
 from cycleisp.utils.raw.noise import NoiseError, NoisyRaw, PlaneFactors
 from cycleisp.utils.raw.sensor_noise.camera_files import CameraFile, IsoNoise, Sites
-from cycleisp.utils.raw.sensor_noise.parameters import SensorNoise
-from cycleisp.utils.raw.sensor_noise.sampling import add_sensor_noise, part_seed
+
+if TYPE_CHECKING:  # levels are needed where there is no PyTorch, too; functions that draw import it
+    import torch
+    from torch import Tensor
+
+    from cycleisp.utils.raw.sensor_noise.parameters import SensorNoise
 
 Parameters = dict[str, Any]  # of one image, by the file's keys: numbers, or four of R, G_r, G_b, B
 
@@ -83,6 +86,8 @@ class CameraNoise:
 
     def draw(self, generator: torch.Generator) -> Parameters:
         """Draws the parameters of one image, by the file's keys, and `iso`."""
+        import torch
+
         lots = torch.rand(2, generator=generator, device=generator.device, dtype=torch.float64).tolist()
         normal = torch.randn(3, generator=generator, device=generator.device, dtype=torch.float64).tolist()
         if self.iso is not None:
@@ -112,6 +117,8 @@ class CameraNoise:
         The result's `origin` has the drawn parameters under `sensor_noise`. Its `read_noise` is the
         variance of all that does not depend on the signal.
         """
+        from cycleisp.utils.raw.sensor_noise.sampling import add_sensor_noise
+
         drawn = self.draw(_levels_stream(seed))
         noise = _batch([drawn], self.file.poisson)
         noisy = add_sensor_noise(clean[None], noise, [seed])[0]
@@ -165,6 +172,9 @@ def _log_linear(low: float, high: float, part: float) -> float:
 
 def _batch(each: Sequence[Parameters], poisson: bool, device: torch.device | str = "cpu") -> SensorNoise:
     """Returns the parameters of images of one file as tensors."""
+    import torch
+
+    from cycleisp.utils.raw.sensor_noise.parameters import SensorNoise
 
     def tensor(key: str) -> Tensor | None:
         if key not in each[0]:
@@ -188,6 +198,10 @@ def _batch(each: Sequence[Parameters], poisson: bool, device: torch.device | str
 
 
 def _levels_stream(seed: int) -> torch.Generator:
+    import torch
+
+    from cycleisp.utils.raw.sensor_noise.sampling import part_seed
+
     return torch.Generator().manual_seed(part_seed(seed, "levels"))
 
 
