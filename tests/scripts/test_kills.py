@@ -30,7 +30,15 @@ pytestmark = pytest.mark.skipif(not sys.platform.startswith("linux"), reason="lo
 KILLS = 20
 # What says when something was done, how long it took, and where. Such files differ between two runs
 # without kills.
-DIARIES = ("results.jsonl", "events.out.tfevents", ".cycleisp.lock", ".lock", "metrics.json", "seconds.npy")
+DIARIES = (
+    "results.jsonl",
+    "events.out.tfevents",
+    ".cycleisp.lock",
+    ".lock",
+    "metrics.json",
+    "seconds.npy",
+    "report.html",
+)
 HERE = {"CYCLEISP_APART": "0"}  # reads without another process, whose start takes most of a short run
 
 

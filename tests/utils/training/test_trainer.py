@@ -180,7 +180,8 @@ def test_processes_stop_together_though_one_was_asked(tmp_path: Path) -> None:
         "os.environ['RANK'] = os.environ['LOCAL_RANK'] = '0' if first else '1'\n"
         "asked = None if first else 0.0\n"
         "run = trainer(Path(sys.argv[1]), recipe())\n"
-        "print(run.fit(Patches(24), Patches(2), stop_after=asked), run.step, flush=True)\n"
+        "finished = run.fit(Patches(24), Patches(2), stop_after=asked)\n"
+        "os.write(1, f'{finished} {run.step}\\n'.encode())\n"  # at once: print would mix their words
         "sys.exit(os.wait()[1] if first else 0)\n"
     )
     with socket.create_server(("127.0.0.1", 0)) as free:
