@@ -21,11 +21,13 @@ def rounds(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Rounds]:
         yield Rounds(tmp_path_factory.mktemp("elastic"), steps=8, processes=1)
 
 
-@pytest.mark.parametrize("kind", ["worker", "agent"])
-def test_a_kill_after_the_first_checkpoint_changes_no_bit(rounds: Rounds, kind: str) -> None:
-    """Each machine has one process here, and one that loads shards."""
-    one = rounds.run(kind, lambda run_dir, _: (run_dir / "checkpoint.ckpt").exists(), random.Random(0))
-    assert one.killed_after is not None and one.starts >= (2 if kind == "worker" else 3)
+def test_a_kill_after_the_first_checkpoint_changes_no_bit(rounds: Rounds) -> None:
+    """Each machine has one process here, and one that loads shards.
+
+    An agent's death is noticed by timeouts, on a busy machine after minutes. The benchmark has it.
+    """
+    one = rounds.run("worker", lambda run_dir, _: (run_dir / "checkpoint.ckpt").exists(), random.Random(0))
+    assert one.killed_after is not None and one.starts >= 2
     assert one.same and not one.left
 
 
