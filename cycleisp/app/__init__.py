@@ -2,7 +2,7 @@
 
     python -m cycleisp.app
 
-`work/` does what the page offers, on files, and knows nothing of browsers. It calls what the
+`actions/` does what the page offers, on files, and knows nothing of browsers. It calls what the
 scripts call. `tabs/` lays the page out and connects its controls with the work. Only `tabs/` and
 `page.py` import Gradio.
 """

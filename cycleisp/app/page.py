@@ -8,10 +8,10 @@ os.environ["HF_HUB_DISABLE_TELEMETRY"] = "1"
 import gradio as gr
 
 from cycleisp import __version__
+from cycleisp.app.actions.workspace import KEPT, Workspace
 from cycleisp.app.tabs.colors import colors_tab
 from cycleisp.app.tabs.denoise import denoise_tab
 from cycleisp.app.tabs.pairs import pairs_tab
-from cycleisp.app.work.workspace import KEPT, Workspace
 
 WAITING = 16  # events that may wait in the queue
 STYLE = """

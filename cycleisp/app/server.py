@@ -13,8 +13,8 @@ from collections.abc import Awaitable, Callable, MutableMapping
 from contextlib import closing
 from typing import Any
 
+from cycleisp.app.actions.workspace import Workspace, workspace
 from cycleisp.app.page import STYLE, build, theme  # first, since it switches Gradio's telemetry off
-from cycleisp.app.work.workspace import Workspace, workspace
 from cycleisp.utils.errors import UserError, reason
 from cycleisp.utils.limits import MAX_PIXELS
 

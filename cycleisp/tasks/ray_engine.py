@@ -130,7 +130,7 @@ def _networks_for(ray: Any, recipe: GenerationRecipe) -> tuple[GenerationRecipe,
         raise UserError(
             f"--device {device}: the cluster has no GPU; leave --device out, or join a machine that has one"
         )
-    # Actors ask for no core: the tasks that wait for a lost one hold all cores, and it could not come back.
+    # Actors ask for no core: tasks that wait for a lost one hold them all, and it could not return.
     share = {"num_gpus": 1 / ACTORS_PER_GPU, "num_cpus": 0}
     return recipe, FarNetworks.start(ray, recipe, str(Path.cwd()), ACTORS_PER_GPU * gpus, **share)
 

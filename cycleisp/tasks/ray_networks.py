@@ -11,7 +11,7 @@ import os
 import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
-from functools import cached_property, partial
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -38,11 +38,14 @@ class Networks:
     def __init__(self, recipe: str, present: str) -> None:
         os.chdir(present)
         self._recipe = GenerationRecipe.model_validate_json(recipe)
+        self._opened: PairMaker | None = None  # no cached_property: its lock cannot be sent by Ray
 
-    @cached_property
+    @property
     def _maker(self) -> PairMaker:
         """Loads the networks in the first call, whose caller then gets what is wrong with them."""
-        return PairMaker.open(self._recipe, ALONE)
+        if self._opened is None:
+            self._opened = PairMaker.open(self._recipe, ALONE)
+        return self._opened
 
     def facts(self) -> tuple[dict[str, Any], dict[str, Any]]:
         """Returns `settings` and `made_by` of the PairMaker here. Raises UserError as it does."""

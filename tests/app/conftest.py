@@ -4,7 +4,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from cycleisp.app.work.workspace import Workspace, workspace
+from cycleisp.app.actions.workspace import Workspace, workspace
 
 
 @pytest.fixture

@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from cycleisp.app.work.workspace import Workspace
+from cycleisp.app.actions.workspace import Workspace
 from cycleisp.dataloaders.photos import read_photo
 from cycleisp.tasks.denoising import denoise_files
 from tests.support.pictures import random_picture, write_png

@@ -7,11 +7,11 @@ import pytest
 import tifffile
 from numpy.typing import NDArray
 
-from cycleisp.app.work import denoising
-from cycleisp.app.work.denoising import VIEW, Wanted, noise_text, piece_of, preview, result, weights_for
-from cycleisp.app.work.opening import OVERVIEW, Opened, open_file
-from cycleisp.app.work.running import within
-from cycleisp.app.work.workspace import Workspace
+from cycleisp.app.actions import denoising
+from cycleisp.app.actions.denoising import VIEW, Wanted, noise_text, piece_of, preview, result, weights_for
+from cycleisp.app.actions.opening import OVERVIEW, Opened, open_file
+from cycleisp.app.actions.running import within
+from cycleisp.app.actions.workspace import Workspace
 from cycleisp.dataloaders.photos import read_photo
 from cycleisp.utils.errors import UserError
 from cycleisp.utils.images import Space
@@ -167,7 +167,7 @@ def test_progress_is_told(place: Workspace, photo: Path, weights: dict[str, Path
 
 
 def test_everything_is_removed_with_the_page(photo: Path, weights: dict[str, Path]) -> None:
-    from cycleisp.app.work.workspace import workspace
+    from cycleisp.app.actions.workspace import workspace
 
     with workspace("cpu") as place:
         made = result(place, open_file(photo)[0], Wanted(named(weights, "srgb")), denoising.PNG)

@@ -8,7 +8,7 @@ from contextlib import closing
 import pytest
 
 from cycleisp.app.__main__ import main
-from cycleisp.app.work.workspace import Workspace
+from cycleisp.app.actions.workspace import Workspace
 from cycleisp.utils.errors import UserError
 from tests.support.scripts import call_script, error_line
 

@@ -7,9 +7,9 @@ import numpy as np
 import pytest
 from skimage import data
 
-from cycleisp.app.work.pairs import OWN_LEVEL, PIECE, WHOLE, make_pair, noise_of
-from cycleisp.app.work.views import match_view
-from cycleisp.app.work.workspace import Workspace
+from cycleisp.app.actions.pairs import OWN_LEVEL, PIECE, WHOLE, make_pair, noise_of
+from cycleisp.app.actions.views import match_view
+from cycleisp.app.actions.workspace import Workspace
 from cycleisp.tasks.generation import generate_pairs
 from cycleisp.utils.config import GenerationRecipe
 from cycleisp.utils.errors import UserError

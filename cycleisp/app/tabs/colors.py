@@ -5,9 +5,9 @@ from typing import Any
 
 import gradio as gr
 
+from cycleisp.app.actions.views import match_view
+from cycleisp.app.actions.workspace import Workspace
 from cycleisp.app.tabs.events import event, working
-from cycleisp.app.work.views import match_view
-from cycleisp.app.work.workspace import Workspace
 
 
 def colors_tab(workspace: Workspace) -> None:

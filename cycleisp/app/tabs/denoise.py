@@ -5,11 +5,11 @@ from typing import Any
 
 import gradio as gr
 
+from cycleisp.app.actions import denoising
+from cycleisp.app.actions.denoising import FORMATS, Wanted, noise_text, piece_of, weights_for
+from cycleisp.app.actions.opening import Opened, open_file
+from cycleisp.app.actions.workspace import Workspace
 from cycleisp.app.tabs.events import event, working
-from cycleisp.app.work import denoising
-from cycleisp.app.work.denoising import FORMATS, Wanted, noise_text, piece_of, weights_for
-from cycleisp.app.work.opening import Opened, open_file
-from cycleisp.app.work.workspace import Workspace
 from cycleisp.utils.errors import UserError
 
 NO_FILE = "Drop a photo or a camera file first."

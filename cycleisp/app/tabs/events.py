@@ -8,8 +8,8 @@ from typing import Any
 
 import gradio as gr
 
-from cycleisp.app.work.running import within
-from cycleisp.app.work.workspace import Workspace
+from cycleisp.app.actions.running import within
+from cycleisp.app.actions.workspace import Workspace
 from cycleisp.utils.devices import is_out_of_memory
 from cycleisp.utils.errors import UserError
 

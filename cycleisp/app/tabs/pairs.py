@@ -5,9 +5,9 @@ from typing import Any
 
 import gradio as gr
 
+from cycleisp.app.actions import pairs
+from cycleisp.app.actions.workspace import Workspace
 from cycleisp.app.tabs.events import event, working
-from cycleisp.app.work import pairs
-from cycleisp.app.work.workspace import Workspace
 from cycleisp.utils.raw.noise import FixedNoise
 
 START = FixedNoise(shot_noise=0.01, read_noise=0.0005)  # of a level of one's own

@@ -5,9 +5,9 @@ from pathlib import Path
 
 import numpy as np
 
-from cycleisp.app.work.opening import Opened
-from cycleisp.app.work.running import check_made
-from cycleisp.app.work.workspace import Workspace
+from cycleisp.app.actions.opening import Opened
+from cycleisp.app.actions.running import check_made
+from cycleisp.app.actions.workspace import Workspace
 from cycleisp.dataloaders.photos import read_photo_and_metadata
 from cycleisp.networks.pretrained import SHIPPED_DENOISERS
 from cycleisp.tasks.denoising import denoise_files

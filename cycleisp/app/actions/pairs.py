@@ -8,8 +8,8 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from cycleisp.app.work.running import check_made
-from cycleisp.app.work.workspace import Workspace
+from cycleisp.app.actions.running import check_made
+from cycleisp.app.actions.workspace import Workspace
 from cycleisp.dataloaders.pairs.raw_files import read_raw_pair
 from cycleisp.dataloaders.photos import read_photo
 from cycleisp.dataloaders.sources import Source

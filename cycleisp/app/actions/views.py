@@ -6,8 +6,8 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from cycleisp.app.work.running import check_made, said
-from cycleisp.app.work.workspace import Workspace
+from cycleisp.app.actions.running import check_made, said
+from cycleisp.app.actions.workspace import Workspace
 from cycleisp.dataloaders.photos import read_photo
 from cycleisp.tasks.matching import match_files
 from cycleisp.utils.output.report.pictures import fitted
