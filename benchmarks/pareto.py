@@ -31,8 +31,8 @@ def draw_pareto(
 
     Args:
         means: method -> folder -> PSNR and SSIM.
-        seconds: of each method for a megapixel; a method without a time is left out. The noisy
-            picture itself is drawn as a level line.
+        seconds: of each method for a megapixel; a method without a time is left out. The PSNR of
+            the noisy picture stands in the title.
         path: the PNG to write.
 
     Returns:
@@ -52,13 +52,18 @@ def draw_pareto(
     figure, axes = plt.subplots(1, len(labels), figsize=(5 * len(labels), 4), squeeze=False)
     for axis, label in zip(axes[0], labels, strict=True):
         points = {name: (spent, means[name][label][0]) for name, spent in timed.items()}
+        best = front(points)
         for name, point in points.items():
             axis.plot(*point, "o")
-            axis.annotate(name, point, textcoords="offset points", xytext=(5, 4))
-        axis.plot(*zip(*(points[name] for name in front(points)), strict=True), "-", color="grey", zorder=0)
-        axis.axhline(means["noisy"][label][0], linestyle=":", color="grey")
-        axis.set(title=label, xscale="log", xlabel="seconds for a megapixel", ylabel="PSNR, dB")
-        axis.margins(x=0.25, y=0.1)
+            above = name in best  # names of the others stand below, where they meet none of these
+            place = {"xytext": (0, 7 if above else -7), "ha": "center", "va": "bottom" if above else "top"}
+            axis.annotate(name, point, textcoords="offset points", **place)
+        axis.plot(*zip(*(points[name] for name in best), strict=True), "-", color="grey", zorder=0)
+        axis.set(title=f"{label} (noisy: {means['noisy'][label][0]:.2f} dB)", xscale="log", ylabel="PSNR, dB")
+        axis.set(xlabel="seconds for a megapixel")
+        axis.xaxis.set_major_formatter("{x:g}")
+        axis.xaxis.set_minor_formatter("{x:g}")
+        axis.margins(x=0.3, y=0.25)
         axis.grid(True, which="both", alpha=0.3)
     figure.tight_layout()
     with atomic_path(path) as part:
