@@ -59,11 +59,12 @@ def check_card(hub: Hub, tmp_path: Path) -> None:
     card_path = folder / "README.md"
     card_path.write_bytes(hub.files["owner/name/README.md"])
     card = library.ModelCard.load(card_path)
-    assert (card.data.library_name, card.data.license, card.data.pipeline_tag) == (
+    facts = card.data.to_dict()
+    assert [facts[key] for key in ("library_name", "license", "pipeline_tag")] == [
         "cycleisp",
         "apache-2.0",
         "image-to-image",
-    )
+    ]
     assert {"image-denoising", "srgb"} <= set(card.data.tags)
     assert "339,444" in card.text and "CC0" in card.text and 'hub.SrgbGatedDenoiser.from_pretrained("' in card.text
     config = json.loads(hub.files["owner/name/config.json"])
