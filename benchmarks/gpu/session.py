@@ -80,9 +80,9 @@ def steps(args: argparse.Namespace) -> list[Step]:
     speed = ["-m", "benchmarks.gpu.speed_rows", "--json", str(args.output / "speed.json"), *device]
     trainings = [Training.from_word(word) for word in args.train]
     training = ["-m", "benchmarks.gpu.side_by_side", "--photos", str(data / "photos"), "--work", str(work), *device]
-    words = [f"{each.space}:{each.recipe}:{each.start}" for each in trainings]
-    training += ["--train", *([word.rpartition(":")[0] for word in words] if args.tiny else words)]
-    training += ["--set", *TINY] if args.tiny else []
+    # tiny networks cannot start from weights of other sizes
+    words = [f"{each.space}:{each.recipe}" for each in trainings] if args.tiny else args.train
+    training += ["--train", *words, *(["--set", *TINY] if args.tiny else [])]
     srgb = [work / each.name / "weights.safetensors" for each in trainings if each.space == "srgb"]
     pairs = sorted(str(folder) for folder in (data / "pairs").glob("*"))
     evaluation = ["-m", "benchmarks.gpu.evaluation", "--pairs", *pairs, "--work", str(work), *device]

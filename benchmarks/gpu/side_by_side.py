@@ -110,16 +110,22 @@ def _echo(name: str, process: "subprocess.Popen[str]") -> None:
         print(f"{name}: {line}", end="", flush=True)
 
 
+def add_run_options(parser: argparse.ArgumentParser) -> None:
+    """Adds the options that one training has in common with several."""
+    add = parser.add_argument
+    add("--set", nargs="*", default=[], metavar="KEY=VALUE", help="values that replace those of a recipe")
+    add("--photos", nargs="+", required=True, metavar="PATH")
+    add("--work", type=Path, required=True, metavar="DIR", help="folder for the runs")
+    add("--until", type=float, required=True, help="when to end, in seconds since 1970")
+    add("--device", choices=("auto", "cpu", "cuda"), default="auto")
+
+
 def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument(
         "--train", nargs="+", required=True, metavar="SPACE:RECIPE[:START]", help="the trainings, by space and recipe"
     )
-    parser.add_argument("--set", nargs="*", default=[], metavar="KEY=VALUE", help="values that replace each recipe's")
-    parser.add_argument("--photos", nargs="+", required=True, metavar="PATH")
-    parser.add_argument("--work", type=Path, required=True, metavar="DIR", help="folder for the runs")
-    parser.add_argument("--until", type=float, required=True, help="when to end, in seconds since 1970")
-    parser.add_argument("--device", choices=("auto", "cpu", "cuda"), default="auto")
+    add_run_options(parser)
     args = parser.parse_args()
     trainings = [Training.from_word(word) for word in args.train]
     names = [training.name for training in trainings]

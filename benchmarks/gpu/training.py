@@ -15,6 +15,7 @@ import time
 from pathlib import Path
 
 import cycleisp.utils.processes.early_stop  # noqa: F401  # first, so that Ctrl-C during the others shows no traceback
+from benchmarks.gpu.side_by_side import add_run_options
 from benchmarks.gpu.step_clock import StepClock
 from cycleisp.tasks.training import train_denoiser
 from cycleisp.utils.cli import run_script, training_status
@@ -85,11 +86,7 @@ def main() -> int:
     parser.add_argument("--recipe", type=Path, required=True, metavar="FILE")
     parser.add_argument("--name", help="of the run and of its files (default: that of the recipe's file)")
     parser.add_argument("--start", metavar="WEIGHTS", help="a denoiser to start from, of these sizes or fewer blocks")
-    parser.add_argument("--set", nargs="*", default=[], metavar="KEY=VALUE", help="values that replace the recipe's")
-    parser.add_argument("--photos", nargs="+", required=True, metavar="PATH")
-    parser.add_argument("--work", type=Path, required=True, metavar="DIR", help="folder for the runs")
-    parser.add_argument("--until", type=float, required=True, help="when to end, in seconds since 1970")
-    parser.add_argument("--device", choices=("auto", "cpu", "cuda"), default="auto")
+    add_run_options(parser)
     args = parser.parse_args()
     args.name = args.name or args.recipe.stem
     folder = args.work / args.name

@@ -5,14 +5,13 @@ from collections.abc import Mapping
 import numpy as np
 
 from cycleisp.dataloaders.dnd.results import DndResults
-from cycleisp.utils.output.report.chart import Series
+from cycleisp.utils.output.report.chart import COLOURS, Series
 from cycleisp.utils.output.report.page import beside, heading, paragraph, table
 from cycleisp.utils.output.report.pictures import before_and_after, most_changed
 from cycleisp.utils.output.report.runs import PICTURED, facts, in_words
 from cycleisp.utils.output.report.statistics import histogram, variance_by_intensity, variance_chart
 
 _CURVES = 5  # images in the chart of variance
-_COLOURS = ("#0072b2", "#d55e00", "#009e73", "#cc79a7", "#e69f00")
 
 
 def report_parts(results: DndResults, check: str, settings: Mapping[str, object]) -> list[str]:
@@ -43,7 +42,7 @@ def report_parts(results: DndResults, check: str, settings: Mapping[str, object]
         name = f"image {scene.number:04d}, box 1"
         parts.append(before_and_after(name, (before, after), (before[place], after[place]), words))
         if len(series) < 2 * _CURVES:
-            curve, colour = variance_by_intensity(denoised, noisy), _COLOURS[len(series) // 2]
+            curve, colour = variance_by_intensity(denoised, noisy), COLOURS[len(series) // 2]
             x = np.linspace(0, float(curve.intensity.max()) if len(curve.intensity) else 0, 20)
             told = scene.shot_noise * x + scene.read_noise
             hidden = Series("", x, told if results.data.space == "raw" else np.full(20, np.nan), colour=colour)

@@ -22,7 +22,7 @@ from cycleisp.dataloaders.pairs.shards.reading import ShardReader, read_shard_li
 from cycleisp.dataloaders.results.summary import Summary
 from cycleisp.utils.errors import UserError, reading
 from cycleisp.utils.images import as_float
-from cycleisp.utils.output.report.chart import Series
+from cycleisp.utils.output.report.chart import COLOURS, Series
 from cycleisp.utils.output.report.page import beside, heading, paragraph
 from cycleisp.utils.output.report.pictures import gain_for_eyes, most_changed, of_planes, pixels, row, small_picture
 from cycleisp.utils.output.report.runs import PICTURED, facts, file_table, skipped_files
@@ -31,7 +31,6 @@ from cycleisp.utils.output.settings import FILE_NAME
 
 _COUNTED = 100_000  # pairs of shards whose noise levels are read
 _CURVES = 5  # pairs in a chart of variance
-_COLOURS = ("#0072b2", "#d55e00", "#009e73", "#cc79a7", "#e69f00")
 _ADVICE = "remove the file and run again, which makes the pair again"
 
 Planes = Mapping[str, NDArray]  # `clean` and `noisy`, of RAW (4, H, W) or of sRGB (H, W, 3)
@@ -170,7 +169,7 @@ def _noise_charts(records: Sequence[Record]) -> list[str]:
 def _variance_charts(shown: Sequence[tuple[Record, Planes, Planes]]) -> list[str]:
     """Returns the variance of the noise by intensity, of the first pairs: of RAW, and of sRGB."""
     raw_series, srgb_series = [], []
-    for (record, raw, photos), colour in zip(shown[:_CURVES], _COLOURS, strict=False):
+    for (record, raw, photos), colour in zip(shown[:_CURVES], COLOURS, strict=False):
         if raw:
             curve = variance_by_intensity(*(as_float(raw[kind]) for kind in ("clean", "noisy")))
             raw_series.append(curve.series(record["name"], colour))

@@ -10,7 +10,7 @@ from numpy.typing import ArrayLike, NDArray
 from cycleisp.dataloaders.results.summary import Summary
 from cycleisp.utils.images import as_float
 from cycleisp.utils.orientation import upright
-from cycleisp.utils.output.report.chart import Axis, Series, chart
+from cycleisp.utils.output.report.chart import COLOURS, Axis, Series, chart
 from cycleisp.utils.output.report.page import beside, heading, paragraph
 from cycleisp.utils.output.report.pictures import before_and_after, gain_for_eyes, most_changed, of_planes
 from cycleisp.utils.output.report.runs import PICTURED, facts, file_table, in_words, skipped_files
@@ -20,7 +20,6 @@ from cycleisp.utils.raw.camera_files import RawImage
 _CURVES = 5  # files in a chart of variance
 _GREY = 0.18  # a middle grey in linear light
 _THIN = 1 << 20  # pixels of a picture that are looked at; larger ones lose rows and columns
-_COLOURS = ("#0072b2", "#d55e00", "#009e73", "#cc79a7", "#e69f00")
 
 
 @dataclass
@@ -174,7 +173,7 @@ def _curves(files: Sequence[_File], label: str) -> str:
     """Returns the variance of what was taken away; of RAW beside the noise that was assumed."""
     series, lines = [], False
     shown = [file for file in files if file.curve is not None and len(file.curve.intensity)][:_CURVES]
-    for file, colour in zip(shown, _COLOURS, strict=False):
+    for file, colour in zip(shown, COLOURS, strict=False):
         assert file.curve is not None
         series.append(file.curve.series(file.path.name, colour))
         if file.level is not None:

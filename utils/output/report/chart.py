@@ -11,12 +11,12 @@ from numpy.typing import ArrayLike, NDArray
 from cycleisp.utils.output.report.axes import Axis, Scale
 from cycleisp.utils.output.report.page import escaped
 
-__all__ = ["Axis", "Series", "chart"]
+__all__ = ["COLOURS", "Axis", "Series", "chart"]
 
 _LEFT, _RIGHT, _TOP, _BOTTOM = 78, 14, 12, 46  # pixels around the field
 _WIDTH, _HEIGHT = 560, 360
 _LINE, _LETTER = 18, 6.4  # height of a line of the names below, and width of one of their letters
-_COLOURS = ("#0072b2", "#d55e00", "#009e73", "#cc79a7", "#e69f00", "#56b4e9", "#444444")  # Okabe and Ito, for all eyes
+COLOURS = ("#0072b2", "#d55e00", "#009e73", "#cc79a7", "#e69f00", "#56b4e9", "#444444")  # Okabe and Ito, for all eyes
 
 
 @dataclass(frozen=True)
@@ -53,7 +53,7 @@ def chart(series: Sequence[Series], x: Axis, y: Axis, caption: str = "") -> str:
     Raises:
         ValueError: a series whose parts differ in length.
     """
-    drawn = [_Drawn.of(each, colour) for each, colour in zip(series, itertools.cycle(_COLOURS), strict=False)]
+    drawn = [_Drawn.of(each, colour) for each, colour in zip(series, itertools.cycle(COLOURS), strict=False)]
     bottom, right = _HEIGHT - _BOTTOM, _WIDTH - _RIGHT
     across = Scale.of(x, [each.x for each in drawn], _LEFT, right)
     up = Scale.of(y, [part for each in drawn for part in each.heights()], bottom, _TOP)
