@@ -15,9 +15,11 @@ Batch keys: `srgb` (B, 3, H, W) and `raw` (B, 4, H/2, W/2), both in [0, 1]; for 
 (B, 3, H, W) sRGB or (B, 4, H/2, W/2) RAW, and with RAW also `variance`.
 """
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Literal
 
+import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
@@ -135,11 +137,15 @@ class DenoiserObjective:
             does not).
         kind: "l1", or "psnr" (ours), in which an image counts the same whatever its noise is.
         ceiling: of psnr, in dB: where an image is as good as this, making it better counts half.
+        teachers: return, for a batch, images (B, C, H, W) to learn beside the clean ones (ours).
+        teachers_share: how far the target goes from the clean images, 0, to the teachers', 1.
     """
 
     relative: bool = False
     kind: Literal["l1", "psnr"] = "l1"
     ceiling: float = 60.0
+    teachers: Callable[[Batch], Tensor] | None = None
+    teachers_share: float = 0.0
 
     def outputs(self, network: nn.Module, batch: Batch) -> Outputs:
         """Returns `clean`, the denoised image."""
@@ -147,15 +153,22 @@ class DenoiserObjective:
         return {"clean": network(*inputs)}
 
     def loss(self, outputs: Outputs, batch: Batch) -> Tensor:
-        """Returns one of three, the lower the better, sigma^2 being an image's mean variance.
+        """Returns one of three, the lower the better: of p, the denoised image, and t, the target.
+
+        sigma^2 is an image's mean variance:
 
         mean |p - t|; relative: mean |p - t| / sigma; psnr: mean over images of
         10 log10(mean (p - t)^2 + 10^(-ceiling / 10)), which is -PSNR far below the ceiling.
         """
-        error = outputs["clean"] - batch["clean"]
+        error = outputs["clean"] - self._target(batch)
         if self.kind == "psnr":
             return 10 * (error.square().mean(dim=(1, 2, 3)) + 10 ** (-self.ceiling / 10)).log10().mean()
         if not self.relative:
             return error.abs().mean()
         deviations = batch["variance"].mean(dim=(1, 2, 3), keepdim=True).sqrt().clamp(min=_LEAST_DEVIATION)
         return (error.abs() / deviations).mean()
+
+    def _target(self, batch: Batch) -> Tensor:
+        if self.teachers is None or self.teachers_share == 0:
+            return batch["clean"]
+        return torch.lerp(batch["clean"], self.teachers(batch), self.teachers_share)

@@ -35,6 +35,7 @@ from cycleisp.networks.objectives import (
 )
 from cycleisp.networks.pretrained import build, find_weights
 from cycleisp.networks.synthesis.training_pairs import open_training_pairs
+from cycleisp.networks.teachers import open_teachers
 from cycleisp.tasks.run_start import RunStart
 from cycleisp.utils.config import DenoiserRecipe, IspLoss, IspRecipe, TrainingRecipe, load_recipe
 from cycleisp.utils.errors import UserError
@@ -208,7 +209,9 @@ def train_denoiser(
     make_batch = None  # stored pairs are used as they are
     if not stored:
         make_batch = open_training_pairs(recipe.synthesis, space, weights, fabric.device, recipe.train.precision)
-    objective = DenoiserObjective(recipe.loss.relative, recipe.loss.kind, recipe.loss.ceiling)
+    loss = recipe.loss
+    teachers = open_teachers(loss.teachers, space, fabric.device)
+    objective = DenoiserObjective(loss.relative, loss.kind, loss.ceiling, teachers, loss.teachers_share)
     with RunStart(Path(run_dir), recipe, fabric) as begun:
         data = open_denoising_data(recipe, space, _list(photos), stored, real, begun.usable, copies)
         return _fit(

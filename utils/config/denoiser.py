@@ -103,6 +103,8 @@ class DenoiserLoss(Section):
     kind: Literal["l1", "psnr"] = "l1"  # paper: l1; psnr is each image's own, so clean images count as noisy ones do
     ceiling: Annotated[float, Field(gt=0, le=100)] = 60.0  # psnr, dB: so good an image counts half
     relative: bool = False  # RAW, l1: in units of the deviation of each image's noise
+    teachers: tuple[str, ...] = ()  # denoisers, by shipped name or path, whose mean result is learned; paper: none
+    teachers_share: Share = 1.0  # how far the target goes from the clean image to theirs
 
     @model_validator(mode="after")
     def _fit(self) -> "DenoiserLoss":
