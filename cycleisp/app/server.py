@@ -126,7 +126,7 @@ def serve(
         UserError: as `listen`.
     """
     os.environ.setdefault(MAX_PIXELS, str(int(megapixels * 1e6)))
-    with closing(listen(host, port)) as ear, workspace(device, minutes) as place:
+    with closing(listen(host, port)) as ear, workspace(device, minutes, own_weights=host in LOCAL) as place:
         server = server_of(place, host, megabytes)
         address = f"http://{host}:{ear.getsockname()[1]}"
         print(f"the page is at {address}; Ctrl-C ends it", flush=True)

@@ -26,6 +26,7 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from cycleisp.networks.fast.strips.threads import Spread, threads
+from cycleisp.utils.steps import looker
 
 # Values of features in a tile. Tried on one core of an AMD EPYC with 512 KiB of second-level cache:
 # from 2^14 to 2^17 the time changed by a quarter, and was least for 2^16 and 2^17.
@@ -80,7 +81,9 @@ def _compute(weights: "_Weights", image: Floats, spread: Spread) -> None:
     bands = _parts(height, side)
     lines = np.empty((max(band.stop - band.start for band in bands) + 2, width, channels), np.float32)
     above = np.zeros((width, channels), np.float32)  # the row above a band, as it was
+    look = looker()
     for band in bands:
+        look()
         count = band.stop - band.start
         source = lines[: count + 2]
         source[0] = above

@@ -1,5 +1,6 @@
 """Denoises an opened file: a piece of it to look at, or the whole to take away."""
 
+import os
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -12,6 +13,7 @@ from cycleisp.dataloaders.photos import read_photo_and_metadata
 from cycleisp.networks.pretrained import SHIPPED_DENOISERS
 from cycleisp.tasks.denoising import denoise_files
 from cycleisp.utils.crop import Crop
+from cycleisp.utils.errors import UserError
 from cycleisp.utils.images import Space
 from cycleisp.utils.output.files import write_bytes
 from cycleisp.utils.output.picture_format import PictureFormat
@@ -27,7 +29,10 @@ FORMATS: dict[Space, tuple[str, ...]] = {"srgb": (PNG, TIFF), "raw": (DNG, PNG)}
 
 @dataclass(frozen=True)
 class Wanted:
-    """How a file is to be denoised. `cycleisp.tasks.denoising` says what each means."""
+    """How a file is to be denoised. `cycleisp.tasks.denoising` says what each means.
+
+    `weights` is the name of shipped ones, or the path of a file as somebody has typed it.
+    """
 
     weights: str
     luma: float = 1.0
@@ -81,9 +86,7 @@ def preview(workspace: Workspace, opened: Opened, wanted: Wanted, crop: Crop) ->
     Raises:
         UserError: the file cannot be used, or the settings are impossible.
     """
-    untouched = Wanted(wanted.weights, luma=0, chroma=0, noise=wanted.noise)
-    before = _run(workspace, opened.path, untouched, crop)
-    return before, _run(workspace, opened.path, wanted, crop)
+    return _before(workspace, opened, crop), _run(workspace, opened.path, wanted, crop)
 
 
 def result(workspace: Workspace, opened: Opened, wanted: Wanted, format: str) -> Path:
@@ -107,13 +110,38 @@ def result(workspace: Workspace, opened: Opened, wanted: Wanted, format: str) ->
     return made.rename(made.with_name(f"{opened.path.stem}_denoised{made.suffix}"))
 
 
+def _before(workspace: Workspace, opened: Opened, crop: Crop) -> Path:
+    """Returns the picture of a piece before denoising, made once, since no setting changes it."""
+    known = workspace.befores.get((opened.path, crop))
+    if known is None or not known.is_file():
+        any_one, any_noise = SHIPPED_DENOISERS[opened.space], "shot=0,read=0" if opened.space == "raw" else "auto"
+        known = _run(workspace, opened.path, Wanted(any_one, luma=0, chroma=0, noise=any_noise), crop)
+        workspace.befores[opened.path, crop] = known
+    os.utime(known.parent)  # used now, so that it is not removed as old
+    return known
+
+
+def _weights(workspace: Workspace, typed: str) -> str | None:
+    """Returns weights as `denoise_files` takes them, None for none.
+
+    Raises:
+        UserError: a file, where only the shipped ones may be used.
+    """
+    name = typed.strip()
+    if name.startswith("~/"):
+        name = str(Path(name).expanduser())
+    if not workspace.own_weights and name not in (names := [*weights_for("srgb"), *weights_for("raw")]):
+        raise UserError(f"{name}: others can reach this page, so it has the shipped weights alone: {', '.join(names)}")
+    return name or None
+
+
 def _run(workspace: Workspace, path: Path, wanted: Wanted, crop: Crop | None = None, format: str = "png") -> Path:
     """Denoises a file, and returns the picture that was made."""
     folder = workspace.new_folder()
     summary = denoise_files(
         [path],
         folder,
-        weights=wanted.weights,
+        weights=_weights(workspace, wanted.weights),
         noise=wanted.noise,
         device=workspace.device,
         format=format,

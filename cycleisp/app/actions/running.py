@@ -1,39 +1,82 @@
-"""Runs one task for the page: progress, the time limit, what it logs, and its one result."""
+"""Runs one task for the page: progress, its ends before time, what it logs, and its one result."""
 
 import logging
 import threading
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager, nullcontext
+from dataclasses import dataclass
 
 from cycleisp.dataloaders.results.summary import Summary
 from cycleisp.utils.errors import UserError
 from cycleisp.utils.output.progress import listening
+from cycleisp.utils.steps import stoppable
 
 Tell = Callable[[str, float], object]
 
 
-@contextmanager
-def within(seconds: float, tell: Tell) -> Iterator[None]:
-    """Tells how far the work of the block has come, and ends it when its time is over.
+@dataclass
+class StopButton:
+    """The Stop button of one open page.
 
-    The clock is looked at whenever the work tells a step, which the networks do every second or so.
+    Attributes:
+        presses: how many times it was pressed.
+        running: how many pieces of work would notice.
+    """
+
+    presses: int = 0
+    running: int = 0
+
+    def press(self) -> bool:
+        """Ends all work of this page, and tells whether there was some."""
+        self.presses += 1
+        return self.running > 0
+
+
+class StopPressed(KeyboardInterrupt):  # passes wherever Ctrl-C does: no file is left out for it
+    """The user has pressed Stop."""
+
+
+@contextmanager
+def within(
+    seconds: float, tell: Tell, button: StopButton | None = None, turn: AbstractContextManager[object] | None = None
+) -> Iterator[None]:
+    """Tells how far the work of the block has come, and ends it at Stop or when its time is over.
+
+    The networks look at the clock and the button many times a second. Whatever else a task does,
+    as reading and writing its files, is done to its end.
+
+    Args:
+        seconds: that the work may take.
+        tell: gets the name of a step, and the share that is done.
+        button: the Stop button of the page; None for no button.
+        turn: a lock that the work waits for and holds; None for none.
 
     Raises:
         UserError: the time is over.
+        StopPressed: the button was pressed.
     """
-    end = time.monotonic() + seconds
+    button = button or StopButton()
+    presses = button.presses
+    button.running += 1
+    try:
+        with turn or nullcontext():
+            end = time.monotonic() + seconds
 
-    def step(words: str, share: float) -> None:
-        if time.monotonic() > end:
-            raise UserError(
-                f"this takes longer than the {seconds / 60:g} minutes that are allowed here; give a smaller photo, "
-                "choose faster weights, or start the page with --minutes"
-            )
-        tell(words, share)
+            def look() -> None:
+                if button.presses > presses:
+                    raise StopPressed
+                if time.monotonic() > end:
+                    raise UserError(
+                        f"this takes longer than the {seconds / 60:g} minutes that are allowed here; give a smaller "
+                        "photo, choose faster weights, or start the page with --minutes"
+                    )
 
-    with listening(step):
-        yield
+            look()
+            with listening(tell), stoppable(look):
+                yield
+    finally:
+        button.running -= 1
 
 
 @contextmanager

@@ -3,12 +3,14 @@
 import re
 import shutil
 import tempfile
+import threading
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
+from cycleisp.utils.crop import Crop
 from cycleisp.utils.errors import reason
 from cycleisp.utils.words import printable
 
@@ -23,11 +25,17 @@ class Workspace:
         folder: for everything that the page writes.
         device: "auto", "cpu", "cuda" or "mps".
         seconds: longest time for one result.
+        own_weights: whether files of weights may be named, besides those that are shipped.
+        turn: held by what computes, one event at a time.
+        befores: pieces before denoising, by their file and their place in it.
     """
 
     folder: Path
     device: str = "auto"
     seconds: float = 600.0
+    own_weights: bool = True
+    turn: threading.Lock = field(default_factory=threading.Lock, repr=False)
+    befores: dict[tuple[Path, Crop], Path] = field(default_factory=dict, repr=False)
 
     @property
     def uploads(self) -> Path:
@@ -52,14 +60,15 @@ class Workspace:
 
 
 @contextmanager
-def workspace(device: str = "auto", minutes: float = 10.0) -> Iterator[Workspace]:
+def workspace(device: str = "auto", minutes: float = 10.0, own_weights: bool = True) -> Iterator[Workspace]:
     """Makes a folder to work in, and removes it at the end of the block.
 
     Args:
         device: to compute on.
         minutes: longest time for one result.
+        own_weights: whether files of weights may be named.
     """
     with tempfile.TemporaryDirectory(prefix="cycleisp-app-", ignore_cleanup_errors=True) as folder:
-        place = Workspace(Path(folder), device, minutes * 60)
+        place = Workspace(Path(folder), device, minutes * 60, own_weights)
         place.uploads.mkdir()
         yield place

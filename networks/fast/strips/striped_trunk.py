@@ -33,7 +33,7 @@ from cycleisp.networks.fast.strips.convolutions import Convolution
 from cycleisp.networks.fast.strips.feature_maps import FeatureMap, fits, make_maps
 from cycleisp.networks.fast.strips.rows import LineBuffer, as_values, convolve, padded
 from cycleisp.networks.fast.strips.threads import Spread
-from cycleisp.utils.steps import steps
+from cycleisp.utils.steps import looker, steps
 
 PLAIN_MAPS = 9  # maps of features that a plain pass holds at its peak
 _MOST_VALUES = 2**31  # of a tensor that every GPU library can count
@@ -108,7 +108,7 @@ def _one_image(
     size = height, width, deep.conv.in_channels
     features, hidden, group_input = make_maps(*size, features_like(planes))
     divide = bands.in_turn if hidden is None else bands.apart
-    convolution = convolutions.winograd if winograd else convolutions.direct
+    convolution = _stoppable(convolutions.winograd if winograd else convolutions.direct)
     trunk = _Trunk(features, hidden, group_input, divide(*size, planes.device, winograd), convolution, spread)
 
     def start(strip: Strip) -> None:
@@ -136,6 +136,22 @@ def _one_image(
 
     trunk.each_strip(end)
     return result.image
+
+
+def _stoppable(convolution: Callable[..., Convolution]) -> Callable[..., Convolution]:
+    """Returns the same convolutions, which first ask whether the computation shall go on."""
+    look = looker()
+
+    def make(*weights: Tensor | nn.Conv2d) -> Convolution:
+        convolve_rows = convolution(*weights)
+
+        def looked(*rows: Tensor | None) -> Tensor:
+            look()
+            return convolve_rows(*rows)
+
+        return looked
+
+    return make
 
 
 class _Result:
