@@ -1,6 +1,7 @@
 """Networks pass through PyTorch's tracers, exporters and compilers, with and without autograd.
 
-What comes out computes the plain modules' result, for other images and other sizes, too.
+What comes out computes the plain modules' result, for other images and other sizes, too. ONNX files
+have tests of their own, in onnx_files/.
 """
 
 import warnings
@@ -69,8 +70,6 @@ CASES: dict[str, tuple[Callable[[], nn.Module], Callable[[int, int, int], Inputs
 MODES = {"autograd": torch.enable_grad, "no_grad": torch.no_grad, "inference_mode": torch.inference_mode}
 SIZE = (2, 12, 16)
 OTHER_SIZE = (1, 24, 12)
-# CycleISP holds all networks but the denoisers. Slow tools see these four.
-FEW = ["CycleISP", "RawDenoiser, stabilized", "SrgbDenoiser", "SrgbGatedDenoiser"]
 MOST = [(case, mode) for case in CASES for mode in MODES if mode == "no_grad" or case == "SrgbDenoiser"]
 
 
@@ -122,22 +121,3 @@ def test_torch_compile(case: str, mode: str) -> None:
     torch._dynamo.reset()
     with MODES[mode]():
         check(torch.compile(network, backend="eager", fullgraph=True), network, inputs)
-
-
-@pytest.mark.parametrize("case", FEW)
-def test_onnx_export(case: str) -> None:
-    """The image is small, since the reference evaluator gathers from at most 64 values."""
-    pytest.importorskip("onnxscript", reason="ONNX export needs the packages onnx and onnxscript")
-    from onnx.reference import ReferenceEvaluator
-
-    network, inputs = make(case, (1, 12, 16))
-    with torch.no_grad():
-        program = torch.onnx.export(network, inputs, dynamo=True, verbose=False)
-    assert program is not None
-    model, evaluator = program.model_proto, ReferenceEvaluator(program.model_proto)
-
-    def run(*images: Tensor) -> list[Tensor]:
-        feeds = {given.name: image.numpy() for given, image in zip(model.graph.input, images, strict=True)}
-        return [torch.from_numpy(result) for result in evaluator.run(None, feeds)]
-
-    check(run, network, CASES[case][1](1, 12, 16))
