@@ -84,12 +84,12 @@ def _read_events(folder: Path) -> _Events:
         return _Events()
     from tensorboard.backend.event_processing.event_accumulator import EventAccumulator  # here: others need it not
 
+    speaks = logging.getLogger("tensorboard")
+    usual = speaks.level
+    speaks.setLevel(logging.ERROR)  # it warns of what a stopped run leaves
     try:
-        usual = logging.getLogger("tensorboard").level
-        logging.getLogger("tensorboard").setLevel(logging.ERROR)
         stored = EventAccumulator(str(folder), {"scalars": 0, "images": 1, "tensors": 0})
         stored.Reload()
-        logging.getLogger("tensorboard").setLevel(usual)
         scalars = {}
         for name in stored.Tags()["scalars"]:
             found = stored.Scalars(name)
@@ -99,6 +99,8 @@ def _read_events(folder: Path) -> _Events:
     except Exception as error:  # of TensorBoard, which has many kinds
         log.warning("%s: the events cannot be read for the report (%s)", folder, reason(error))
         return _Events()
+    finally:
+        speaks.setLevel(usual)
     return _Events(scalars, pictures)
 
 
