@@ -1,18 +1,27 @@
 """The first tab without a browser: files open, pieces are shown, results keep what they should."""
 
+import threading
+from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 import tifffile
 from numpy.typing import NDArray
+from skimage import data
 
 from cycleisp.app.actions import denoising
 from cycleisp.app.actions.denoising import VIEW, Wanted, noise_text, piece_of, preview, result, weights_for
 from cycleisp.app.actions.opening import OVERVIEW, Opened, open_file
-from cycleisp.app.actions.running import within
+from cycleisp.app.actions.pairs import make_pair
+from cycleisp.app.actions.running import StopButton, StopPressed, within
+from cycleisp.app.actions.views import match_view
 from cycleisp.app.actions.workspace import Workspace
 from cycleisp.dataloaders.photos import read_photo
+from cycleisp.dataloaders.results.summary import Summary
+from cycleisp.networks.fast.strips import convolutions
 from cycleisp.utils.errors import UserError
 from cycleisp.utils.images import Space
 from cycleisp.utils.raw.camera_files import read_raw
@@ -125,6 +134,49 @@ def test_a_piece_before_is_the_photo_and_after_the_denoisers(
     assert (read(after) != own).any() and read(after).shape == own.shape
 
 
+def test_the_piece_before_is_made_once(
+    place: Workspace, camera_file: Path, weights: dict[str, Path], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    opened, _ = open_file(camera_file)
+    runs, run = [], denoising.denoise_files
+
+    def counted(*files: Any, **settings: Any) -> Summary:
+        runs.append(settings)
+        return run(*files, **settings)
+
+    monkeypatch.setattr(denoising, "denoise_files", counted)
+    pieces, wanted = [denoising.Crop(0, 0, 64, 48), denoising.Crop(2, 0, 64, 48)], Wanted(named(weights, "raw"))
+    first, *_ = preview(place, opened, wanted, pieces[0])
+    content = read(first)
+    assert (preview(place, opened, replace(wanted, luma=0.5), pieces[0])[0], len(runs)) == (first, 3)
+    assert preview(place, opened, wanted, pieces[1])[0] != first and len(runs) == 5
+    first.unlink()  # as when it was removed with the old ones
+    again = preview(place, opened, wanted, pieces[0])[0]
+    np.testing.assert_array_equal(read(again), content)
+
+
+def test_weights_are_shipped_or_a_file(place: Workspace, photo: Path, weights: dict[str, Path], tmp_path: Path) -> None:
+    opened, _ = open_file(photo)
+    default, own = (result(place, opened, Wanted(name), denoising.PNG) for name in (" ", f" {weights['srgb']} "))
+    same = result(place, opened, Wanted("compact_srgb"), denoising.PNG)
+    np.testing.assert_array_equal(read(default), read(same))
+    assert (read(own) != read(same)).any()
+    text = tmp_path / "notes.safetensors"
+    text.write_text("no weights")
+    for name, words in (
+        (str(tmp_path / "none.safetensors"), "neither a file nor shipped weights"),
+        (str(weights["raw"]), "is an sRGB photo, the weights are for RAW"),
+        ("compact_isp", "is a CycleISP, a SrgbDenoiser or "),
+        (str(text), "notes.safetensors: "),
+    ):
+        with pytest.raises(UserError, match=words):
+            result(place, opened, Wanted(name), denoising.PNG)
+    with pytest.raises(
+        UserError, match="others can reach this page, so it has the shipped weights alone: compact_srgb"
+    ):
+        result(replace(place, own_weights=False), opened, Wanted(str(weights["srgb"])), denoising.PNG)
+
+
 def test_strength_zero_gives_the_photo_back(place: Workspace, photo: Path, weights: dict[str, Path]) -> None:
     opened, _ = open_file(photo)
     made = result(place, opened, Wanted(named(weights, "srgb"), luma=0, chroma=0), denoising.PNG)
@@ -157,6 +209,36 @@ def test_work_ends_when_its_time_is_over(place: Workspace, photo: Path, weights:
     opened, _ = open_file(photo)
     with pytest.raises(UserError, match="takes longer than the 0 minutes"), within(0, lambda words, share: None):
         result(place, opened, Wanted(named(weights, "srgb")), denoising.PNG)
+
+
+@pytest.mark.parametrize("kind", ["photo", "pair", "views"])
+def test_work_of_every_tab_is_stopped_by_the_button(
+    kind: str, place: Workspace, photo: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The button is pressed while a network computes, by a network that presses it."""
+    view = write_png(tmp_path / "view.png", np.ascontiguousarray(data.astronaut()[:320:2, :320:2]))
+    opened, button, looks = open_file(photo)[0], StopButton(), []
+    assert not button.press()
+    work: Callable[[], object] = {
+        "photo": lambda: result(place, opened, Wanted("compact_srgb"), denoising.PNG),
+        "pair": lambda: make_pair(place, photo, "sidd", seed=0),
+        "views": lambda: match_view(place, view, view),
+    }[kind]
+    convolution = convolutions.direct
+
+    def pressing(*weights: Any) -> convolutions.Convolution:
+        looks.append(button.press())
+        return convolution(*weights)
+
+    monkeypatch.setattr(convolutions, "direct", pressing)
+    monkeypatch.setattr(convolutions, "winograd", pressing)
+    lock = threading.Lock()
+    with pytest.raises(StopPressed), within(60, lambda words, share: None, button, lock):
+        work()
+    assert looks and all(looks) and not button.press() and not lock.locked()
+    monkeypatch.undo()
+    with within(60, lambda words, share: None, button, lock):
+        work()
 
 
 def test_progress_is_told(place: Workspace, photo: Path, weights: dict[str, Path]) -> None:

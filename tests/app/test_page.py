@@ -4,10 +4,12 @@ import importlib.util
 import subprocess
 import sys
 from contextlib import closing
+from dataclasses import replace
 
 import pytest
 
 from cycleisp.app.__main__ import main
+from cycleisp.app.actions.running import StopPressed
 from cycleisp.app.actions.workspace import Workspace
 from cycleisp.utils.errors import UserError
 from tests.support.scripts import call_script, error_line
@@ -54,17 +56,32 @@ def test_long_work_shows_its_progress(place: Workspace) -> None:
     pytest.importorskip("gradio", reason=NEEDED)
     from cycleisp.app.page import build
 
-    told = {each.name for each in build(place).fns.values() if each.tracks_progress}
+    page = build(place)
+    told = {each.name for each in page.fns.values() if each.tracks_progress}
     assert told == {"show_piece", "make_whole", "make_pair", "match"}
+    in_turn = {each.name for each in page.fns.values() if each.concurrency_id == "work"}
+    ended = {page.fns[number].name for each in page.fns.values() for number in each.cancels}
+    assert in_turn == ended == told  # one at a time, and each can be stopped
+
+
+def test_files_of_weights_are_for_this_computer_alone(place: Workspace) -> None:
+    pytest.importorskip("gradio", reason=NEEDED)
+    from cycleisp.app.page import build
+
+    for own in (True, False):
+        page = build(replace(place, own_weights=own))
+        (weights,) = (each for each in page.blocks.values() if getattr(each, "elem_id", "") == "denoise-weights")
+        assert weights.allow_custom_value == own  # type: ignore[attr-defined]
 
 
 def test_errors_are_sentences(place: Workspace, caplog: pytest.LogCaptureFixture) -> None:
     gr = pytest.importorskip("gradio", reason=NEEDED)
     from cycleisp.app.tabs.events import event
 
-    def fail(error: Exception) -> None:
+    def fail(error: BaseException) -> None:
         raise error
 
+    assert event(place, fail)(StopPressed()) == gr.skip()
     for error, words in (
         (UserError(f"{place.uploads}/12ab/a.jpg: is damaged; get it again"), "a.jpg: is damaged; get it again."),
         (ValueError("the noise is unknown"), "The noise is unknown."),

@@ -4,7 +4,6 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
-import torch
 from numpy.typing import NDArray
 
 from cycleisp.dataloaders.photos import read_photo, width_x_height
@@ -13,9 +12,8 @@ from cycleisp.utils.images import Space
 from cycleisp.utils.orientation import upright
 from cycleisp.utils.output.report.pictures import fitted
 from cycleisp.utils.processes.apart import apart
-from cycleisp.utils.raw import bayer
 from cycleisp.utils.raw.camera_files import RawImage, read_raw, render_with_libraw
-from cycleisp.utils.raw.noise_estimate import estimate_noise
+from cycleisp.utils.raw.file_noise import noise_of_file
 
 OVERVIEW = 640  # pixels of the longer side of the small picture
 
@@ -77,11 +75,6 @@ def _open_raw(path: Path) -> tuple[Opened, NDArray[np.uint8]]:
 
 def _noise_of(image: RawImage) -> tuple[float, float, str]:
     """Returns shot and read noise with three digits, and their origin. Raises ValueError."""
-    if image.plane_noise is not None:
-        shot, read = (float(np.mean(planes)) for planes in image.plane_noise)
-        origin = "the file's NoiseProfile"
-    else:
-        padded, _ = bayer.pad_to_rggb(torch.from_numpy(image.mosaic)[None], image.pattern, multiple=2)
-        level = estimate_noise(bayer.pack(padded))
-        shot, read, origin = level.shot_noise, level.read_noise, "an estimate"
-    return float(f"{shot:.3g}"), float(f"{read:.3g}"), origin
+    *levels, origin = noise_of_file(image)
+    shot, read = (float(f"{np.mean(level, dtype=np.float64):.3g}") for level in levels)
+    return shot, read, origin

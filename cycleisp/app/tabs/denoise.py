@@ -37,7 +37,7 @@ def denoise_tab(workspace: Workspace) -> None:
             )
             weights = gr.Dropdown(
                 weights_for("srgb"),
-                label="Weights: choose, or type the path of a file" if workspace.own_weights else "Weights",
+                label="Weights: a name or a path" if workspace.own_weights else "Weights",
                 allow_custom_value=workspace.own_weights,
                 elem_id="denoise-weights",
             )

@@ -68,7 +68,7 @@ def stop_button(button: gr.State, events: list[Any], name: str) -> None:
     def press(pressed: StopButton) -> None:
         gr.Info("Stopped." if pressed.press() else "Nothing is at work.", duration=3)
 
-    stop = gr.Button("Stop", variant="stop", elem_id=name)
+    stop = gr.Button("Stop", variant="stop", scale=0, min_width=90, elem_id=name)
     stop.click(press, button, cancels=events, concurrency_limit=None, show_progress="hidden")
 
 
