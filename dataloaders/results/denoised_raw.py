@@ -28,14 +28,12 @@ from cycleisp.utils.raw.camera_files import RawImage, read_raw, render_with_libr
 from cycleisp.utils.raw.dng.piece import encode_piece, rendered_from
 from cycleisp.utils.raw.dng.source import DngSource, read_dng_source
 from cycleisp.utils.raw.dng.writer import RemainingNoise, encode_dng, encode_exif, white_share
+from cycleisp.utils.raw.file_noise import Levels, noise_of_file, of_planes
 from cycleisp.utils.raw.hot_pixels import AUTO, OFF, ListedPixels, repair_found, repair_listed
 from cycleisp.utils.raw.noise import FixedNoise, noise_level_function
-from cycleisp.utils.raw.noise_estimate import estimate_noise
 from cycleisp.utils.raw.sensor_noise.cameras import CameraNoise
 
 log = logging.getLogger(__name__)
-
-Levels = NDArray[np.float32]  # (4,) variances of the planes R, G_r, G_b, B
 
 
 @dataclass(frozen=True, eq=False)
@@ -139,7 +137,7 @@ class RawFileDenoiser:
         padded, window = bayer.pad_to_rggb(image.mosaic[None], image.pattern, multiple=2)
         packed = bayer.pack(padded)
         try:
-            shot_noise, read_noise, origin = self._noise_level(image, packed)  # which needs values below black
+            shot_noise, read_noise, origin = self._noise_level(image)
         except ValueError as error:
             raise UserError(f"{path}: {error}") from None
         level = _level_in_words(shot_noise, read_noise)
@@ -209,23 +207,14 @@ class RawFileDenoiser:
         top, left = (slice(corner, corner + each.stop - each.start) for corner, each in zip(corners, part, strict=True))
         return seen, (top, left)
 
-    def _noise_level(self, image: RawImage, packed: NDArray[np.float32]) -> tuple[Levels, Levels, str]:
+    def _noise_level(self, image: RawImage) -> tuple[Levels, Levels, str]:
         """Returns shot and read noise (4,) of the planes R, G_r, G_b, B, and their origin."""
+        if self.noise is None:
+            return noise_of_file(image)
         if isinstance(self.noise, CameraNoise):
-            levels, origin = list(zip(*self.noise.levels(image.iso), strict=True)), Path(self.noise.name).name
-        elif self.noise is not None:
-            levels, origin = [(self.noise.shot_noise, self.noise.read_noise)], "--noise"
-        elif image.noise_profile is not None:
-            levels = [(float(shot), float(read)) for shot, read in image.noise_profile]
-            origin = "the file's NoiseProfile"
-        else:
-            estimate = estimate_noise(packed)
-            levels, origin = [(estimate.shot_noise, estimate.read_noise)], "an estimate"
-        if len(levels) not in (1, 3, 4):
-            raise UserError(f"NoiseProfile holds {len(levels)} pairs, expected one, or one a colour; give --noise")
-        planes = {1: (0, 0, 0, 0), 3: (0, 1, 1, 2), 4: (0, 1, 2, 3)}[len(levels)]
-        table = np.array(levels, dtype=np.float32)[list(planes)]
-        return table[:, 0], table[:, 1], origin
+            shot_noise, read_noise = self.noise.levels(image.iso)
+            return of_planes(shot_noise), of_planes(read_noise), Path(self.noise.name).name
+        return of_planes(self.noise.shot_noise), of_planes(self.noise.read_noise), "--noise"
 
 
 def _without(source: DngSource, repaired: NDArray[np.bool_]) -> DngSource:

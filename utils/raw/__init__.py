@@ -2,6 +2,7 @@
 
 bayer                   Bayer CFA patterns, packed RAW and back
 noise, noise_estimate   noise profiles, shot and read noise, and their estimate from one picture
+file_noise              the noise of a camera file, stated or estimated
 picture_noise/          how that estimate is made, and from several pictures
 hot_pixels              hot and dead photosites, found or listed, and repaired
 variance_stabilization  the transform that gives noise of any level the same strength
