@@ -66,7 +66,7 @@ def check_card(hub: Hub, tmp_path: Path) -> None:
         "image-to-image",
     ]
     assert {"image-denoising", "srgb"} <= set(card.data.tags)
-    assert "339,444" in card.text and "CC0" in card.text and 'hub.SrgbGatedDenoiser.from_pretrained("' in card.text
+    assert "475,764" in card.text and "CC0" in card.text and 'hub.SrgbGatedDenoiser.from_pretrained("' in card.text
     config = json.loads(hub.files["owner/name/config.json"])
     assert config == {"network": "SrgbGatedDenoiser", "sizes": config["sizes"]} and "gated" in config["sizes"]
 
