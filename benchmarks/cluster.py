@@ -204,12 +204,13 @@ class Sampler:
         return grown
 
 
-def measure_memory(count: int, engine: str) -> dict[str, float]:
+def measure_memory(count: int, engine: str, weights: str) -> dict[str, float]:
     """Returns by how many MB the memory of each process grows after the first 200 pairs.
 
     Args:
         count: of pairs.
         engine: "local" or "ray".
+        weights: of the networks.
     """
     measured = _this_process if engine == "local" else _this_and_tasks
     sampler = Sampler(measured)
@@ -220,7 +221,7 @@ def measure_memory(count: int, engine: str) -> dict[str, float]:
             mock.patch.object(owner, "pair_bar", lambda *_, **__: sampler),
             mock.patch.object(planning, "MEGABYTE", SMALL_SHARD),
         ):
-            generate_pairs(recipe_for(photos, Path(place) / "out", engine=engine))
+            generate_pairs(recipe_for(photos, Path(place) / "out", engine=engine, weights=weights))
     return sampler.growth()
 
 
@@ -262,6 +263,7 @@ def parse_args() -> argparse.Namespace:
     memory = commands.add_parser("memory", help="growth over many pairs")
     memory.add_argument("--count", type=int, default=2000, metavar="N", help="pairs (default: 2000)")
     memory.add_argument("--engine", nargs="+", default=["local", "ray"], choices=("local", "ray"), help="(both)")
+    memory.add_argument("--weights", default="compact_isp", metavar="W", help="networks (default: compact_isp)")
     return parser.parse_args()
 
 
@@ -273,7 +275,7 @@ def main() -> None:
     elif args.command == "machines":
         found = compare_machines(args.machines, args.count, args.seconds)
     else:
-        found = {engine: measure_memory(args.count, engine) for engine in args.engine}
+        found = {engine: measure_memory(args.count, engine, args.weights) for engine in args.engine}
     print(json.dumps(found, indent=2))
 
 

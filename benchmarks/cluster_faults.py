@@ -3,6 +3,7 @@
     python benchmarks/cluster_faults.py kills --kills 100
     python benchmarks/cluster_faults.py disks --count 20
     python benchmarks/cluster_faults.py damage --photos 3000 --damaged 1000
+    python benchmarks/cluster_faults.py drivers --count 10
 
 kills   kills (-9) tasks, networks in actors, raylets and drivers at random moments. Machines are
         played by raylets on this one, with fabricated GPUs whose networks compute on the CPU. A
@@ -10,7 +11,10 @@ kills   kills (-9) tasks, networks in actors, raylets and drivers at random mome
 disks   makes shards on a file system that is too small (a tmpfs, which only root may mount), gives
         it room, and gives the same command again; by Ray and by one process in turns.
 damage  makes shards of photos of which many are damaged, by Ray and by one process.
+drivers starts a second command on a folder that is being filled, which must be refused; by Ray and
+        by one process in turns.
 
+Photos and networks are small, so that kills meet starts, ends and disks more often than sums.
 Tars, indices and the list of shards must be those of one process that nothing disturbs, and no
 process may be left. Exit status 1 if not.
 """
@@ -37,15 +41,27 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 from benchmarks.arguments import BEGINS_AGAIN
 from benchmarks.cluster import recipe_for, same_shards, write_photos
 from cycleisp.dataloaders.pairs.shards import planning
+from cycleisp.dataloaders.pairs.shards.folder import MAKING
+from cycleisp.networks.pretrained import build
 from cycleisp.tasks import ray_engine
 from cycleisp.tasks.generation import generate_pairs
 from cycleisp.tasks.ray_networks import FarNetworks
 from cycleisp.utils.boundary import run_script
 from cycleisp.utils.config import GenerationRecipe
 from cycleisp.utils.errors import UserError
+from cycleisp.utils.weights.files import save_weights
 
 MARK = "CYCLEISP_CLUSTER_FAULTS"  # an environment variable, by which all processes are known
-SHARD = 200_000  # bytes that stand for a megabyte here
+SHARD = 60_000  # bytes that stand for a megabyte here
+PHOTOS = 60
+MANY_PHOTOS = 200  # so that a round with kills makes shards for some seconds
+SIDES = 32, 48  # pixels of a photo
+SMALL = {"width": 8, "num_groups": 1, "num_blocks": 1, "reduction": 4}
+NETWORKS = {
+    "rgb2raw": {**SMALL, "unshuffle": 2, "companded": True},
+    "raw2rgb": SMALL,
+    "color_correction": {**SMALL, "unshuffle": 2},
+}
 PATIENCE = 60  # seconds for processes to end
 KINDS = {"task": b"ray::make_in_task", "networks": b"ray::Networks"}  # what Ray calls its processes
 FORKS = multiprocessing.get_context("forkserver")  # a driver begins at once, since PyTorch is imported there
@@ -82,6 +98,7 @@ def drive(recipe: str, log: str) -> None:
         return start(ray, chosen.model_copy(update={"device": "cpu"}), *args, **resources)
 
     FarNetworks.start = on_cpu  # type: ignore[method-assign, assignment]
+    ray_engine.ACTORS_PER_GPU = 1  # a start imports PyTorch, which takes most of the time of a round
     planning.MEGABYTE = SHARD
     os.setsid()
     output = os.open(log, os.O_WRONLY | os.O_CREAT | os.O_APPEND)
@@ -106,10 +123,28 @@ def begin(recipe: GenerationRecipe, log: Path) -> Any:
 def finish(recipe: GenerationRecipe, log: Path, usual: tuple[int, ...] = (0,)) -> int:
     """Runs a driver to its end and returns its exit status. Raises UserError for an unusual one."""
     process = begin(recipe, log)
-    process.join()
+    try:
+        process.join()
+    finally:
+        process.terminate()  # where Ctrl-C has ended the wait; a driver that has ended hears nothing of it
+        process.join()
     if process.exitcode not in usual:
-        raise UserError(f"the driver ended with status {process.exitcode}; {log} tells why")
+        raise unusual(process.exitcode, log)
     return int(process.exitcode)
+
+
+def unusual(status: int, log: Path) -> UserError:
+    """Returns the error of a driver that ended as none should, with its last words."""
+    words = log.read_text(errors="replace").strip().splitlines()[-1:] if log.exists() else []
+    return UserError(f"a driver ended with status {status}: {' '.join(words) or 'it said nothing'}")
+
+
+def prepare(place: Path, photos: int) -> GenerationRecipe:
+    """Writes photos and small networks, and returns the recipe of an undisturbed run in `whole`."""
+    network = build("CycleISP", NETWORKS)
+    save_weights(place / "small.safetensors", network, {"network": "CycleISP", "sizes": NETWORKS})
+    written = write_photos(place / "photos", photos, *SIDES)
+    return recipe_for(written, place / "whole", weights=str(place / "small.safetensors"))
 
 
 def processes(title: bytes) -> list[int]:
@@ -168,13 +203,14 @@ def kills(count: int, a_round: int, pause: float, seed: int) -> Found:
     choice, found = random.Random(seed), Found()
     with tempfile.TemporaryDirectory(prefix="kills-") as name:
         place = Path(name)
-        photos = write_photos(place / "photos", 60)
-        finish(recipe_for(photos, place / "whole"), place / "whole.log")
+        whole = prepare(place, MANY_PHOTOS)
+        finish(whole, place / "whole.log")
         raylets = Raylets(2)
         try:
             while found.events["kills"] < count:
                 output, log = place / f"round{found.rounds}", place / f"round{found.rounds}.log"
-                recipe = recipe_for(photos, output, engine="ray", address=raylets.address, device="cuda", workers=2)
+                far = {"engine": "ray", "address": raylets.address, "device": "cuda", "workers": 2}
+                recipe = whole.model_copy(update={"output": str(output), **far})
                 _one_round(recipe, log, raylets, min(a_round, count - found.events["kills"]), pause, choice, found)
                 left = stayed(tuple(KINDS.values()))
                 found.events["left"] += len(left)
@@ -195,7 +231,7 @@ def _one_round(
             if driver.exitcode == 0:
                 return
             if driver.exitcode != -signal.SIGKILL and driver.exitcode != 1:  # 1: a task was lost four times
-                raise UserError(f"the driver ended with status {driver.exitcode}; {log} tells why")
+                raise unusual(driver.exitcode, log)
             found.events[f"driver ended with {driver.exitcode}"] += 1
             driver = begin(recipe, log)
             continue
@@ -227,18 +263,19 @@ def small_disk(folder: Path, size: int) -> Iterator[None]:
         subprocess.run(["umount", str(folder)], check=True)
 
 
-def disks(count: int, seed: int) -> Found:
+def disks(count: int, engines: list[str], seed: int) -> Found:
     """Fills disks, gives them room, and lets the same command go on."""
     choice, found = random.Random(seed), Found()
     with tempfile.TemporaryDirectory(prefix="disks-") as name:
         place = Path(name)
-        photos = write_photos(place / "photos", 30)
-        finish(recipe_for(photos, place / "whole"), place / "whole.log")
+        undisturbed = prepare(place, PHOTOS)
+        finish(undisturbed, place / "whole.log")
         needed = sum(path.stat().st_size for path in (place / "whole").rglob("*") if path.is_file())
         for number in range(count):
-            folder, engine = place / f"disk{number}", ("local", "ray")[number % 2]
+            folder, engine = place / f"disk{number}", engines[number % len(engines)]
             with small_disk(folder, int(needed * (0.1 + 0.8 * choice.random()))):
-                recipe, log = recipe_for(photos, folder / "out", engine=engine), place / f"disk{number}.log"
+                recipe = undisturbed.model_copy(update={"output": str(folder / "out"), "engine": engine})
+                log = place / f"disk{number}.log"
                 status = finish(recipe, log, usual=(0, 2))
                 found.events[f"{engine}: full, status {status}"] += 1
                 whole = all((folder / "out" / f"{path.name.split('.')[0]}.tar").is_file()
@@ -258,14 +295,15 @@ def damage(count: int, damaged: int, seed: int) -> Found:
     choice, found = random.Random(seed), Found()
     with tempfile.TemporaryDirectory(prefix="damage-") as name:
         place = Path(name)
-        photos = write_photos(place / "photos", count)
+        whole = prepare(place, count)
         for number in choice.sample(range(count), damaged):
-            path = photos / f"{number:06d}.png"
+            path = place / "photos" / f"{number:06d}.png"
             content = path.read_bytes()
             path.write_bytes((b"", choice.randbytes(len(content)), content[: len(content) // 2])[number % 3])
         for engine in ("local", "ray"):
             begun = time.monotonic()
-            finish(recipe_for(photos, place / engine, engine=engine), place / f"{engine}.log", usual=(1,))
+            recipe = whole.model_copy(update={"output": str(place / engine), "engine": engine})
+            finish(recipe, place / f"{engine}.log", usual=(1,))
             done = [json.loads(path.read_bytes()) for path in (place / engine).glob("*.done.json")]
             found.events[f"{engine}: left out"] += sum(len(one["skipped"]) for one in done)
             found.events[f"{engine}: pairs"] += sum(one["pairs"] for one in done)
@@ -276,17 +314,48 @@ def damage(count: int, damaged: int, seed: int) -> Found:
     return found
 
 
+# ------------------------------------------------------------ drivers on one folder
+
+
+def two_drivers(count: int, engines: list[str], seed: int) -> Found:
+    """Starts a second driver in a folder that a first one is filling."""
+    choice, found = random.Random(seed), Found()
+    with tempfile.TemporaryDirectory(prefix="drivers-") as name:
+        place = Path(name)
+        whole = prepare(place, PHOTOS)
+        finish(whole, place / "whole.log")
+        for number in range(count):
+            output, engine = place / f"both{number}", engines[number % len(engines)]
+            recipe = whole.model_copy(update={"output": str(output), "engine": engine})
+            log, second = place / f"first{number}.log", place / f"second{number}.log"
+            first = begin(recipe, log)
+            while first.exitcode is None and not (output / MAKING).exists():
+                time.sleep(0.01)
+            time.sleep(choice.random() / 5)
+            status = finish(recipe, second, usual=(0, 2))
+            first.join()
+            refused = status == 2 and "another run" in second.read_text()
+            found.events[f"{engine}: second one {'refused' if refused else f'ended with {status}'}"] += 1
+            left = stayed((b"ray::",))
+            found.add(refused and first.exitcode == 0 and same_shards(output, place / "whole") and not left)
+    return found
+
+
 def parse_args() -> argparse.Namespace:
     """Parses the command line."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--seed", type=int, default=0, help="seed of victims and moments (default: 0)")
-    commands = parser.add_subparsers(required=True, dest="command", metavar="kills|disks|damage")
+    commands = parser.add_subparsers(required=True, dest="command", metavar="kills|disks|damage|drivers")
     killing = commands.add_parser("kills", help="kill processes of Ray and of the driver")
     killing.add_argument("--kills", type=int, default=100, metavar="N", help="kills (default: 100)")
     killing.add_argument("--a-round", type=int, default=5, metavar="N", help="kills in one set of shards (default: 5)")
     killing.add_argument("--pause", type=float, default=3, metavar="S", help="seconds between kills (default: 3)")
     filling = commands.add_parser("disks", help="fill disks")
     filling.add_argument("--count", type=int, default=20, metavar="N", help="disks (default: 20)")
+    driving = commands.add_parser("drivers", help="two drivers on one folder")
+    driving.add_argument("--count", type=int, default=10, metavar="N", help="folders (default: 10)")
+    for command in (filling, driving):
+        command.add_argument("--engine", nargs="+", default=["local", "ray"], choices=("local", "ray"), help="(both)")
     damaging = commands.add_parser("damage", help="damage photos")
     damaging.add_argument("--photos", type=int, default=3000, metavar="N", help="photos (default: 3000)")
     damaging.add_argument("--damaged", type=int, default=1000, metavar="N", help="damaged ones (default: 1000)")
@@ -302,7 +371,9 @@ def main() -> int:
     if args.command == "kills":
         found = kills(args.kills, args.a_round, args.pause, args.seed)
     elif args.command == "disks":
-        found = disks(args.count, args.seed)
+        found = disks(args.count, args.engine, args.seed)
+    elif args.command == "drivers":
+        found = two_drivers(args.count, args.engine, args.seed)
     else:
         found = damage(args.photos, args.damaged, args.seed)
     print(f"{found.rounds - found.bad} of {found.rounds} rounds ended with the shards of an undisturbed run")

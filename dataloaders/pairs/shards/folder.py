@@ -144,7 +144,9 @@ class ShardFolder:
     def publish(self, made: Path, done: DoneShard) -> None:
         """Puts a shard into the folder: tar, index, and the done-file at last.
 
-        A done-file of an earlier making goes first, so that it never speaks of the new tar.
+        A done-file of an earlier making goes first, so that it never speaks of the new tar. It
+        stays if it speaks of the same tar: a task that a killed driver has left for a moment may
+        end here at any time, and must not take with it what the next driver counts as finished.
 
         Args:
             made: the tar, in a folder on the same disk, with its index beside it.
@@ -154,7 +156,8 @@ class ShardFolder:
             OSError: the disk is full or cannot be written.
         """
         shard = made.name
-        if (self.folder / done_of(shard)).exists():
+        before = finished_shard(self.folder, shard)
+        if (self.folder / done_of(shard)).exists() and (before is None or before.entry != done.entry):
             (self.folder / done_of(shard)).unlink()
             merge(self.folder)
         content = made.parent / done_of(shard)

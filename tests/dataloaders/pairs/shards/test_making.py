@@ -224,6 +224,30 @@ def test_a_shard_that_is_made_again_is_never_listed_with_old_bytes(
     assert read_shard_list(str(tmp_path / "out"))[0].sha256 == file_sha256(tmp_path / "out" / SHARD)
 
 
+@pytest.mark.parametrize("renames", range(4))
+def test_a_kill_while_the_same_shard_is_made_again_leaves_it_finished(
+    tmp_path: Path, sources: list[Source], monkeypatch: pytest.MonkeyPatch, renames: int
+) -> None:
+    """A task that a killed driver has left makes what the next driver has finished, and ends."""
+    make_one(tmp_path / "out", sources)
+    whole = contents(tmp_path / "out")
+    monkeypatch.setattr(ShardFolder, "finished", lambda *_: None)  # it had begun before
+    replace, done = Path.replace, []
+
+    def killed(self: Path, target: Path) -> Path:
+        if len(done) == renames:
+            raise KilledError
+        done.append(target)
+        return replace(self, target)
+
+    monkeypatch.setattr(Path, "replace", killed)
+    with pytest.raises(KilledError):
+        make_one(tmp_path / "out", sources)
+    monkeypatch.undo()
+    assert ShardFolder(tmp_path / "out", SETTINGS).finished(0, sources) is not None
+    assert contents(tmp_path / "out") == whole
+
+
 def test_the_list_has_what_another_process_finishes_meanwhile(
     tmp_path: Path, sources: list[Source], monkeypatch: pytest.MonkeyPatch
 ) -> None:
