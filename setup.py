@@ -19,6 +19,7 @@ CODE = ("networks", "dataloaders", "utils")
 SMALL = os.environ.get("CYCLEISP_DISTRIBUTION") == "onnx"
 DATA = ("configs",) if SMALL else ("pretrained_models", "configs")
 ONNX = ["onnx>=1.17", "onnxruntime>=1.20", "onnxscript>=0.2"]  # export_onnx.py
+CLOUD = ["s3fs>=2024.6"]  # shards at s3://
 CLUSTER = ["ray>=2.9"]  # generate_data.py --engine ray
 SHARDS = ["lmdb>=1.4"]  # to-lmdb
 HUB = ["huggingface-hub>=1"]  # cycleisp.hub
@@ -77,7 +78,7 @@ setup(
     install_requires=requirements("requirements-onnx.txt" if SMALL else "requirements.txt"),
     extras_require={
         "app": APP,
-        "cloud": ["s3fs>=2024.6"],  # shards at s3://
+        "cloud": CLOUD,
         "cluster": CLUSTER,
         "docs": DOCS,
         "heif": ["pillow-heif>=0.18"],  # reads HEIC, as phones write it
@@ -88,6 +89,7 @@ setup(
         "test": TEST,
         "dev": [
             *APP,
+            *CLOUD,
             *CLUSTER,
             *DOCS,
             *HUB,
@@ -96,7 +98,10 @@ setup(
             *SPANDREL,
             *TEST,
             "build>=1",
+            "flask>=3",  # with moto plays an S3 server in a test
+            "flask-cors>=5",
             "ipykernel>=6.29",  # with nbclient runs the notebook in a test
+            "moto[s3]>=5.0.17",
             "mypy>=1.11",
             "nbclient>=0.10",
             "playwright>=1.49",  # drives Chromium in the test of the page
