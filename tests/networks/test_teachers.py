@@ -1,4 +1,4 @@
-"""Teachers give the mean of their results, without gradients, and the loss goes to it by its share."""
+"""Teachers give the mean of their results, without gradients; the loss goes to it by its share."""
 
 from pathlib import Path
 
@@ -39,7 +39,7 @@ def test_the_mean_of_several_is_taught(tmp_path: Path) -> None:
     expected = sum((network(noisy).clamp(0, 1) for network in networks), torch.zeros(())) / 2
     torch.testing.assert_close(taught, expected.detach(), atol=1e-6, rtol=0)
     assert not taught.requires_grad
-    assert all(0.01 < (taught - network(noisy)).abs().max() for network in networks)
+    assert all((taught - network(noisy)).abs().max() > 0.01 for network in networks)
 
 
 def test_teachers_of_raw_see_the_variance() -> None:
@@ -52,7 +52,7 @@ def test_teachers_of_raw_see_the_variance() -> None:
 
 @pytest.mark.parametrize("share", [0.0, 0.25, 1.0])
 def test_the_target_goes_to_the_teachers_by_the_share(share: float) -> None:
-    """With every clean value 0.5 and every taught one 0.9 the target is 0.5 + 0.4 times the share."""
+    """Where every clean value is 0.5 and every taught one 0.9, the target is 0.5 + 0.4 share."""
     clean = torch.full((1, 3, 4, 4), 0.5)
     objective = DenoiserObjective(teachers=lambda batch: torch.full_like(batch["noisy"], 0.9), teachers_share=share)
     output = torch.full_like(clean, 0.5 + 0.4 * share + 0.01).requires_grad_()

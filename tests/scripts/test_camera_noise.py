@@ -135,11 +135,11 @@ def test_without_an_iso_given_it_is_the_files_own(tmp_path: Path, camera: Path) 
     assert isinstance(noise, CameraNoise)
     files = RawFileDenoiser(lambda packed, variance: packed, noise)
     image = read_raw(write_dng(tmp_path / "a.dng", random_mosaic(32, 48)))
-    shot, read, origin = files._noise_level(replace(image, iso=400.0), torch.zeros(4, 8, 8))
+    shot, read, origin = files._noise_level(replace(image, iso=400.0))
     assert shot.tolist() == pytest.approx([0.004] * 4) and origin == camera.name
     assert read.tolist() == pytest.approx([4.4e-5] * 3 + [np.sqrt(2e-5 * 1.6e-4) + 4e-6])
     with pytest.raises(NoiseError, match="knows ISO 100 to 1600, asked for ISO 6400"):
-        files._noise_level(replace(image, iso=6400.0), torch.zeros(4, 8, 8))
+        files._noise_level(replace(image, iso=6400.0))
 
 
 def test_arrays_take_the_same_names(camera: Path, tiny_weights: Path, weights: dict[str, Path]) -> None:
