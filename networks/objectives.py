@@ -125,6 +125,11 @@ class ColorMatchingObjective:
         return self.beta * raw_loss + (1 - self.beta) * F.l1_loss(outputs["srgb"], batch["srgb"])
 
 
+def denoiser_inputs(batch: Batch) -> list[Tensor]:
+    """Returns what a denoiser is given of a batch: the noisy images, and of RAW their variance."""
+    return [batch["noisy"]] + ([batch["variance"]] if "variance" in batch else [])
+
+
 @dataclass(frozen=True)
 class DenoiserObjective:
     """A denoiser (Sec. 4): L1 to the clean image, or the PSNR that it should reach.
@@ -149,8 +154,7 @@ class DenoiserObjective:
 
     def outputs(self, network: nn.Module, batch: Batch) -> Outputs:
         """Returns `clean`, the denoised image."""
-        inputs = [batch["noisy"]] + ([batch["variance"]] if "variance" in batch else [])
-        return {"clean": network(*inputs)}
+        return {"clean": network(*denoiser_inputs(batch))}
 
     def loss(self, outputs: Outputs, batch: Batch) -> Tensor:
         """Returns one of three, the lower the better: of p, the denoised image, and t, the target.

@@ -14,6 +14,7 @@ from torch import Tensor
 
 from cycleisp.networks.acceleration import to_device
 from cycleisp.networks.denoiser import Denoiser
+from cycleisp.networks.objectives import denoiser_inputs
 from cycleisp.networks.pretrained import load_denoiser
 from cycleisp.utils.images import Space
 from cycleisp.utils.training.objective import Batch
@@ -39,10 +40,9 @@ class Teachers:
         Returns:
             (B, C, H, W) in [0, 1]; no gradient passes through it.
         """
-        inputs = [batch["noisy"]] + ([batch["variance"]] if "variance" in batch else [])
         total = torch.zeros_like(batch["noisy"])
         for network in self.networks:
-            total += network(*inputs).clamp(0, 1)
+            total += network(*denoiser_inputs(batch)).clamp(0, 1)
         return total / len(self.networks)
 
 
