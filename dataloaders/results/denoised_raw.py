@@ -134,8 +134,6 @@ class RawFileDenoiser:
 
     def _denoise(self, image: RawImage, path: Path, part: Window | None = None) -> _Denoised:
         """Denoises the mosaic of a camera file, or a part of it."""
-        padded, window = bayer.pad_to_rggb(image.mosaic[None], image.pattern, multiple=2)
-        packed = bayer.pack(padded)
         try:
             shot_noise, read_noise, origin = self._noise_level(image)
         except ValueError as error:
@@ -149,8 +147,8 @@ class RawFileDenoiser:
         if count := int(repaired.sum()):
             log.info("%s: %d hot or dead photosites repaired", path.name, count)
             about += f", {count} hot or dead photosites repaired"
-            padded, _ = bayer.pad_to_rggb(mosaic[None], image.pattern, multiple=2)
-            packed = bayer.pack(padded)
+        padded, window = bayer.pad_to_rggb(mosaic[None], image.pattern, multiple=2)
+        packed = bayer.pack(padded)
         if part is not None:
             packed, window = self._around(part, window, packed)
         # clipped as the networks' training pairs

@@ -163,12 +163,8 @@ class KilledError(BaseException):
     """What a kill looks like to the code after it: nothing of that runs."""
 
 
-@pytest.mark.parametrize("renames", range(4))
-def test_a_kill_before_any_rename_is_survived(
-    tmp_path: Path, sources: list[Source], monkeypatch: pytest.MonkeyPatch, renames: int
-) -> None:
-    """Tar, index, done-file and list are renamed in turn; before each the process may end."""
-    make_one(tmp_path / "whole", sources)
+def killed_after(renames: int) -> Callable[[Path, Path], Path]:
+    """Returns a `Path.replace` that is killed once it has renamed so many files."""
     replace, done = Path.replace, []
 
     def killed(self: Path, target: Path) -> Path:
@@ -177,12 +173,21 @@ def test_a_kill_before_any_rename_is_survived(
         done.append(target)
         return replace(self, target)
 
+    return killed
+
+
+@pytest.mark.parametrize("renames", range(4))
+def test_a_kill_before_any_rename_is_survived(
+    tmp_path: Path, sources: list[Source], monkeypatch: pytest.MonkeyPatch, renames: int
+) -> None:
+    """Tar, index, done-file and list are renamed in turn; before each the process may end."""
+    make_one(tmp_path / "whole", sources)
     with monkeypatch.context() as patch:
         patch.setattr("tempfile.mkdtemp", lambda prefix, dir: _left(dir))
         patch.setattr("shutil.rmtree", lambda *args, **options: None)
         patch.setattr(writing.ShardWriter, "discard", lambda self: None)
         ShardFolder(tmp_path / "out", SETTINGS)
-        patch.setattr(Path, "replace", killed)
+        patch.setattr(Path, "replace", killed_after(renames))
         with pytest.raises(KilledError):
             make_one(tmp_path / "out", sources)
     left = contents(tmp_path / "out")
@@ -232,15 +237,7 @@ def test_a_kill_while_the_same_shard_is_made_again_leaves_it_finished(
     make_one(tmp_path / "out", sources)
     whole = contents(tmp_path / "out")
     monkeypatch.setattr(ShardFolder, "finished", lambda *_: None)  # it had begun before
-    replace, done = Path.replace, []
-
-    def killed(self: Path, target: Path) -> Path:
-        if len(done) == renames:
-            raise KilledError
-        done.append(target)
-        return replace(self, target)
-
-    monkeypatch.setattr(Path, "replace", killed)
+    monkeypatch.setattr(Path, "replace", killed_after(renames))
     with pytest.raises(KilledError):
         make_one(tmp_path / "out", sources)
     monkeypatch.undo()
