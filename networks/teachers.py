@@ -3,7 +3,8 @@
 A clean image holds what no denoiser can know, since noise has destroyed it. What larger networks
 make of the same noisy image holds only what can be known, so that it teaches a small network more
 in each step (Hinton et al., "Distilling the Knowledge in a Neural Network", 2015). The mean of
-several networks is often better than the best of them.
+several networks is often better than the best of them, and so is the mean of what one network makes
+of an image that is mirrored and turned.
 """
 
 from collections.abc import Sequence
@@ -16,8 +17,11 @@ from cycleisp.networks.acceleration import to_device
 from cycleisp.networks.denoiser import Denoiser
 from cycleisp.networks.objectives import denoiser_inputs
 from cycleisp.networks.pretrained import load_denoiser
+from cycleisp.utils.errors import UserError
 from cycleisp.utils.images import Space
 from cycleisp.utils.training.objective import Batch
+
+WAYS = 8  # to mirror and turn a square
 
 
 class Teachers:
@@ -25,10 +29,13 @@ class Teachers:
 
     Args:
         networks: at least one, of one space, in evaluation mode, on the device of the batches.
+        turned: whether the networks see the images of a batch mirrored and turned, each in another
+            of the eight ways. Over many batches their mean over the ways is learned, at no cost.
+            For sRGB only: packed RAW that is mirrored has another Bayer pattern.
     """
 
-    def __init__(self, networks: Sequence[Denoiser]) -> None:
-        self.networks = tuple(networks)
+    def __init__(self, networks: Sequence[Denoiser], turned: bool = False) -> None:
+        self.networks, self.turned = tuple(networks), turned
 
     @torch.no_grad()
     def __call__(self, batch: Batch) -> Tensor:
@@ -39,18 +46,54 @@ class Teachers:
 
         Returns:
             (B, C, H, W) in [0, 1]; no gradient passes through it.
+
+        Raises:
+            ValueError: images to turn that are not square sRGB.
         """
         total = torch.zeros_like(batch["noisy"])
-        for network in self.networks:
-            total += network(*denoiser_inputs(batch)).clamp(0, 1)
+        for number, network in enumerate(self.networks):
+            if self.turned:
+                total += _turned(network, batch, number, len(self.networks))
+            else:
+                total += network(*denoiser_inputs(batch)).clamp(0, 1)
         return total / len(self.networks)
 
 
-def open_teachers(weights: Sequence[str | Path], space: Space, device: torch.device) -> Teachers | None:
+def _turned(network: Denoiser, batch: Batch, number: int, networks: int) -> Tensor:
+    """Returns what a network makes of images that are turned, turned back.
+
+    The way of an image follows from its place in the batch, so that no random state is needed.
+    """
+    noisy = batch["noisy"]
+    if noisy.shape[1] != 3 or noisy.shape[2] != noisy.shape[3]:
+        raise ValueError(f"expected square sRGB images (B, 3, H, H) to turn, got {tuple(noisy.shape)}")
+    ways = [(index * networks + number) % WAYS for index in range(len(noisy))]
+    images = torch.stack([turn(image, way) for image, way in zip(noisy, ways, strict=True)])
+    denoised = network(images).clamp(0, 1)
+    return torch.stack([turn_back(image, way) for image, way in zip(denoised, ways, strict=True)])
+
+
+def turn(image: Tensor, way: int) -> Tensor:
+    """Returns an image (..., H, W) turned `way % 4` times by 90 degrees, mirrored first from way 4 on."""
+    return torch.rot90(image.flip(-1) if way >= 4 else image, way % 4, dims=(-2, -1))
+
+
+def turn_back(image: Tensor, way: int) -> Tensor:
+    """Returns the image that `turn` has turned."""
+    upright = torch.rot90(image, -(way % 4), dims=(-2, -1))
+    return upright.flip(-1) if way >= 4 else upright
+
+
+def open_teachers(
+    weights: Sequence[str | Path], space: Space, device: torch.device, turned: bool = False
+) -> Teachers | None:
     """Loads teachers by shipped names or paths; returns None where there are none.
 
     Raises:
+        UserError: teachers of RAW that shall see turned images.
         WeightsError, DownloadError: as `load_denoiser`.
     """
+    if turned and space != "srgb":
+        raise UserError("loss.teachers_turned is for sRGB: packed RAW that is mirrored has another Bayer pattern")
     networks = [to_device(load_denoiser(name, space)[0], device) for name in weights]
-    return Teachers(networks) if networks else None
+    return Teachers(networks, turned) if networks else None

@@ -210,7 +210,8 @@ def train_denoiser(
     if not stored:
         make_batch = open_training_pairs(recipe.synthesis, space, weights, fabric.device, recipe.train.precision)
     loss = recipe.loss
-    teachers = open_teachers(loss.teachers, space, fabric.device)
+    names = loss.teachers if loss.teachers_share > 0 else ()
+    teachers = open_teachers(names, space, fabric.device, loss.teachers_turned)
     objective = DenoiserObjective(loss.relative, loss.kind, loss.ceiling, teachers, loss.teachers_share)
     with RunStart(Path(run_dir), recipe, fabric) as begun:
         data = open_denoising_data(recipe, space, _list(photos), stored, real, begun.usable, copies)

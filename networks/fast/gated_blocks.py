@@ -4,8 +4,8 @@ A block reads and writes its features a dozen times. An image does not fit into 
 cache, and then memory, not arithmetic, is what takes the time. So all steps of a block are computed
 for one small tile after the other. What is left of a step beside its matrix product is computed by
 Numba: layer norms with channels innermost, and a depthwise convolution together with its gate. The
-results take the place of the features, a band of tiles at a time, so that a photo needs one map of
-features only.
+results take the place of the features, so that a photo needs one map of features only. Threads work
+on strips of columns, each from top to bottom, and meet once a block.
 
 The result is the plain block's up to rounding:
 
@@ -15,6 +15,7 @@ The result is the plain block's up to rounding:
 
 import math
 import threading
+from collections.abc import Callable
 from dataclasses import dataclass
 from itertools import pairwise
 from typing import Any, Protocol
@@ -67,8 +68,8 @@ def run(block: Any, features: Tensor) -> Tensor:
             innermost. No gradient is computed.
     """
     result = features.detach().contiguous(memory_format=torch.channels_last)
-    weights = _Weights.of(block)
     with threads() as spread:
+        weights = _Weights.of(block)  # here, since PyTorch's threads would go on for milliseconds after it
         for image in result.permute(0, 2, 3, 1).numpy():
             _compute(weights, image, spread)
     return result
@@ -78,20 +79,11 @@ def _compute(weights: "_Weights", image: Floats, spread: Spread) -> None:
     """Computes a block on an image (H, W, C), in place."""
     height, width, channels = image.shape
     side = _side(channels)
-    bands = _parts(height, side)
-    lines = np.empty((max(band.stop - band.start for band in bands) + 2, width, channels), np.float32)
-    above = np.zeros((width, channels), np.float32)  # the row above a band, as it was
-    look = looker()
-    for band in bands:
-        look()
-        count = band.stop - band.start
-        source = lines[: count + 2]
-        source[0] = above
-        source[1:-1] = image[band]
-        source[-1] = image[band.stop] if band.stop < height else 0
-        above = source[-2].copy()
-        tile = _Tile(weights, source, image[band], band.start == 0, band.stop == height)
-        spread(tile.compute, _parts(width, side))
+    strips = _parts(width, side, even=True)
+    borders = [column for strip in strips[1:] for column in (strip.start - 1, strip.start)]
+    edges = np.ascontiguousarray(image[:, borders])
+    work = _Work(weights, image, edges, _parts(height, side), looker())
+    spread(work.compute, list(enumerate(strips)))
 
 
 # ---------------------------------------------------------------- weights
@@ -144,60 +136,86 @@ def _bias(convolution: nn.Conv2d) -> Tensor:
 
 
 @dataclass(frozen=True)
-class _Tile:
-    """A band of rows, of which `compute` computes the columns of a tile."""
+class _Work:
+    """A block's work on an image (H, W, C), in strips of columns, and in these tile by tile.
+
+    Threads share no more than what is here, since each wait for another takes as long as a tile.
+
+    Attributes:
+        edges: the columns on both sides of each border between strips, as they were, (H, n, C).
+        bands: the rows of the tiles.
+        look: called before each tile.
+    """
 
     weights: _Weights
-    source: Floats  # (h + 2, W, C)
-    target: Floats  # (h, W, C)
-    is_first: bool
-    is_last: bool
+    image: Floats
+    edges: Floats
+    bands: list[slice]
+    look: Callable[[], object]
 
-    def compute(self, columns: slice) -> None:
-        """Writes the block's result in these columns to the target."""
-        weights, image_width, channels = self.weights, self.source.shape[1], self.source.shape[2]
-        height, width = len(self.target), columns.stop - columns.start
-        left = max(0, columns.start - 1)
-        inside, target = self.source[1:-1, columns], self.target[:, columns]
-        scratch = _scratch.of(channels)
-        around, count = (height + 2) * (width + 2), height * width
+    def compute(self, strip: tuple[int, slice]) -> None:
+        """Writes the block's result over a strip, which is given by its number and its columns."""
+        number, columns = strip
+        above = np.zeros_like(self.image[:1, columns])  # the row above a tile, as it was
+        for band in self.bands:
+            self.look()
+            last = self.image[band.stop - 1 : band.stop, columns].copy()
+            self._tile(number, band, columns, above)
+            above = last
 
-        normal, doubled = scratch.normal[:around], scratch.doubled[:around]
-        _normalize(self.source[:, left : columns.stop + 1], left - columns.start + 1, _grid(normal, width + 2))
-        torch.addmm(weights.widen[0], normal, weights.widen[1], out=doubled)
-        grid = _grid(doubled, width + 2)
-        _clear(grid, self.is_first, self.is_last, columns.start == 0, columns.stop == image_width)
-        gated, mixed = scratch.gated[:count], scratch.mixed[:count]
-        _convolve_and_gate(grid, weights.taps, weights.taps_bias, gated.numpy())
-        _add_bias(inside, weights.project[1], _grid(mixed, width))
-        mixed.addmm_(gated, weights.project[0])
+    def _tile(self, number: int, band: slice, columns: slice, above: Floats) -> None:
+        weights, image, top, left = self.weights, self.image, band.start, columns.start
+        height, width = band.stop - top, columns.stop - left
+        here = _scratch.of(height, width, image.shape[2])
+        place = top, left, height, width
 
-        normal, doubled = scratch.normal[:count], scratch.doubled[:count]
-        _normalize(_grid(mixed, width), 0, _grid(normal, width))
-        torch.addmm(weights.second_widen[0], normal, weights.second_widen[1], out=doubled)
-        _gate(doubled.numpy(), gated.numpy())
-        mixed.addmm_(gated, weights.second_project[0])
-        _add_bias(_grid(mixed, width), weights.second_project[1], target)
+        _normalize_around(image, above, self.edges, number, *place, here.around)
+        torch.addmm(weights.widen[0], here.normal_around, weights.widen[1], out=here.doubled_around)
+        _clear(here.grid, *place, *image.shape[:2])
+        _convolve_and_gate(here.grid, weights.taps, weights.taps_bias, here.gates)
+        _add_bias(image, top, left, weights.project[1], here.mixed_grid, 0, 0, height, width)
+        here.mixed.addmm_(here.gated, weights.project[0])
+
+        _normalize(here.mixed_grid, 0, 0, here.normal_grid, 0, 0, height, width)
+        torch.addmm(weights.second_widen[0], here.normal, weights.second_widen[1], out=here.doubled)
+        _gate(here.doubles, here.gates)
+        here.mixed.addmm_(here.gated, weights.second_project[0])
+        _add_bias(here.mixed_grid, 0, 0, weights.second_project[1], image, top, left, height, width)
 
 
 class _Scratch(threading.local):
-    """A thread's memory for a tile."""
+    """A thread's memory for a tile, and the views of it for tiles of some sizes."""
 
     channels = 0
-    normal: Tensor
-    doubled: Tensor
-    gated: Tensor
-    mixed: Tensor
+    memory: tuple[Tensor, Tensor, Tensor, Tensor]
+    views: "dict[tuple[int, int], _Views]"
 
-    def of(self, channels: int) -> "_Scratch":
+    def of(self, height: int, width: int, channels: int) -> "_Views":
         if self.channels != channels:
             side = _side(channels) + 2
             with torch.inference_mode(False):  # so that they can be written to outside of it, too
-                self.normal, self.doubled, self.gated, self.mixed = (
-                    torch.zeros(side * side, channels * factor) for factor in (1, 2, 1, 1)
-                )
-            self.channels = channels
-        return self
+                normal, doubled, gated, mixed = (torch.zeros(side * side, channels * factor) for factor in (1, 2, 1, 1))
+            self.memory, self.channels, self.views = (normal, doubled, gated, mixed), channels, {}
+        if (height, width) not in self.views:
+            with torch.inference_mode(False):
+                self.views[height, width] = _Views(*self.memory, height, width)
+        return self.views[height, width]
+
+
+class _Views:
+    """A thread's memory as the steps of a tile (h, w) take it; tensors and arrays share it.
+
+    They are made once for each size: with several threads each small step of Python costs a wait.
+    """
+
+    def __init__(self, normal: Tensor, doubled: Tensor, gated: Tensor, mixed: Tensor, height: int, width: int) -> None:
+        around, count = (height + 2) * (width + 2), height * width
+        self.normal_around, self.doubled_around = normal[:around], doubled[:around]
+        self.around, self.grid = _grid(self.normal_around, width + 2), _grid(self.doubled_around, width + 2)
+        self.normal, self.doubled = normal[:count], doubled[:count]
+        self.gated, self.mixed = gated[:count], mixed[:count]
+        self.normal_grid, self.mixed_grid = _grid(self.normal, width), _grid(self.mixed, width)
+        self.doubles, self.gates = self.doubled.numpy(), self.gated.numpy()
 
 
 _scratch = _Scratch()
@@ -212,9 +230,13 @@ def _grid(pixels: Tensor, width: int) -> Floats:
     return pixels.view(-1, width, pixels.shape[1]).numpy()
 
 
-def _parts(length: int, side: int) -> list[slice]:
-    """Returns slices of nearly equal length, at most `side`, that cover a length once."""
+def _parts(length: int, side: int, even: bool = False) -> list[slice]:
+    """Returns slices of nearly equal length, at most `side`, that cover a length once.
+
+    `even` makes their number even, but for a single one, so that two threads have as many each.
+    """
     count = -(-length // side)
+    count += count % 2 if even and count > 1 else 0
     ends = [length * index // count for index in range(count + 1)]
     return [slice(first, end) for first, end in pairwise(ends)]
 
@@ -229,17 +251,17 @@ _fast: dict[str, Any] = {
 }
 
 
-@njit(**_fast)
-def _normalize(features, left, out):  # type: ignore[no-untyped-def]
-    """Gives each pixel of features (h, w, C) mean 0 and variance 1, and writes it to `out`.
+# Windows of arrays are given by their place, since Numba takes a slice's values for scattered ones
 
-    The first column goes to the column `left`. The rest of `out` is left as it is.
-    """
-    rows, columns, channels = features.shape
+
+@njit(**_fast)
+def _normalize(features, top, left, out, out_top, out_left, height, width):  # type: ignore[no-untyped-def]
+    """Gives each pixel of a window of (H, W, C) mean 0 and variance 1, and writes it to `out`."""
+    channels = features.shape[2]
     share = np.float32(1 / channels)
-    for row in range(rows):
-        for column in range(columns):
-            x, y = features[row, column], out[row, left + column]
+    for row in range(height):
+        for column in range(width):
+            x, y = features[top + row, left + column], out[out_top + row, out_left + column]
             total, power = np.float32(0), np.float32(0)
             for c in range(channels):
                 total += x[c]
@@ -252,15 +274,33 @@ def _normalize(features, left, out):  # type: ignore[no-untyped-def]
 
 
 @njit(**_fast)
-def _clear(grid, top, bottom, left, right):  # type: ignore[no-untyped-def]
-    """Sets the chosen borders of a grid to 0: what lies beyond the image."""
-    if top:
+def _normalize_around(image, above, edges, strip, top, left, height, width, out):  # type: ignore[no-untyped-def]
+    """Normalizes a tile of an image and the pixels around it, and writes them to (h + 2, w + 2, C).
+
+    What lies beyond the image is left as it is. Neighbours of the tile may have been overwritten:
+    the row `above` and the columns at its sides come from copies.
+    """
+    first, end = max(0, top - 1), min(image.shape[0], top + height + 1)
+    row = first - top + 1  # 0, or 1 at the upper border of the image
+    if left > 0:
+        _normalize(edges, first, 2 * strip - 2, out, row, 0, end - first, 1)
+    if left + width < image.shape[1]:
+        _normalize(edges, first, 2 * strip + 1, out, row, width + 1, end - first, 1)
+    if top > 0:
+        _normalize(above, 0, 0, out, 0, 1, 1, width)
+    _normalize(image, top, left, out, 1, 1, end - top, width)
+
+
+@njit(**_fast)
+def _clear(grid, top, left, height, width, image_height, image_width):  # type: ignore[no-untyped-def]
+    """Sets to 0 what lies beyond the image, of the grid (h + 2, w + 2, C) around a window."""
+    if top == 0:
         grid[0] = 0
-    if bottom:
+    if top + height == image_height:
         grid[-1] = 0
-    if left:
+    if left == 0:
         grid[:, 0] = 0
-    if right:
+    if left + width == image_width:
         grid[:, -1] = 0
 
 
@@ -305,11 +345,10 @@ def _gate(doubled, out):  # type: ignore[no-untyped-def]
 
 
 @njit(**_fast)
-def _add_bias(features, bias, out):  # type: ignore[no-untyped-def]
-    """Writes features (h, w, C) plus a bias (C,) to `out`."""
-    rows, columns, channels = features.shape
-    for row in range(rows):
-        for column in range(columns):
-            x, y = features[row, column], out[row, column]
-            for c in range(channels):
+def _add_bias(features, top, left, bias, out, out_top, out_left, height, width):  # type: ignore[no-untyped-def]
+    """Writes a window of features (H, W, C) plus a bias (C,) to a window of `out`."""
+    for row in range(height):
+        for column in range(width):
+            x, y = features[top + row, left + column], out[out_top + row, out_left + column]
+            for c in range(bias.shape[0]):
                 y[c] = x[c] + bias[c]

@@ -8,7 +8,7 @@ from torch import Tensor
 
 from cycleisp.networks import RawDenoiser, SrgbDenoiser
 from cycleisp.networks.objectives import DenoiserObjective
-from cycleisp.networks.teachers import Teachers, open_teachers
+from cycleisp.networks.teachers import Teachers, open_teachers, turn, turn_back
 from cycleisp.utils.errors import UserError
 from cycleisp.utils.weights.files import save_weights
 
@@ -40,6 +40,49 @@ def test_the_mean_of_several_is_taught(tmp_path: Path) -> None:
     torch.testing.assert_close(taught, expected.detach(), atol=1e-6, rtol=0)
     assert not taught.requires_grad
     assert all((taught - network(noisy)).abs().max() > 0.01 for network in networks)
+
+
+def test_turned_teachers_give_what_they_make_of_turned_images(tmp_path: Path) -> None:
+    network = stored(tmp_path / "a.safetensors", 0)
+    noisy = torch.rand(9, 3, 12, 12, generator=torch.Generator().manual_seed(3))
+    one = noisy[:1].expand(9, -1, -1, -1)
+    ways = Teachers([network], turned=True)({"noisy": one})
+    upright = network(one[:1]).clamp(0, 1).detach()
+    torch.testing.assert_close(ways[[0, 8]], upright.expand(2, -1, -1, -1), atol=1e-5, rtol=0)
+    assert all((ways[way] - upright[0]).abs().max() > 1e-4 for way in range(1, 8))
+    mirrored = network(noisy.flip(-1).rot90(1, (-2, -1))).clamp(0, 1).rot90(-1, (-2, -1)).flip(-1)
+    taught = Teachers([network], turned=True)({"noisy": noisy})
+    torch.testing.assert_close(taught[5], mirrored[5].detach(), atol=1e-5, rtol=0)
+
+
+def test_several_turned_teachers_see_an_image_in_different_ways(tmp_path: Path) -> None:
+    """The same network three times is its mean over three ways, and in three images over eight."""
+    network = stored(tmp_path / "a.safetensors", 0)
+    photo = torch.rand(1, 3, 12, 12, generator=torch.Generator().manual_seed(4))
+    ways = Teachers([network], turned=True)({"noisy": photo.expand(8, -1, -1, -1)})
+    taught = Teachers([network] * 3, turned=True)({"noisy": photo.expand(3, -1, -1, -1)})
+    for index in range(3):
+        seen = [(3 * index + number) % 8 for number in range(3)]
+        torch.testing.assert_close(taught[index], ways[seen].mean(0), atol=1e-5, rtol=0)
+
+
+@pytest.mark.parametrize("way", range(8))
+def test_turning_back_undoes_turning(way: int) -> None:
+    photo = torch.arange(27.0).reshape(3, 3, 3)
+    assert torch.equal(turn_back(turn(photo, way), way), photo)
+
+
+def test_the_eight_ways_differ() -> None:
+    photo = torch.arange(9.0).reshape(1, 3, 3)
+    assert len({tuple(turn(photo, way).flatten().tolist()) for way in range(8)}) == 8
+
+
+def test_teachers_are_not_turned_for_raw_or_oblong_images(tmp_path: Path) -> None:
+    network = stored(tmp_path / "a.safetensors", 0)
+    with pytest.raises(UserError, match="Bayer pattern"):
+        open_teachers(["compact_raw"], "raw", CPU, turned=True)
+    with pytest.raises(ValueError, match="square"):
+        Teachers([network], turned=True)({"noisy": image(3, 0)})
 
 
 def test_teachers_of_raw_see_the_variance() -> None:

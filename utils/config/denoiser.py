@@ -105,6 +105,7 @@ class DenoiserLoss(Section):
     relative: bool = False  # RAW, l1: in units of the deviation of each image's noise
     teachers: tuple[str, ...] = ()  # denoisers, by shipped name or path, whose mean result is learned; paper: none
     teachers_share: Share = 1.0  # how far the target goes from the clean image to theirs
+    teachers_turned: bool = False  # sRGB: they see the images mirrored and turned, so their mean over that is learned
 
     @model_validator(mode="after")
     def _fit(self) -> "DenoiserLoss":

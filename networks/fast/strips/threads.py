@@ -5,8 +5,9 @@ every step of a block.
 """
 
 import os
+from collections import deque
 from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import ThreadPoolExecutor, wait
 from contextlib import contextmanager
 from functools import cache
 from typing import Protocol, TypeVar
@@ -39,7 +40,9 @@ def caller() -> Iterator[Spread]:
 def threads() -> Iterator[Spread]:
     """Yields a `Spread` that works in several threads, each of which uses one core.
 
-    There are as many threads as PyTorch's operations use cores.
+    There are as many threads as PyTorch's operations use cores. The calling thread is one of them:
+    a core would stay idle for some milliseconds, until the system moved a thread there, if all had
+    to be woken while it slept.
 
     After the block PyTorch's operations use as many cores as before.
     """
@@ -51,11 +54,26 @@ def threads() -> Iterator[Spread]:
     torch.set_num_threads(1)  # for this thread, and for those that have not computed yet
 
     def spread(work: Callable[[Item], Result], items: Sequence[Item]) -> list[Result]:
-        def without_gradient(item: Item) -> Result:
-            with torch.inference_mode() if inference else torch.no_grad():
-                return work(item)
+        left, results = deque(enumerate(items)), dict[int, Result]()
 
-        return list(_pool(count, os.getpid()).map(without_gradient, items))
+        def take_turns() -> None:
+            with torch.inference_mode() if inference else torch.no_grad():
+                while left:
+                    try:
+                        index, item = left.popleft()
+                    except IndexError:  # another thread was faster
+                        return
+                    results[index] = work(item)
+
+        helpers = [_pool(count - 1, os.getpid()).submit(take_turns) for _ in range(min(count, len(items)) - 1)]
+        try:
+            take_turns()
+        finally:
+            left.clear()
+            wait(helpers)
+        for helper in helpers:
+            helper.result()  # raises what has been raised there
+        return [results[index] for index in range(len(items))]
 
     try:
         yield spread
