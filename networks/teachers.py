@@ -74,7 +74,7 @@ def _turned(network: Denoiser, batch: Batch, number: int, networks: int) -> Tens
 
 
 def turn(image: Tensor, way: int) -> Tensor:
-    """Returns an image (..., H, W) turned `way % 4` times by 90 degrees, mirrored first from way 4 on."""
+    """Returns an image (..., H, W) turned `way % 4` times by 90 degrees, from way 4 on mirrored."""
     return torch.rot90(image.flip(-1) if way >= 4 else image, way % 4, dims=(-2, -1))
 
 
