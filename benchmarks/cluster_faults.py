@@ -113,20 +113,21 @@ def drive(recipe: str, log: str) -> None:
     run_script(main)
 
 
-def begin(recipe: GenerationRecipe, log: Path) -> Any:
-    """Starts a driver, and returns its process."""
+@contextlib.contextmanager
+def driver(recipe: GenerationRecipe, log: Path) -> Iterator[Any]:
+    """Starts a driver and yields its process, which does not outlive the block."""
     process = FORKS.Process(target=drive, args=(recipe.model_dump_json(exclude_unset=True), str(log)))
     process.start()
-    return process
+    try:
+        yield process
+    finally:
+        process.terminate()  # where Ctrl-C has ended the block; a driver that has ended hears nothing of it
+        process.join()
 
 
 def finish(recipe: GenerationRecipe, log: Path, usual: tuple[int, ...] = (0,)) -> int:
     """Runs a driver to its end and returns its exit status. Raises UserError for an unusual one."""
-    process = begin(recipe, log)
-    try:
-        process.join()
-    finally:
-        process.terminate()  # where Ctrl-C has ended the wait; a driver that has ended hears nothing of it
+    with driver(recipe, log) as process:
         process.join()
     if process.exitcode not in usual:
         raise unusual(process.exitcode, log)
@@ -179,7 +180,9 @@ class Raylets:
         ray_engine.import_ray()
         from ray.cluster_utils import Cluster
 
+        ended = signal.getsignal(signal.SIGTERM)
         self._cluster = Cluster(initialize_head=True, head_node_args={"num_cpus": 0, "include_dashboard": False})
+        signal.signal(signal.SIGTERM, ended)  # Ray has put its own in its place, which goes on
         self._machines = [self._add() for _ in range(machines)]
         self.address = self._cluster.address
 
@@ -224,29 +227,35 @@ def _one_round(
     recipe: GenerationRecipe, log: Path, raylets: Raylets, most: int, pause: float, choice: random.Random, found: Found
 ) -> None:
     """Runs the same command until it has made all shards, and kills something now and then."""
-    killed, driver = 0, begin(recipe, log)
-    while True:
-        driver.join(choice.expovariate(1 / pause) if killed < most else None)
-        if driver.exitcode is not None:
-            if driver.exitcode == 0:
-                return
-            if driver.exitcode != -signal.SIGKILL and driver.exitcode != 1:  # 1: a task was lost four times
-                raise unusual(driver.exitcode, log)
-            found.events[f"driver ended with {driver.exitcode}"] += 1
-            driver = begin(recipe, log)
-            continue
-        kind = choice.choice((*KINDS, "raylet", "driver"))
-        if kind == "raylet":
-            raylets.kill_one(choice)
-        elif kind == "driver":
-            driver.kill()
-        elif victims := processes(KINDS[kind]):
-            with contextlib.suppress(ProcessLookupError):
-                os.kill(choice.choice(victims), signal.SIGKILL)
-        else:
-            continue
-        killed += 1
-        found.events.update(("kills", kind))
+    killed, status = 0, None
+    while status != 0:
+        with driver(recipe, log) as process:
+            while process.exitcode is None:
+                process.join(choice.expovariate(1 / pause) if killed < most else None)
+                kind = choice.choice((*KINDS, "raylet", "driver"))
+                if process.exitcode is None and _kill(kind, raylets, process, choice):
+                    killed += 1
+                    found.events.update(("kills", kind))
+        status = process.exitcode
+        if status not in (0, 1, -signal.SIGKILL):  # 1: a task was lost four times
+            raise unusual(status, log)
+        if status != 0:
+            found.events[f"driver ended with {status}"] += 1
+
+
+def _kill(kind: str, raylets: Raylets, process: Any, choice: random.Random) -> bool:
+    """Kills a process of a kind, and returns whether there was one."""
+    if kind == "raylet":
+        raylets.kill_one(choice)
+    elif kind == "driver":
+        process.kill()
+        process.join()
+    elif victims := processes(KINDS[kind]):
+        with contextlib.suppress(ProcessLookupError):
+            os.kill(choice.choice(victims), signal.SIGKILL)
+    else:
+        return False
+    return True
 
 
 # ------------------------------------------------------------ disks
@@ -328,12 +337,12 @@ def two_drivers(count: int, engines: list[str], seed: int) -> Found:
             output, engine = place / f"both{number}", engines[number % len(engines)]
             recipe = whole.model_copy(update={"output": str(output), "engine": engine})
             log, second = place / f"first{number}.log", place / f"second{number}.log"
-            first = begin(recipe, log)
-            while first.exitcode is None and not (output / MAKING).exists():
-                time.sleep(0.01)
-            time.sleep(choice.random() / 5)
-            status = finish(recipe, second, usual=(0, 2))
-            first.join()
+            with driver(recipe, log) as first:
+                while first.exitcode is None and not (output / MAKING).exists():
+                    time.sleep(0.01)
+                time.sleep(choice.random() / 5)
+                status = finish(recipe, second, usual=(0, 2))
+                first.join()
             refused = status == 2 and "another run" in second.read_text()
             found.events[f"{engine}: second one {'refused' if refused else f'ended with {status}'}"] += 1
             left = stayed((b"ray::",))

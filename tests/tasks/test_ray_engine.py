@@ -34,6 +34,10 @@ class RayActorError(RayError):
     pass
 
 
+class GetTimeoutError(RayError):
+    pass
+
+
 class RayTaskError(RayError):
     def __init__(self, cause: Exception) -> None:
         self.cause = cause
@@ -45,10 +49,14 @@ class FakeActor:
     Attributes:
         calls: how often `compute` was called, of each actor.
         lost: the numbers of the actors whose next call is lost.
+        silent: the numbers of the actors that never answer.
+        busy: the numbers of the actors that do not answer for a while, but show life.
     """
 
     calls: ClassVar[list[int]] = []
     lost: ClassVar[set[int]] = set()
+    silent: ClassVar[set[int]] = set()
+    busy: ClassVar[dict[int, int]] = {}
     _all: ClassVar[list[Any]] = []
 
     def __init__(self, inner: Any) -> None:
@@ -59,7 +67,16 @@ class FakeActor:
     def __getattr__(self, name: str) -> Any:
         if name.startswith("_"):
             raise AttributeError(name)
-        return SimpleNamespace(remote=lambda *args: (partial(self._call, name), pickle.dumps(args)))
+        method = SimpleNamespace(remote=lambda *args: (partial(self._call, name), pickle.dumps(args)))
+        method.options = lambda **_: method
+        return method
+
+    def answers(self, name: str) -> bool:
+        """Tells whether a call is answered in time."""
+        left = FakeActor.busy.get(self.number, 0) if name == "compute" else 0
+        if left:
+            FakeActor.busy[self.number] = left - 1
+        return self.number not in FakeActor.silent and left == 0
 
     def _call(self, name: str, *args: Any) -> Any:
         FakeActor.calls[self.number] += name == "compute"
@@ -78,8 +95,9 @@ class FakeRay:
     """
 
     exceptions = SimpleNamespace(
-        RayTaskError=RayTaskError, RayError=RayError, RayActorError=RayActorError, ObjectLostError=RayActorError
-    )
+        RayTaskError=RayTaskError, RayError=RayError, RayActorError=RayActorError, ObjectLostError=RayActorError,
+        GetTimeoutError=GetTimeoutError,
+    )  # fmt: skip
 
     def __init__(self, lost: tuple[int, ...] = (), resources: dict[str, float] | None = None) -> None:
         self.lost, self.said = lost, []  # type: tuple[int, ...], list[Any]
@@ -105,9 +123,17 @@ class FakeRay:
 
         return remote
 
-    def wait(self, running: list[Any], num_returns: int) -> tuple[list[Any], list[Any]]:
-        self.most_running = max(self.most_running, len(running))
-        return running[-1:], running[:-1]
+    def wait(self, running: list[Any], num_returns: int, timeout: float | None = None) -> tuple[list[Any], list[Any]]:
+        answered = [one for one in running if self._answers(one[0])]
+        if answered and answered[-1][0] is ray_engine.make_in_task:
+            self.most_running = max(self.most_running, len(running))
+        assert answered or timeout is not None, "nobody would ever answer"
+        return answered[-1:], [one for one in running if one is not (answered or [None])[-1]]
+
+    @staticmethod
+    def _answers(function: Any) -> bool:
+        called = isinstance(function, partial)
+        return not called or function.func.__self__.answers(*function.args)
 
     def get(self, task: Any) -> Any:
         function, args = task[0], pickle.loads(task[1])
@@ -196,7 +222,7 @@ def on_cpus(monkeypatch: pytest.MonkeyPatch) -> None:
 
     monkeypatch.setattr(FarNetworks, "start", started)
     monkeypatch.setattr(ray_networks, "_PAUSE", 0.0)
-    for kept in (FakeActor.calls, FakeActor.lost, FakeActor._all):
+    for kept in (FakeActor.calls, FakeActor.lost, FakeActor.silent, FakeActor.busy, FakeActor._all):
         kept.clear()
 
 
@@ -210,7 +236,8 @@ def test_tasks_send_photos_to_networks_on_gpus_where_the_cluster_has_some(
     FakeActor.lost.add(1)
     assert generate_pairs(recipe("ray", engine="ray", device="auto", **options)).summary.made == 7
     assert contents(tmp_path / "ray") == contents(tmp_path / "local")
-    resources = {"max_restarts": -1, "max_task_retries": 0, "num_gpus": 0.5, "num_cpus": 0}
+    resources = {"max_restarts": -1, "max_task_retries": 0, "concurrency_groups": {"signs": 1}}
+    resources |= {"num_gpus": 0.5, "num_cpus": 0}
     assert ray.said[1:3] == [resources, {"max_retries": 3, "num_cpus": 1}]
     assert len(FakeActor.calls) == 2 and min(FakeActor.calls) >= 2 and not FakeActor.lost
 
@@ -227,6 +254,47 @@ def test_networks_that_stay_lost_cost_the_shards_that_need_them(
     summary = generate_pairs(recipe("ray", engine="ray", device="cuda")).summary
     assert summary.made == 0 and len(summary.skipped) == 3
     assert all("lost" in words and "the node died" in words for _, words in summary.skipped)
+
+
+def test_networks_that_never_get_a_gpu_cost_nothing(
+    tmp_path: Path, recipe: Recipe, monkeypatch: pytest.MonkeyPatch, on_cpus: None
+) -> None:
+    """A machine that had just ended was counted: networks there never start, and calls wait."""
+    generate_pairs(recipe("local"))
+    use(monkeypatch, FakeRay(resources={"CPU": 2.0, "GPU": 1.0}))
+    FakeActor.silent.add(0)
+    assert generate_pairs(recipe("ray", engine="ray", device="cuda")).summary.made == 7
+    assert contents(tmp_path / "ray") == contents(tmp_path / "local")
+    assert FakeActor.calls[0] == 0 and FakeActor.calls[1] == 7
+
+
+def test_networks_that_have_much_to_do_are_waited_for(
+    tmp_path: Path, recipe: Recipe, monkeypatch: pytest.MonkeyPatch, on_cpus: None
+) -> None:
+    """They are silent for longer than lost ones are waited for, but show life."""
+    use(monkeypatch, FakeRay(resources={"CPU": 2.0, "GPU": 1.0}))
+    monkeypatch.setattr(ray_networks, "_PATIENCE", 0.0)
+    monkeypatch.setattr(ray_engine, "ACTORS_PER_GPU", 1)
+    FakeActor.busy[0] = 5
+    assert generate_pairs(recipe("ray", engine="ray", device="cuda")).summary.made == 7
+    assert FakeActor.calls == [7]
+
+
+def test_networks_without_any_life_cost_the_shards_that_need_them(
+    tmp_path: Path, recipe: Recipe, monkeypatch: pytest.MonkeyPatch, on_cpus: None
+) -> None:
+    use(monkeypatch, FakeRay(resources={"CPU": 2.0, "GPU": 1.0}))
+    monkeypatch.setattr(ray_networks, "_PATIENCE", 0.0)
+    start = ray_networks.FarNetworks.maker
+
+    def silenced(*args: Any) -> Any:
+        FakeActor.silent.update((0, 1))
+        return start(*args)
+
+    monkeypatch.setattr(ray_networks.FarNetworks, "maker", silenced)
+    summary = generate_pairs(recipe("ray", engine="ray", device="cuda")).summary
+    assert summary.made == 0 and len(summary.skipped) == 3
+    assert all("lost" in words and "shown life" in words for _, words in summary.skipped)
 
 
 def test_a_gpu_that_the_cluster_lacks_is_an_error(recipe: Recipe) -> None:
