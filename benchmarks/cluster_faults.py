@@ -173,6 +173,16 @@ def stayed(titles: tuple[bytes, ...]) -> list[int]:
 # ------------------------------------------------------------ kills
 
 
+@contextlib.contextmanager
+def own_handler() -> Iterator[None]:
+    """Keeps what SIGTERM does, since Ray puts a handler of its own in its place, which goes on."""
+    handler = signal.getsignal(signal.SIGTERM)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, handler)
+
+
 class Raylets:
     """A cluster on this machine: a head without cores, and raylets with a core and a GPU each."""
 
@@ -180,14 +190,14 @@ class Raylets:
         ray_engine.import_ray()
         from ray.cluster_utils import Cluster
 
-        ended = signal.getsignal(signal.SIGTERM)
-        self._cluster = Cluster(initialize_head=True, head_node_args={"num_cpus": 0, "include_dashboard": False})
-        signal.signal(signal.SIGTERM, ended)  # Ray has put its own in its place, which goes on
+        with own_handler():
+            self._cluster = Cluster(initialize_head=True, head_node_args={"num_cpus": 0, "include_dashboard": False})
         self._machines = [self._add() for _ in range(machines)]
         self.address = self._cluster.address
 
     def _add(self) -> Any:
-        return self._cluster.add_node(num_cpus=1, num_gpus=1)
+        with own_handler():
+            return self._cluster.add_node(num_cpus=1, num_gpus=1)
 
     def kill_one(self, choice: random.Random) -> None:
         """Kills a raylet, and lets a new machine join."""

@@ -24,11 +24,10 @@ from cycleisp.utils.config import GenerationRecipe
 
 ACTORS_PER_GPU = 2  # while one draws noise on its core, the other one computes
 _PATIENCE = 300  # seconds that a task waits for an actor, when all are lost or none answers
-_PAUSE = 1.0  # seconds before it asks again
+_PAUSE = 1.0  # seconds that it waits for a first sign of life
 _SILENCE = 60.0  # seconds without an answer, after which it asks for a sign of life
 _LIFE = 10.0  # seconds that it waits for that
 _SIGNS = "signs"  # calls of this concurrency group are answered while an actor computes
-_REST = 30.0  # seconds in which an actor that was lost or did not answer is passed over
 
 _Batch = tuple[list[Any], ...]  # photos, seeds, known RAW
 
@@ -137,8 +136,9 @@ def _first_answer(ray: Any, answers: list[Any]) -> Any:
 class _Calls:
     """Lets actors compute, in turn. Who wants the pair waits for it, and others go on.
 
-    An actor that is lost may come back, and one that waits for a GPU may never answer. So both are
-    passed over for a while, and another one is asked. Whichever computes, the pair is the same.
+    An actor may be lost and come back, or wait for a GPU in vain. So only those are asked that have
+    given a sign of life, and whoever falls silent must give another. Whichever computes, the pair
+    is the same.
 
     Args:
         ray: the package.
@@ -147,8 +147,8 @@ class _Calls:
 
     def __init__(self, ray: Any, actors: Sequence[Any]) -> None:
         self._ray = ray
-        self._actors = itertools.cycle(enumerate(actors))
-        self._rested = [0.0] * len(actors)  # when each may be asked again
+        self._all = [_Actor(ray, handle) for handle in actors]
+        self._turns = itertools.cycle(self._all)
 
     def __call__(
         self, photos: Sequence[NDArray], seeds: Sequence[int], known: Sequence[NDArray[np.float32]]
@@ -157,17 +157,20 @@ class _Calls:
         asked = self._ask(batch)
         return [partial(self._pair, asked, batch, number) for number in range(len(photos))]
 
-    def _ask(self, batch: _Batch) -> "_Asked":
-        """Asks the next actor that is not passed over, or else the one that was so for longest."""
-        now = time.monotonic()
-        for number, actor in itertools.islice(self._actors, len(self._rested)):
-            if self._rested[number] <= now:
-                return _Asked(number, actor, actor.compute.remote(*batch))
-        soonest = self._rested.index(min(self._rested))
-        number, actor = next(one for one in self._actors if one[0] == soonest)
-        return _Asked(number, actor, actor.compute.remote(*batch))
+    def _ask(self, batch: _Batch) -> "list[_Asked]":
+        """Asks the next actor that lives. Asks nobody, if none has given a sign within a moment."""
+        begun = time.monotonic()
+        while True:
+            for actor in itertools.islice(self._turns, len(self._all)):
+                if actor.lives():
+                    return [_Asked(actor, actor.handle.compute.remote(*batch))]
+            left = begun + _PAUSE - time.monotonic()
+            if left <= 0:
+                return []
+            self._ray.wait([actor.sign() for actor in self._all], num_returns=1, timeout=left)
+            time.sleep(_PAUSE / 50)  # since lost ones answer at once, by an error
 
-    def _pair(self, first: "_Asked", batch: _Batch, number: int) -> ComputedPair:
+    def _pair(self, first: "list[_Asked]", batch: _Batch, number: int) -> ComputedPair:
         """Waits for a pair. If its actor is lost or shows no life, others compute the batch, too.
 
         Raises:
@@ -176,9 +179,9 @@ class _Calls:
         """
         errors = self._ray.exceptions
         given_up = time.monotonic() + _PATIENCE
-        asked = [first]
+        asked = list(first)
         while True:
-            ready, _ = self._ray.wait([one.answer for one in asked], num_returns=1, timeout=_SILENCE)
+            ready = asked and self._ray.wait([one.answer for one in asked], num_returns=1, timeout=_SILENCE)[0]
             if ready:
                 (answered,) = (one for one in asked if one.answer == ready[0])
                 try:
@@ -186,38 +189,58 @@ class _Calls:
                 except (errors.RayActorError, errors.ObjectLostError):
                     if time.monotonic() > given_up:
                         raise
-                self._pass_over([answered])
+                answered.actor.doubt()
                 asked.remove(answered)
-            elif any(self._lives(one.actor) for one in asked):  # it has much to do
+            elif any(one.actor.still_lives() for one in asked):  # it has much to do
                 given_up = time.monotonic() + _PATIENCE
                 continue
             elif time.monotonic() > given_up:
                 raise errors.GetTimeoutError(f"no networks have shown life for {_PATIENCE} seconds")
-            else:
-                self._pass_over(asked)
-            if not asked and min(self._rested) > time.monotonic():
-                time.sleep(_PAUSE)
-            asked.append(self._ask(batch))
+            asked += self._ask(batch)
 
-    def _lives(self, actor: Any) -> bool:
-        sign = actor.sign.options(concurrency_group=_SIGNS).remote()
-        if not self._ray.wait([sign], num_returns=1, timeout=_LIFE)[0]:
+
+class _Actor:
+    """An actor, and what is known of its life."""
+
+    def __init__(self, ray: Any, handle: Any) -> None:
+        self._ray, self.handle = ray, handle
+        self._lives, self._sign = False, None
+
+    def sign(self) -> Any:
+        """Returns the sign of life to come, for which the actor has been asked once."""
+        sign = self._sign  # several threads ask
+        if sign is None:
+            sign = self._sign = self.handle.sign.options(concurrency_group=_SIGNS).remote()
+        return sign
+
+    def lives(self, patience: float = 0.0) -> bool:
+        """Tells whether it has given a sign since it was doubted, or does so in these seconds."""
+        if self._lives:
+            return True
+        sign = self.sign()
+        if not self._ray.wait([sign], num_returns=1, timeout=patience)[0]:
             return False
+        self._sign = None
         try:
             self._ray.get(sign)
         except self._ray.exceptions.RayActorError:
-            return False
+            return False  # it was lost before it could
+        self._lives = True
         return True
 
-    def _pass_over(self, asked: "list[_Asked]") -> None:
-        for one in asked:
-            self._rested[one.number] = time.monotonic() + _REST
+    def still_lives(self) -> bool:
+        """Asks for another sign of life, and tells whether it came in time."""
+        self.doubt()
+        return self.lives(_LIFE)
+
+    def doubt(self) -> None:
+        """Makes another sign necessary."""
+        self._lives = False
 
 
 @dataclass(frozen=True)
 class _Asked:
-    """Who has been asked, with the number, and the answer to come."""
+    """Who has been asked, and the answer to come."""
 
-    number: int
-    actor: Any
+    actor: _Actor
     answer: Any
