@@ -88,7 +88,7 @@ def run_in_place(block: nn.Module, features: Tensor) -> Tensor | None:
     """
     if _is_traced() or torch.is_grad_enabled() or not is_fast():
         return None
-    from cycleisp.networks.fast import gated_blocks
+    from cycleisp.networks.fast.tiles import gated_blocks
 
     return gated_blocks.run(block, features) if gated_blocks.suits(features) else None
 

@@ -10,6 +10,8 @@ together with the layers before and behind it, in one of two ways:
     kernels/    on a CUDA GPU: Triton kernels that read and write features less often, recorded as
                 CUDA graphs.
 
+The blocks of the gated denoisers are computed on a CPU by `tiles/`, one small tile after the other.
+
 `training.py` makes training on a CUDA GPU faster: it compiles blocks and records trunks.
 
 The results equal those of the plain modules up to rounding; README.md beside this file says why.

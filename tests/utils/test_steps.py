@@ -7,8 +7,8 @@ import torch
 
 from cycleisp.networks import SrgbDenoiser, SrgbGatedDenoiser
 from cycleisp.networks.denoiser import Denoiser
-from cycleisp.networks.fast import gated_blocks
 from cycleisp.networks.fast.strips import bands
+from cycleisp.networks.fast.tiles import gated_blocks
 from cycleisp.networks.inference.tiled import TiledDenoiser
 from cycleisp.utils.steps import looker, steps, stoppable, watched
 

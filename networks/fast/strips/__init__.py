@@ -2,5 +2,5 @@
 
 `striped_trunk` runs it, on strips that `bands` lays out and features that `feature_maps` keeps. Its
 operations are `convolutions` (PyTorch's own, or those of `winograd`), `attention` and the plain
-ones of `rows`. `threads` spreads them over the cores.
+ones of `rows`.
 """

@@ -26,13 +26,14 @@ from torch import Tensor, nn
 
 from cycleisp.networks.acceleration import Begin, Finish
 from cycleisp.networks.blocks import DAB, RRG, DeepFeatures
-from cycleisp.networks.fast.strips import bands, convolutions, threads
+from cycleisp.networks.fast import threads
+from cycleisp.networks.fast.strips import bands, convolutions
 from cycleisp.networks.fast.strips.attention import Product, TapSums, attention_products
 from cycleisp.networks.fast.strips.bands import Band, Strip
 from cycleisp.networks.fast.strips.convolutions import Convolution
 from cycleisp.networks.fast.strips.feature_maps import FeatureMap, fits, make_maps
 from cycleisp.networks.fast.strips.rows import LineBuffer, as_values, convolve, padded
-from cycleisp.networks.fast.strips.threads import Spread
+from cycleisp.networks.fast.threads import Spread
 from cycleisp.utils.steps import looker, steps
 
 PLAIN_MAPS = 9  # maps of features that a plain pass holds at its peak

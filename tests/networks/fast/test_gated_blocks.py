@@ -5,7 +5,7 @@ import torch
 from torch import Tensor, nn
 
 from cycleisp.networks import RawGatedDenoiser, SrgbGatedDenoiser, acceleration
-from cycleisp.networks.fast import gated_blocks
+from cycleisp.networks.fast.tiles import gated_blocks
 from cycleisp.networks.gated_denoiser import GatedBlock
 from tests.networks.test_gated_denoiser import SMALL, awake
 
@@ -14,7 +14,6 @@ from tests.networks.test_gated_denoiser import SMALL, awake
 def small_tiles(monkeypatch: pytest.MonkeyPatch) -> None:
     """Makes tiles of 8x8 pixels at four channels, so that small images have many."""
     monkeypatch.setattr(gated_blocks, "TILE_VALUES", 4 * 8**2)
-    monkeypatch.setattr(gated_blocks, "_scratch", gated_blocks._Scratch())
 
 
 def chain(channels: int = 4) -> nn.Sequential:

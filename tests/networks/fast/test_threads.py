@@ -7,7 +7,7 @@ from collections.abc import Iterator
 import pytest
 import torch
 
-from cycleisp.networks.fast.strips.threads import threads
+from cycleisp.networks.fast.threads import threads
 
 
 @pytest.fixture(params=[1, 2, 3])
