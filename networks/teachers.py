@@ -29,9 +29,10 @@ class Teachers:
 
     Args:
         networks: at least one, of one space, in evaluation mode, on the device of the batches.
-        turned: whether the networks see the images of a batch mirrored and turned, each in another
-            of the eight ways. Over many batches their mean over the ways is learned, at no cost.
-            For sRGB only: packed RAW that is mirrored has another Bayer pattern.
+        turned: whether the networks see images mirrored and turned: each image in one of the eight
+            ways, as by lot, and the next network in the next way. Over many images the mean over
+            all ways is learned, at no cost. For sRGB only: packed RAW that is mirrored has another
+            Bayer pattern.
     """
 
     def __init__(self, networks: Sequence[Denoiser], turned: bool = False) -> None:
@@ -50,38 +51,43 @@ class Teachers:
         Raises:
             ValueError: images to turn that are not square sRGB.
         """
-        total = torch.zeros_like(batch["noisy"])
+        noisy = batch["noisy"]
+        if self.turned and (noisy.shape[1] != 3 or noisy.shape[2] != noisy.shape[3]):
+            raise ValueError(f"expected square sRGB images (B, 3, H, H) to turn, got {tuple(noisy.shape)}")
+        total, ways = torch.zeros_like(noisy), ways_of(noisy) if self.turned else []
         for number, network in enumerate(self.networks):
             if self.turned:
-                total += _turned(network, batch, number, len(self.networks))
+                total += _turned(network, noisy, [way + number for way in ways])
             else:
                 total += network(*denoiser_inputs(batch)).clamp(0, 1)
         return total / len(self.networks)
 
 
-def _turned(network: Denoiser, batch: Batch, number: int, networks: int) -> Tensor:
-    """Returns what a network makes of images that are turned, turned back.
+def ways_of(images: Tensor) -> list[int]:
+    """Returns a way, 0 to 7, for each image, as good as drawn by lot.
 
-    The way of an image follows from its place in the batch, so that no random state is needed.
+    It follows from the image's mean, so that no random state must be kept for a run that goes on.
     """
-    noisy = batch["noisy"]
-    if noisy.shape[1] != 3 or noisy.shape[2] != noisy.shape[3]:
-        raise ValueError(f"expected square sRGB images (B, 3, H, H) to turn, got {tuple(noisy.shape)}")
-    ways = [(index * networks + number) % WAYS for index in range(len(noisy))]
+    means = images.double().mean(dim=(1, 2, 3))
+    return [int(mean * 2**30) % WAYS for mean in means.tolist()]
+
+
+def _turned(network: Denoiser, noisy: Tensor, ways: Sequence[int]) -> Tensor:
+    """Returns what a network makes of images that are turned, each in its way, turned back."""
     images = torch.stack([turn(image, way) for image, way in zip(noisy, ways, strict=True)])
     denoised = network(images).clamp(0, 1)
     return torch.stack([turn_back(image, way) for image, way in zip(denoised, ways, strict=True)])
 
 
 def turn(image: Tensor, way: int) -> Tensor:
-    """Returns an image (..., H, W) turned `way % 4` times by 90 degrees, from way 4 on mirrored."""
-    return torch.rot90(image.flip(-1) if way >= 4 else image, way % 4, dims=(-2, -1))
+    """Returns an image (..., H, W) in the way `way % 8`: the second four are mirrored first."""
+    return torch.rot90(image.flip(-1) if way % WAYS >= 4 else image, way % 4, dims=(-2, -1))
 
 
 def turn_back(image: Tensor, way: int) -> Tensor:
     """Returns the image that `turn` has turned."""
     upright = torch.rot90(image, -(way % 4), dims=(-2, -1))
-    return upright.flip(-1) if way >= 4 else upright
+    return upright.flip(-1) if way % WAYS >= 4 else upright
 
 
 def open_teachers(

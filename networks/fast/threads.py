@@ -7,7 +7,7 @@ every step of a block.
 import os
 from collections import deque
 from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor, wait
+from concurrent.futures import Future, ThreadPoolExecutor, wait
 from contextlib import contextmanager
 from functools import cache
 from typing import Protocol, TypeVar
@@ -40,36 +40,43 @@ def caller() -> Iterator[Spread]:
 def threads() -> Iterator[Spread]:
     """Yields a `Spread` that works in several threads, each of which uses one core.
 
-    There are as many threads as PyTorch's operations use cores. The calling thread is one of them:
-    a core would stay idle for some milliseconds, until the system moved a thread there, if all had
-    to be woken while it slept.
+    There are as many threads as PyTorch's operations use cores, and the calling thread is one of
+    them. If it slept while others worked, it would have to be woken, and so would one more of them:
+    the system puts threads that wake up on one core at first, and moves them milliseconds later.
 
-    After the block PyTorch's operations use as many cores as before.
+    An error in one thread ends the work of all. After the block PyTorch's operations use as many
+    cores as before.
     """
     count = torch.get_num_threads()
     if count == 1:
         yield _in_turn
         return
     inference = torch.is_inference_mode_enabled()
-    torch.set_num_threads(1)  # for this thread, and for those that have not computed yet
+    torch.set_num_threads(1)
 
     def spread(work: Callable[[Item], Result], items: Sequence[Item]) -> list[Result]:
         left, results = deque(enumerate(items)), dict[int, Result]()
 
         def take_turns() -> None:
-            with torch.inference_mode() if inference else torch.no_grad():
-                while left:
-                    try:
-                        index, item = left.popleft()
-                    except IndexError:  # another thread was faster
-                        return
-                    results[index] = work(item)
+            if torch.get_num_threads() != 1:
+                torch.set_num_threads(1)  # of this thread
+            try:
+                with torch.inference_mode() if inference else torch.no_grad():
+                    while (turn := _next(left)) is not None:
+                        results[turn[0]] = work(turn[1])
+            except BaseException:
+                left.clear()
+                raise
 
-        helpers = [_pool(count - 1, os.getpid()).submit(take_turns) for _ in range(min(count, len(items)) - 1)]
+        helpers: list[Future[None]] = []
         try:
+            for _ in range(min(count, len(items)) - 1):
+                helpers.append(_pool(count - 1, os.getpid()).submit(take_turns))
             take_turns()
         finally:
             left.clear()
+            # Those that have not begun wait for other users of the pool, and are not needed
+            helpers = [helper for helper in helpers if not helper.cancel()]
             wait(helpers)
         for helper in helpers:
             helper.result()  # raises what has been raised there
@@ -81,6 +88,14 @@ def threads() -> Iterator[Spread]:
         torch.set_num_threads(count)
 
 
+def _next(left: deque[Item]) -> Item | None:
+    """Takes the next of what is left; None if another thread was faster, or nothing is."""
+    try:
+        return left.popleft()
+    except IndexError:
+        return None
+
+
 def _in_turn(work: Callable[[Item], Result], items: Sequence[Item]) -> list[Result]:
     return [work(item) for item in items]
 
@@ -88,4 +103,4 @@ def _in_turn(work: Callable[[Item], Result], items: Sequence[Item]) -> list[Resu
 @cache
 def _pool(count: int, _process: int) -> ThreadPoolExecutor:
     """Returns threads that stay for later calls; a forked process makes its own."""
-    return ThreadPoolExecutor(count, thread_name_prefix="trunk", initializer=torch.get_num_threads)
+    return ThreadPoolExecutor(count, thread_name_prefix="trunk")

@@ -8,7 +8,7 @@ from torch import Tensor
 
 from cycleisp.networks import RawDenoiser, SrgbDenoiser
 from cycleisp.networks.objectives import DenoiserObjective
-from cycleisp.networks.teachers import Teachers, open_teachers, turn, turn_back
+from cycleisp.networks.teachers import Teachers, open_teachers, turn, turn_back, ways_of
 from cycleisp.utils.errors import UserError
 from cycleisp.utils.weights.files import save_weights
 
@@ -43,27 +43,29 @@ def test_the_mean_of_several_is_taught(tmp_path: Path) -> None:
 
 
 def test_turned_teachers_give_what_they_make_of_turned_images(tmp_path: Path) -> None:
-    network = stored(tmp_path / "a.safetensors", 0)
+    """With two teachers: an image in its way for the first, and in the next way for the second."""
+    networks = [stored(tmp_path / f"{seed}.safetensors", seed) for seed in range(2)]
     noisy = torch.rand(9, 3, 12, 12, generator=torch.Generator().manual_seed(3))
-    one = noisy[:1].expand(9, -1, -1, -1)
-    ways = Teachers([network], turned=True)({"noisy": one})
-    upright = network(one[:1]).clamp(0, 1).detach()
-    torch.testing.assert_close(ways[[0, 8]], upright.expand(2, -1, -1, -1), atol=1e-5, rtol=0)
-    assert all((ways[way] - upright[0]).abs().max() > 1e-4 for way in range(1, 8))
-    mirrored = network(noisy.flip(-1).rot90(1, (-2, -1))).clamp(0, 1).rot90(-1, (-2, -1)).flip(-1)
-    taught = Teachers([network], turned=True)({"noisy": noisy})
-    torch.testing.assert_close(taught[5], mirrored[5].detach(), atol=1e-5, rtol=0)
+    taught = Teachers(networks, turned=True)({"noisy": noisy})
+    for photo, result, way in zip(noisy, taught, ways_of(noisy), strict=True):
+        expected = torch.zeros_like(photo)
+        for number, network in enumerate(networks):
+            way_here = (way + number) % 8
+            seen = torch.rot90(photo.flip(-1) if way_here >= 4 else photo, way_here % 4, (-2, -1))
+            there = network(seen[None]).clamp(0, 1)[0].detach()
+            back = torch.rot90(there, -way_here, (-2, -1))
+            expected += (back.flip(-1) if way_here >= 4 else back) / 2
+        torch.testing.assert_close(result, expected, atol=1e-5, rtol=0)
+    upright = Teachers(networks)({"noisy": noisy})
+    assert (taught - upright).abs().max() > 1e-3
 
 
-def test_several_turned_teachers_see_an_image_in_different_ways(tmp_path: Path) -> None:
-    """The same network three times is its mean over three ways, and in three images over eight."""
-    network = stored(tmp_path / "a.safetensors", 0)
-    photo = torch.rand(1, 3, 12, 12, generator=torch.Generator().manual_seed(4))
-    ways = Teachers([network], turned=True)({"noisy": photo.expand(8, -1, -1, -1)})
-    taught = Teachers([network] * 3, turned=True)({"noisy": photo.expand(3, -1, -1, -1)})
-    for index in range(3):
-        seen = [(3 * index + number) % 8 for number in range(3)]
-        torch.testing.assert_close(taught[index], ways[seen].mean(0), atol=1e-5, rtol=0)
+def test_images_come_in_all_ways_and_each_always_in_the_same() -> None:
+    noisy = torch.rand(400, 3, 6, 6, generator=torch.Generator().manual_seed(5))
+    ways = ways_of(noisy)
+    counts = [ways.count(way) for way in range(8)]
+    assert sum(counts) == 400 and min(counts) > 50 - 4 * 6.7  # of a binomial distribution with mean 50
+    assert ways_of(noisy[7:8]) == ways[7:8]
 
 
 @pytest.mark.parametrize("way", range(8))

@@ -16,7 +16,7 @@ import generate_data
 from benchmarks import cluster_faults
 from cycleisp.dataloaders.pairs.shards import planning
 from cycleisp.dataloaders.pairs.shards.folder import MAKING
-from cycleisp.tasks import ray_engine, ray_networks
+from cycleisp.tasks import ray_calls, ray_engine, ray_networks
 from cycleisp.tasks.generation import Process, generate_pairs
 from cycleisp.tasks.ray_networks import FarNetworks
 from cycleisp.utils.config import GenerationRecipe
@@ -31,11 +31,8 @@ class RayError(Exception):
 
 
 class RayActorError(RayError):
-    pass
-
-
-class GetTimeoutError(RayError):
-    pass
+    def __init__(self, error_msg: str) -> None:
+        super().__init__(error_msg)
 
 
 class RayTaskError(RayError):
@@ -96,7 +93,6 @@ class FakeRay:
 
     exceptions = SimpleNamespace(
         RayTaskError=RayTaskError, RayError=RayError, RayActorError=RayActorError, ObjectLostError=RayActorError,
-        GetTimeoutError=GetTimeoutError,
     )  # fmt: skip
 
     def __init__(self, lost: tuple[int, ...] = (), resources: dict[str, float] | None = None) -> None:
@@ -221,7 +217,7 @@ def on_cpus(monkeypatch: pytest.MonkeyPatch) -> None:
         return start(ray, recipe.model_copy(update={"device": "cpu"}), *args, **resources)
 
     monkeypatch.setattr(FarNetworks, "start", started)
-    monkeypatch.setattr(ray_networks, "_PAUSE", 0.0)
+    monkeypatch.setattr(ray_calls, "FIRST_SIGN", 0.0)
     for kept in (FakeActor.calls, FakeActor.lost, FakeActor.silent, FakeActor.busy, FakeActor._all):
         kept.clear()
 
@@ -237,7 +233,7 @@ def test_tasks_send_photos_to_networks_on_gpus_where_the_cluster_has_some(
     assert generate_pairs(recipe("ray", engine="ray", device="auto", **options)).summary.made == 7
     assert contents(tmp_path / "ray") == contents(tmp_path / "local")
     resources = {"max_restarts": -1, "max_task_retries": 0, "concurrency_groups": {"signs": 1}}
-    resources |= {"num_gpus": 0.5, "num_cpus": 0}
+    resources |= {"allow_out_of_order_execution": True, "num_gpus": 0.5, "num_cpus": 0}
     assert ray.said[1:3] == [resources, {"max_retries": 3, "num_cpus": 1}]
     assert len(FakeActor.calls) == 2 and min(FakeActor.calls) >= 2 and not FakeActor.lost
 
@@ -249,7 +245,7 @@ def test_networks_that_stay_lost_cost_the_shards_that_need_them(
         raise RayActorError("the node died")
 
     use(monkeypatch, FakeRay(resources={"CPU": 2.0, "GPU": 1.0}))
-    monkeypatch.setattr(ray_networks, "_PATIENCE", 0.0)
+    monkeypatch.setattr(ray_calls, "PATIENCE", 0.0)
     monkeypatch.setattr(ray_networks.Networks, "compute", lost)
     summary = generate_pairs(recipe("ray", engine="ray", device="cuda")).summary
     assert summary.made == 0 and len(summary.skipped) == 3
@@ -268,12 +264,21 @@ def test_networks_that_never_get_a_gpu_cost_nothing(
     assert FakeActor.calls[0] == 0 and FakeActor.calls[1] == 7
 
 
+def test_networks_that_start_nowhere_are_an_error_for_the_user(
+    recipe: Recipe, monkeypatch: pytest.MonkeyPatch, on_cpus: None
+) -> None:
+    use(monkeypatch, FakeRay(resources={"CPU": 2.0, "GPU": 1.0}))
+    FakeActor.lost.update((0, 1))
+    with pytest.raises(UserError, match=r"could not start on any machine: the actor died"):
+        generate_pairs(recipe("ray", engine="ray", device="cuda"))
+
+
 def test_networks_that_have_much_to_do_are_waited_for(
     tmp_path: Path, recipe: Recipe, monkeypatch: pytest.MonkeyPatch, on_cpus: None
 ) -> None:
     """They are silent for longer than lost ones are waited for, but show life."""
     use(monkeypatch, FakeRay(resources={"CPU": 2.0, "GPU": 1.0}))
-    monkeypatch.setattr(ray_networks, "_PATIENCE", 0.0)
+    monkeypatch.setattr(ray_calls, "PATIENCE", 0.0)
     monkeypatch.setattr(ray_engine, "ACTORS_PER_GPU", 1)
     FakeActor.busy[0] = 5
     assert generate_pairs(recipe("ray", engine="ray", device="cuda")).summary.made == 7
@@ -284,7 +289,7 @@ def test_networks_without_any_life_cost_the_shards_that_need_them(
     tmp_path: Path, recipe: Recipe, monkeypatch: pytest.MonkeyPatch, on_cpus: None
 ) -> None:
     use(monkeypatch, FakeRay(resources={"CPU": 2.0, "GPU": 1.0}))
-    monkeypatch.setattr(ray_networks, "_PATIENCE", 0.0)
+    monkeypatch.setattr(ray_calls, "PATIENCE", 0.0)
     start = ray_networks.FarNetworks.maker
 
     def silenced(*args: Any) -> Any:
@@ -294,7 +299,7 @@ def test_networks_without_any_life_cost_the_shards_that_need_them(
     monkeypatch.setattr(ray_networks.FarNetworks, "maker", silenced)
     summary = generate_pairs(recipe("ray", engine="ray", device="cuda")).summary
     assert summary.made == 0 and len(summary.skipped) == 3
-    assert all("lost" in words and "shown life" in words for _, words in summary.skipped)
+    assert all("lost" in words and "sign of life" in words for _, words in summary.skipped)
 
 
 def test_a_gpu_that_the_cluster_lacks_is_an_error(recipe: Recipe) -> None:
@@ -334,8 +339,7 @@ def test_ray_itself_makes_the_bytes_of_one_process_whatever_is_killed(
     monkeypatch.setenv(cluster_faults.MARK, str(tmp_path))
     monkeypatch.setattr(ray, "init", partial(ray.init, num_cpus=2, num_gpus=1))
     monkeypatch.setattr(ray_engine, "ACTORS_PER_GPU", 1)
-    monkeypatch.setattr(ray_networks, "_PAUSE", 0.2)
-    monkeypatch.setattr(ray_networks, "_PATIENCE", 60)
+    monkeypatch.setattr(ray_calls, "PATIENCE", 60)
     killed: list[str] = []
     over = threading.Event()
 

@@ -34,7 +34,8 @@ class Scratch(threading.local):
 class Views:
     """A thread's memory as the steps of a tile (h, w) take it; tensors and arrays share it.
 
-    They are made once for each size: with several threads each small step of Python costs a wait.
+    They are made once for all tiles of a size that follow each other: where several threads work,
+    each small step of Python costs a wait.
     """
 
     def __init__(self, normal: Tensor, doubled: Tensor, gated: Tensor, mixed: Tensor, height: int, width: int) -> None:

@@ -1,7 +1,7 @@
 """The steps of a gated block beside its matrix products, with Numba, on innermost channels.
 
 Arrays are contiguous, (H, W, C) or (N, C) float32. A window of one is given by its place and its
-size, since Numba takes the values of a slice for scattered ones.
+size, since Numba treats a slice as not contiguous, which is slow.
 """
 
 from typing import Any

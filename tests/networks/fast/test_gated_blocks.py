@@ -34,7 +34,7 @@ def fast(blocks: nn.Sequential, features: Tensor) -> Tensor:
 
 
 @pytest.mark.parametrize("layout", [torch.contiguous_format, torch.channels_last])
-@pytest.mark.parametrize("size", [(1, 1), (1, 40), (40, 1), (17, 23), (64, 65)])
+@pytest.mark.parametrize("size", [(1, 1), (1, 40), (40, 1), (5, 2), (5, 3), (9, 4), (8, 8), (17, 23), (64, 65)])
 def test_blocks_in_tiles_are_the_blocks(size: tuple[int, int], layout: torch.memory_format) -> None:
     blocks = chain()
     features = torch.randn(2, 4, *size).contiguous(memory_format=layout)

@@ -49,7 +49,7 @@ def test_an_error_in_any_thread_reaches_the_caller_and_ends_the_work(cores: int,
     def work(item: int) -> None:
         if item == bad:
             raise ArithmeticError("no")
-        time.sleep(0.001)
+        time.sleep(0.002)
         done.append(item)
 
     with pytest.raises(ArithmeticError), threads() as spread:
@@ -57,7 +57,36 @@ def test_an_error_in_any_thread_reaches_the_caller_and_ends_the_work(cores: int,
     ended = len(done)
     time.sleep(0.01)
     assert len(done) == ended  # nothing goes on behind the caller's back
+    assert ended <= bad + 3 * cores  # and the others stop with the next item
     assert torch.get_num_threads() == cores
+
+
+def test_who_is_ready_does_not_wait_for_other_users_of_the_threads() -> None:
+    """One user's items take long and keep all threads of the pool; the other one's take no time."""
+    before = torch.get_num_threads()
+    torch.set_num_threads(3)
+    begun, over = threading.Event(), threading.Event()
+
+    def slow(_: int) -> None:
+        begun.set()
+        assert over.wait(60)
+
+    def use_slowly() -> None:
+        torch.set_num_threads(3)
+        with threads() as spread:
+            spread(slow, range(3))
+
+    other = threading.Thread(target=use_slowly)
+    try:
+        other.start()
+        assert begun.wait(60)
+        with threads() as spread:
+            assert spread(lambda item: item, range(5)) == [0, 1, 2, 3, 4]
+        assert other.is_alive()
+    finally:
+        over.set()
+        other.join()
+        torch.set_num_threads(before)
 
 
 def test_no_gradient_and_one_core_in_each_thread(cores: int) -> None:
