@@ -269,7 +269,7 @@ def test_networks_that_start_nowhere_are_an_error_for_the_user(
 ) -> None:
     use(monkeypatch, FakeRay(resources={"CPU": 2.0, "GPU": 1.0}))
     FakeActor.lost.update((0, 1))
-    with pytest.raises(UserError, match=r"could not start on any machine: the actor died"):
+    with pytest.raises(UserError, match=r"could not start on any machine of the cluster: the actor died"):
         generate_pairs(recipe("ray", engine="ray", device="cuda"))
 
 
