@@ -2,11 +2,15 @@
 
 PyTorch takes seconds to import. The scripts import this module first, by which they get a hook for
 what nobody catches. Once `run_script` runs, it sees to signals itself.
+
+Which process is the parent is noted here as well, since it may end during the imports.
 """
 
 import os
 import sys
 from types import TracebackType
+
+import cycleisp.utils.processes.lifetimes  # noqa: F401  # notes the parent
 
 _usual = sys.excepthook
 

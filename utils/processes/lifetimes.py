@@ -29,15 +29,18 @@ def die_with_parent(parent: int) -> None:
 def stop_when_orphaned(every: float = 1.0) -> None:
     """Asks this process to stop (SIGTERM) when its parent ends, as when torchrun is killed.
 
-    A process that has not ended two minutes later is killed. Only the processes of torchrun are
-    watched, since a run in a shell may go on when the shell is closed.
+    A process that has not ended two minutes later is killed. One whose parent has ended before this
+    call, while PyTorch was imported, ends at once: it has begun nothing. Only the processes of
+    torchrun are watched, since a run in a shell may go on when the shell is closed.
 
     Args:
         every: seconds between two looks.
     """
     if "TORCHELASTIC_RUN_ID" not in os.environ:
         return
-    parent = os.getppid()
+    parent = _parent
+    if os.getppid() != parent:
+        os._exit(128 + signal.SIGTERM)
 
     def watch() -> None:
         while os.getppid() == parent:
@@ -47,3 +50,14 @@ def stop_when_orphaned(every: float = 1.0) -> None:
         os.kill(os.getpid(), getattr(signal, "SIGKILL", signal.SIGTERM))
 
     threading.Thread(target=watch, name="watch_parent", daemon=True).start()
+
+
+def _note_parent() -> None:
+    global _parent
+    _parent = os.getppid()
+
+
+# Noted as early as possible: the parent of an orphan is another one, which lives on
+_parent = os.getppid()
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_note_parent)

@@ -55,6 +55,36 @@ def test_processes_of_torchrun_are_asked_to_stop_when_it_is_killed(tmp_path: Pat
             os.kill(child, signal.SIGKILL)
 
 
+LATE = """
+import cycleisp.utils.processes.early_stop
+import os, pathlib, time
+from cycleisp.utils.processes.lifetimes import stop_when_orphaned
+said, parent = pathlib.Path({path!r}), os.getppid()
+said.write_text("ready")
+while os.getppid() == parent:
+    time.sleep(0.01)
+stop_when_orphaned()
+said.write_text("went on")
+"""
+
+
+def test_a_process_of_torchrun_that_was_orphaned_while_it_imported_ends_at_once(tmp_path: Path) -> None:
+    said = tmp_path / "said"
+    environment = os.environ | {"TORCHELASTIC_RUN_ID": "1"}
+    command = [sys.executable, "-c", PARENT, LATE.format(path=str(said))]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True, cwd=ROOT, env=environment) as parent:
+        assert parent.stdout is not None
+        child = int(parent.stdout.readline())
+        wait_for(said, "ready", 30)
+        parent.kill()
+        parent.wait()
+    deadline = time.monotonic() + 30
+    while Path(f"/proc/{child}").exists():
+        assert time.monotonic() < deadline
+        time.sleep(0.02)
+    assert said.read_text() == "ready"
+
+
 def wait_for(path: Path, content: str, seconds: float) -> None:
     deadline = time.monotonic() + seconds
     while not path.exists() or path.read_text() != content:
