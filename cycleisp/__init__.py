@@ -12,7 +12,7 @@ the top of the repository.
 
 from typing import TYPE_CHECKING
 
-__version__ = "0.8.0"
+__version__ = "0.9.0"
 __all__ = ["PairDataset", "__version__", "denoise", "load", "synthesize"]
 
 if TYPE_CHECKING:
