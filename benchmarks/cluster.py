@@ -38,7 +38,9 @@ from benchmarks.arguments import BEGINS_AGAIN
 from cycleisp.dataloaders.pairs.computing import ComputedPair
 from cycleisp.dataloaders.pairs.shards import planning
 from cycleisp.dataloaders.pairs.store import PairFiles
-from cycleisp.tasks import ray_engine, ray_networks, shards
+from cycleisp.tasks import shards
+from cycleisp.tasks.cluster import engine as ray_engine
+from cycleisp.tasks.cluster import networks as ray_networks
 from cycleisp.tasks.generation import generate_pairs
 from cycleisp.utils.cli import run_script
 from cycleisp.utils.config import GenerationRecipe

@@ -43,9 +43,9 @@ from benchmarks.cluster import recipe_for, same_shards, write_photos
 from cycleisp.dataloaders.pairs.shards import planning
 from cycleisp.dataloaders.pairs.shards.folder import MAKING
 from cycleisp.networks.pretrained import build
-from cycleisp.tasks import ray_engine
+from cycleisp.tasks.cluster import engine as ray_engine
+from cycleisp.tasks.cluster.networks import FarNetworks
 from cycleisp.tasks.generation import generate_pairs
-from cycleisp.tasks.ray_networks import FarNetworks
 from cycleisp.utils.boundary import run_script
 from cycleisp.utils.config import GenerationRecipe
 from cycleisp.utils.errors import UserError
@@ -148,6 +148,16 @@ def prepare(place: Path, photos: int) -> GenerationRecipe:
     return recipe_for(written, place / "whole", weights=str(place / "small.safetensors"))
 
 
+@contextlib.contextmanager
+def undisturbed(what: str, photos: int) -> Iterator[tuple[Path, GenerationRecipe]]:
+    """Yields a temporary folder and the recipe of shards that were made in its folder `whole`."""
+    with tempfile.TemporaryDirectory(prefix=f"{what}-") as name:
+        place = Path(name)
+        recipe = prepare(place, photos)
+        finish(recipe, place / "whole.log")
+        yield place, recipe
+
+
 def processes(title: bytes) -> list[int]:
     """Returns the processes of this benchmark whose command line begins with a title."""
     found = []
@@ -214,10 +224,7 @@ class Raylets:
 def kills(count: int, a_round: int, pause: float, seed: int) -> Found:
     """Kills so many processes in each round, after random pauses of so many seconds on average."""
     choice, found = random.Random(seed), Found()
-    with tempfile.TemporaryDirectory(prefix="kills-") as name:
-        place = Path(name)
-        whole = prepare(place, MANY_PHOTOS)
-        finish(whole, place / "whole.log")
+    with undisturbed("kills", MANY_PHOTOS) as (place, whole):
         raylets = Raylets(2)
         try:
             while found.events["kills"] < count:
@@ -285,24 +292,21 @@ def small_disk(folder: Path, size: int) -> Iterator[None]:
 def disks(count: int, engines: list[str], seed: int) -> Found:
     """Fills disks, gives them room, and lets the same command go on."""
     choice, found = random.Random(seed), Found()
-    with tempfile.TemporaryDirectory(prefix="disks-") as name:
-        place = Path(name)
-        undisturbed = prepare(place, PHOTOS)
-        finish(undisturbed, place / "whole.log")
+    with undisturbed("disks", PHOTOS) as (place, whole):
         needed = sum(path.stat().st_size for path in (place / "whole").rglob("*") if path.is_file())
         for number in range(count):
             folder, engine = place / f"disk{number}", engines[number % len(engines)]
             with small_disk(folder, int(needed * (0.1 + 0.8 * choice.random()))):
-                recipe = undisturbed.model_copy(update={"output": str(folder / "out"), "engine": engine})
+                recipe = whole.model_copy(update={"output": str(folder / "out"), "engine": engine})
                 log = place / f"disk{number}.log"
                 status = finish(recipe, log, usual=(0, 2))
                 found.events[f"{engine}: full, status {status}"] += 1
-                whole = all((folder / "out" / f"{path.name.split('.')[0]}.tar").is_file()
+                is_whole = all((folder / "out" / f"{path.name.split('.')[0]}.tar").is_file()
                             for path in (folder / "out").glob("*.done.json"))  # fmt: skip
                 subprocess.run(["mount", "-o", f"remount,size={8 * needed}", str(folder)], check=True)
                 finish(recipe, log)
                 left = stayed((b"ray::",))
-                found.add(whole and same_shards(folder / "out", place / "whole") and not left)
+                found.add(is_whole and same_shards(folder / "out", place / "whole") and not left)
     return found
 
 
@@ -339,10 +343,7 @@ def damage(count: int, damaged: int, seed: int) -> Found:
 def two_drivers(count: int, engines: list[str], seed: int) -> Found:
     """Starts a second driver in a folder that a first one is filling."""
     choice, found = random.Random(seed), Found()
-    with tempfile.TemporaryDirectory(prefix="drivers-") as name:
-        place = Path(name)
-        whole = prepare(place, PHOTOS)
-        finish(whole, place / "whole.log")
+    with undisturbed("drivers", PHOTOS) as (place, whole):
         for number in range(count):
             output, engine = place / f"both{number}", engines[number % len(engines)]
             recipe = whole.model_copy(update={"output": str(output), "engine": engine})

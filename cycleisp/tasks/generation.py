@@ -18,9 +18,9 @@ from cycleisp.dataloaders.pairs.shards.conversion import preview_of_shards
 from cycleisp.dataloaders.pairs.store import PairStore, Record
 from cycleisp.dataloaders.results.summary import Summary
 from cycleisp.dataloaders.sources import find_sources
+from cycleisp.tasks.cluster.engine import generate_with_ray
 from cycleisp.tasks.pair_maker import PairMaker
 from cycleisp.tasks.processes import ALONE, Process
-from cycleisp.tasks.ray_engine import generate_with_ray
 from cycleisp.tasks.shards import generate_shards
 from cycleisp.utils.config import GenerationRecipe
 from cycleisp.utils.errors import UserError

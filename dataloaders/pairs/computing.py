@@ -2,7 +2,7 @@
 
 This is the middle of a factory, between reading and writing. Photos come as integers and pairs
 leave as integers, so that the networks may be those of another process or machine
-(`cycleisp.tasks.ray_networks`), and little goes over the network.
+(`cycleisp.tasks.cluster.networks`), and little goes over the network.
 """
 
 from collections.abc import Callable, Mapping, Sequence

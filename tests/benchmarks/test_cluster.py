@@ -3,6 +3,7 @@
 import os
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 import pytest
@@ -42,6 +43,9 @@ def test_processes_of_others_are_left_alone(tmp_path: Path, monkeypatch: pytest.
         subprocess.Popen(["sleep", "60"], env={}) as other,
     ):
         try:
+            for path in (Path("/proc", str(ours.pid), name) for name in ("cmdline", "environ")):
+                while not path.read_bytes():  # the system fills them after the start
+                    time.sleep(0.01)
             assert cluster_faults.processes(b"sleep\0") == [ours.pid]
         finally:
             ours.kill()

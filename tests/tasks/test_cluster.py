@@ -16,9 +16,11 @@ import generate_data
 from benchmarks import cluster_faults
 from cycleisp.dataloaders.pairs.shards import planning
 from cycleisp.dataloaders.pairs.shards.folder import MAKING
-from cycleisp.tasks import ray_calls, ray_engine, ray_networks
+from cycleisp.tasks.cluster import calls
+from cycleisp.tasks.cluster import engine as ray_engine
+from cycleisp.tasks.cluster import networks as ray_networks
+from cycleisp.tasks.cluster.networks import FarNetworks
 from cycleisp.tasks.generation import Process, generate_pairs
-from cycleisp.tasks.ray_networks import FarNetworks
 from cycleisp.utils.config import GenerationRecipe
 from cycleisp.utils.errors import UserError
 from cycleisp.utils.processes.apart import SWITCH
@@ -217,7 +219,7 @@ def on_cpus(monkeypatch: pytest.MonkeyPatch) -> None:
         return start(ray, recipe.model_copy(update={"device": "cpu"}), *args, **resources)
 
     monkeypatch.setattr(FarNetworks, "start", started)
-    monkeypatch.setattr(ray_calls, "FIRST_SIGN", 0.0)
+    monkeypatch.setattr(calls, "FIRST_SIGN", 0.0)
     for kept in (FakeActor.calls, FakeActor.lost, FakeActor.silent, FakeActor.busy, FakeActor._all):
         kept.clear()
 
@@ -245,7 +247,7 @@ def test_networks_that_stay_lost_cost_the_shards_that_need_them(
         raise RayActorError("the node died")
 
     use(monkeypatch, FakeRay(resources={"CPU": 2.0, "GPU": 1.0}))
-    monkeypatch.setattr(ray_calls, "PATIENCE", 0.0)
+    monkeypatch.setattr(calls, "PATIENCE", 0.0)
     monkeypatch.setattr(ray_networks.Networks, "compute", lost)
     summary = generate_pairs(recipe("ray", engine="ray", device="cuda")).summary
     assert summary.made == 0 and len(summary.skipped) == 3
@@ -278,7 +280,7 @@ def test_networks_that_have_much_to_do_are_waited_for(
 ) -> None:
     """They are silent for longer than lost ones are waited for, but show life."""
     use(monkeypatch, FakeRay(resources={"CPU": 2.0, "GPU": 1.0}))
-    monkeypatch.setattr(ray_calls, "PATIENCE", 0.0)
+    monkeypatch.setattr(calls, "PATIENCE", 0.0)
     monkeypatch.setattr(ray_engine, "ACTORS_PER_GPU", 1)
     FakeActor.busy[0] = 5
     assert generate_pairs(recipe("ray", engine="ray", device="cuda")).summary.made == 7
@@ -289,7 +291,7 @@ def test_networks_without_any_life_cost_the_shards_that_need_them(
     tmp_path: Path, recipe: Recipe, monkeypatch: pytest.MonkeyPatch, on_cpus: None
 ) -> None:
     use(monkeypatch, FakeRay(resources={"CPU": 2.0, "GPU": 1.0}))
-    monkeypatch.setattr(ray_calls, "PATIENCE", 0.0)
+    monkeypatch.setattr(calls, "PATIENCE", 0.0)
     start = ray_networks.FarNetworks.maker
 
     def silenced(*args: Any) -> Any:
@@ -339,7 +341,7 @@ def test_ray_itself_makes_the_bytes_of_one_process_whatever_is_killed(
     monkeypatch.setenv(cluster_faults.MARK, str(tmp_path))
     monkeypatch.setattr(ray, "init", partial(ray.init, num_cpus=2, num_gpus=1))
     monkeypatch.setattr(ray_engine, "ACTORS_PER_GPU", 1)
-    monkeypatch.setattr(ray_calls, "PATIENCE", 60)
+    monkeypatch.setattr(calls, "PATIENCE", 60)
     killed: list[str] = []
     over = threading.Event()
 

@@ -15,9 +15,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from cycleisp.dataloaders.pairs.computing import ComputedPair
+from cycleisp.tasks.cluster.calls import SIGNS, Calls, first_answer
 from cycleisp.tasks.pair_maker import PairMaker
 from cycleisp.tasks.processes import ALONE
-from cycleisp.tasks.ray_calls import SIGNS, Calls, first_answer
 from cycleisp.utils.config import GenerationRecipe
 
 ACTORS_PER_GPU = 2  # while one draws noise on its core, the other one computes

@@ -64,7 +64,7 @@ class Calls:
 
     Args:
         ray: the package.
-        actors: handles of `ray_networks.Networks`.
+        actors: handles of `networks.Networks`.
     """
 
     def __init__(self, ray: Any, actors: Sequence[Any]) -> None:

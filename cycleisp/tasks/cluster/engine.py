@@ -4,7 +4,7 @@ Ray does what a scheduler does: it hands out tasks, starts the task of a lost ma
 one, and ends all tasks when the driver ends. A task makes one shard by the function that every
 engine calls, and puts it into the folder itself, so that little goes over the network. Where the
 cluster has GPUs, the networks are in actors, which the tasks of all machines feed
-(ray_networks.py).
+(networks.py).
 The machines of the cluster must see the photos and the folder under the same paths.
 """
 
@@ -27,9 +27,9 @@ from cycleisp.dataloaders.pairs.shards.making import MadeShard, make_shards
 from cycleisp.dataloaders.pairs.shards.planning import PlannedShard
 from cycleisp.dataloaders.pairs.shards.selection import Part
 from cycleisp.dataloaders.results.summary import Summary
+from cycleisp.tasks.cluster.networks import ACTORS_PER_GPU, FarNetworks
 from cycleisp.tasks.pair_maker import PairMaker
 from cycleisp.tasks.processes import ALONE
-from cycleisp.tasks.ray_networks import ACTORS_PER_GPU, FarNetworks
 from cycleisp.tasks.shards import claimed_part, count, open_folder, plan_of, wanted_pairs
 from cycleisp.utils.config import GenerationRecipe
 from cycleisp.utils.errors import UserError, reason
