@@ -98,8 +98,8 @@ class GatedUNet(nn.Module):
 
     def forward(self, features: Tensor) -> Tensor:
         passed = []
-        for blocks, halve in zip(self.down, self.halving, strict=False):
-            features = _run(blocks, features)
+        for level, halve in enumerate(self.halving):  # no zip: PyTorch 2.6 compiles none of unequal lengths
+            features = _run(self.down[level], features)
             passed.append(features)
             features = halve(features)
         features = _run(self.down[-1], features)

@@ -88,7 +88,7 @@ def _iso(raw: rawpy.RawPy, tags: DngTags | None, path: Path) -> float:
 
 def _exposure(raw: rawpy.RawPy, tags: DngTags | None) -> float:
     """Returns the exposure time in seconds, rounded so that equal settings are equal; 0 if none."""
-    stated = float(getattr(getattr(raw, "other", None), "shutter_speed", 0) or 0)  # rawpy has it since 0.26
+    stated = float(raw.other.shutter_speed or 0)
     stated = stated or _first(_exif(tags, _EXPOSURE_TIME))
     return float(f"{stated:.4g}") if 0 < stated < np.inf else 0.0
 

@@ -122,7 +122,7 @@ def _matlab_blocks(path: Path) -> tuple[Space, Iterator[tuple[int, NDArray | str
     except UserError as error:
         words = str(error).removeprefix(f"{path}: ")
         raise SubmissionError(f"{path}: not a whole MATLAB file ({words})") from None
-    if all(name.startswith("__") for name in content):  # what old versions of scipy find in zeros
+    if all(name.startswith("__") or not name for name in content):  # what old versions of scipy find in zeros
         raise SubmissionError(f"{path}: not a whole MATLAB file (it holds no variable)")
     present = [space for space in IN_NAMES if f"DenoisedBlocks{IN_NAMES[space]}" in content]
     if len(present) != 1:

@@ -32,6 +32,8 @@ def test_a_piece_of_raw_comes_with_the_variance_of_its_noise(tmp_path: Path) -> 
 
 def test_results_apart_are_told_in_decibels(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """A window that smooths is compared with a network that changes nothing."""
+    for package in ("onnx", "onnxruntime"):
+        pytest.importorskip(package, reason="ONNX files need the extra onnx: onnx and onnxruntime")
     photo = write_png(tmp_path / "photo.png", random_picture(24, 40))
     images = inputs_of(photo, "srgb", Crop(0, 0, 32, 20))
     network = SrgbDenoiser(width=8, num_groups=1, num_blocks=1, reduction=2).eval().requires_grad_(False)

@@ -116,7 +116,7 @@ def test_the_file_works_in_every_script(
     for noise in (camera, f"{camera}@3200"):  # at the picture's ISO, which lies between, and at another one
         line = ("--device", "cpu", dng, "--output", tmp_path / str(noise)[-4:], "--weights", weights["raw-identity"])
         result = call_script(denoise.main, *line, "--noise", noise)
-        assert result.returncode == 0 and "my.yaml" in result.stdout + result.stderr, result.stderr
+        assert result.returncode == 0 and "my.yaml" in result.stdout + result.stderr, result.stdout + result.stderr
     write_png(tmp_path / "photos" / "0.png", random_picture(24, 32))
     recipe = tmp_path / "generate.yaml"
     recipe.write_text(f"noise: {camera}@800\nspace: raw\n")

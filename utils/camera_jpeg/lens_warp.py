@@ -142,7 +142,11 @@ class LensWarp:
         start = np.zeros(count)
         start[:2] = np.median(wanted, axis=0)
         result = least_squares(
-            lambda terms: basis @ terms - wanted.ravel(), start, jac=lambda _: basis, loss="cauchy", f_scale=_SOFT
+            lambda terms: basis @ terms - wanted.ravel(),
+            start,
+            jac=lambda _: basis.copy(),  # which old versions of SciPy, as 1.12, change in place
+            loss="cauchy",
+            f_scale=_SOFT,
         )
         return np.asarray(result.x)
 

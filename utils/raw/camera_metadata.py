@@ -224,5 +224,5 @@ def orientation(raw: rawpy.RawPy) -> int:
 
 def iso(raw: rawpy.RawPy) -> float | None:
     """Returns the sensitivity, or None where the file does not say."""
-    speed = float(getattr(getattr(raw, "other", None), "iso_speed", 0) or 0)  # rawpy has it since 0.26
+    speed = float(raw.other.iso_speed or 0)
     return speed if np.isfinite(speed) and speed > 0 else None

@@ -28,7 +28,7 @@ def taken_at(path: Path) -> datetime | None:
 
 def _by_libraw(path: Path) -> datetime | None:
     with rawpy.imread(str(path)) as raw:
-        return getattr(getattr(raw, "other", None), "timestamp", None)  # rawpy has it since 0.26
+        return raw.other.timestamp
 
 
 def _by_tiff_tags(path: Path) -> datetime | None:
