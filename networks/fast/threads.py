@@ -1,7 +1,7 @@
 """Threads that compute with one core each.
 
-PyTorch's own threads meet after every operation and wait for the slowest core; these meet after
-every step of a block.
+PyTorch's own threads meet after every operation and wait for the slowest core; these meet where
+a block needs it.
 """
 
 import os
